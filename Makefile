@@ -1,0 +1,38 @@
+# Everything a newcomer needs. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+JOBS ?= $(shell nproc)
+
+# Debian 12. The compiler and build tools, the libraries, what the tests run, what lint needs.
+PACKAGES := g++ cmake ninja-build ccache pkg-config \
+  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libboost-dev nlohmann-json3-dev \
+  libyaml-cpp-dev libsqlite3-dev libfmt-dev libspdlog-dev libcli11-dev libssl-dev zlib1g-dev \
+  libgtest-dev libgmock-dev librapidcheck-dev spin gcc python3 \
+  clang-19 clang-tidy-19 clang-format-19
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing (quick when none is)
+	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null | awk '$$2=="installed"{print $$1}' | sort -u \
+	  | comm -13 - <(printf '%s\n' $(PACKAGES) | sort -u) | tr '\n' ' '); \
+	if [ -n "$${missing// /}" ]; then \
+	  echo "installing: $$missing"; \
+	  $(SUDO) apt-get update -q; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+
+build/%/build.ninja: CMakeLists.txt CMakePresets.json
+	cmake --preset $* >/dev/null
+
+.PHONY: build
+build: deps build/release/build.ninja ## build/release/bin/{backfill,backfill-worker}
+	cmake --build --preset release -j $(JOBS)
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build

@@ -1,0 +1,40 @@
+include_guard()
+
+# Warnings, sanitizers and include paths that all own code shares.
+add_library(backfill_options INTERFACE)
+target_include_directories(backfill_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(backfill_options INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Wold-style-cast -Werror)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(backfill_options INTERFACE -Wthread-safety -Wno-gnu-statement-expression)
+endif()
+if(BACKFILL_SANITIZE)
+  add_compile_options(-fsanitize=${BACKFILL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${BACKFILL_SANITIZE})
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()
+
+# backfill_component(ledger SOURCES a.cc b.cc PUBLIC backfill::base PRIVATE ZLIB::ZLIB) makes backfill::ledger.
+function(backfill_component name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(backfill_${name} STATIC ${ARG_SOURCES})
+  add_library(backfill::${name} ALIAS backfill_${name})
+  target_link_libraries(backfill_${name} PUBLIC ${ARG_PUBLIC} PRIVATE backfill_options ${ARG_PRIVATE})
+  target_include_directories(backfill_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+endfunction()
+
+# backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120])
+# One binary per component: linking dominates. gtest and gmock are precompiled.
+function(backfill_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck backfill_options)
+  target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+endfunction()

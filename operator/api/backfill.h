@@ -1,0 +1,185 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+// The Backfill resource as C++ types. Decoded, defaulted and validated values only: what stands here obeys the schema
+// (crds/backfill.dev_backfills.yaml) and its rules. Names and meaning: docs/concepts.md.
+namespace backfill::api {
+
+struct RangeSource {
+  std::int64_t start = 0;
+  std::int64_t end = 0;
+  bool operator==(const RangeSource&) const = default;
+};
+struct KeysSource {
+  std::vector<std::string> keys;
+  bool operator==(const KeysSource&) const = default;
+};
+using Source = std::variant<RangeSource, KeysSource>;
+
+// Status codes that differ from the default mapping to outcomes.
+struct HttpOutcomes {
+  std::vector<int> updated, unchanged, skipped, transient, conflict, permanent;
+  bool operator==(const HttpOutcomes&) const = default;
+};
+
+enum class SideEffects { kUnknown, kNone };
+
+// A request of the dry run's own: GET or HEAD, or declared without side effects.
+struct HttpDryRun {
+  std::string method = "GET";
+  std::string url;
+  std::map<std::string, std::string> headers;
+  std::string body;
+  SideEffects side_effects = SideEffects::kUnknown;
+  bool operator==(const HttpDryRun&) const = default;
+};
+
+struct HttpTarget {
+  std::string url;
+  std::string method = "POST";
+  std::map<std::string, std::string> headers;
+  std::string body;
+  std::chrono::milliseconds timeout{5000};
+  HttpOutcomes outcomes;
+  std::optional<HttpDryRun> dry_run;
+  bool operator==(const HttpTarget&) const = default;
+};
+
+struct Sharding {
+  std::int64_t records_per_shard = 0;
+  bool operator==(const Sharding&) const = default;
+};
+
+struct Workers {
+  int replicas = 2;
+  int concurrency = 16;
+  int batch_size = 1;
+  bool operator==(const Workers&) const = default;
+};
+
+enum class OnExceeded { kPause, kFail };
+
+struct FailurePolicy {
+  int attempts = 5;
+  std::int64_t max_failed_records = 1000;
+  std::string max_failed_percent = "0.1";  // decimal; of the planned records
+  OnExceeded on_exceeded = OnExceeded::kPause;
+  bool operator==(const FailurePolicy&) const = default;
+};
+
+struct Throttle {
+  std::optional<std::int64_t> max_records_per_second;  // required for a real run
+  bool operator==(const Throttle&) const = default;
+};
+
+struct Spec {
+  std::string description;
+  Source source;
+  HttpTarget target;
+  std::optional<Sharding> sharding;
+  Workers workers;
+  bool dry_run = true;
+  std::string perform_disruptive_backfill;
+  bool paused = false;
+  Throttle throttle;
+  FailurePolicy failure_policy;
+  bool operator==(const Spec&) const = default;
+};
+
+enum class Phase {
+  kPending,
+  kPlanning,
+  kDryRunning,
+  kAwaitingApproval,
+  kRunning,
+  kPaused,
+  kCompleted,
+  kFailed,
+};
+
+enum class ConditionStatus { kTrue, kFalse, kUnknown };
+
+struct Condition {
+  std::string type;
+  ConditionStatus status = ConditionStatus::kUnknown;
+  std::string reason;
+  std::string message;               // at most 160 bytes
+  std::int64_t observed_generation = 0;
+  std::string last_transition_time;  // RFC 3339; moves with `status` only
+  bool operator==(const Condition&) const = default;
+};
+
+struct PlanStatus {
+  std::string hash;  // "sha256:" + 64 hex digits
+  std::int64_t shards = 0;
+  std::uint64_t records = 0;
+  std::string time;
+  bool operator==(const PlanStatus&) const = default;
+};
+
+struct ProgressStatus {
+  std::uint64_t records = 0;  // with an outcome; at the end equal to plan.records
+  std::uint64_t updated = 0, unchanged = 0, skipped = 0, failed = 0;
+  std::int64_t shards_done = 0;
+  std::string ratio;                 // "0.624"
+  std::uint64_t redone_at_most = 0;  // records that may have been sent twice, after lost workers
+  bool operator==(const ProgressStatus&) const = default;
+};
+
+struct RateStatus {
+  double current = 0;  // attempts per second
+  double limit = 0;
+  std::string limited_by;  // Max, Workers, Pause, ...
+  bool operator==(const RateStatus&) const = default;
+};
+
+struct WorkersStatus {
+  int desired = 0;
+  int connected = 0;
+  bool operator==(const WorkersStatus&) const = default;
+};
+
+// Preformatted for kubectl's columns.
+struct DisplayStatus {
+  std::string progress, rate, shards, workers, plan;
+  bool operator==(const DisplayStatus&) const = default;
+};
+
+struct Status {
+  std::int64_t observed_generation = -1;
+  std::optional<Phase> phase;
+  std::optional<PlanStatus> plan;
+  std::optional<ProgressStatus> dry_run;  // the result of the dry run, once there is one
+  std::optional<ProgressStatus> progress;
+  std::optional<RateStatus> rate;
+  std::string eta;  // RFC 3339, or empty
+  std::optional<WorkersStatus> workers;
+  std::string report;  // name of the report's ConfigMap
+  DisplayStatus display;
+  std::vector<Condition> conditions;
+  bool operator==(const Status&) const = default;
+};
+
+struct Backfill {
+  std::string name;
+  std::string ns;
+  std::string uid;               // empty before it is stored
+  std::string resource_version;  // likewise
+  std::int64_t generation = 0;
+  std::string creation_time;
+  std::map<std::string, std::string> annotations;
+  std::map<std::string, std::string> labels;
+  Spec spec;
+  Status status;
+};
+
+inline constexpr char kPausedAnnotation[] = "backfill.dev/paused";
+
+}  // namespace backfill::api

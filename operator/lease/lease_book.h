@@ -1,0 +1,164 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "operator/ledger/ledger.h"
+
+// Who may work on which shard: a pure state machine over the ledger. Input: what workers said, what the store confirmed,
+// the time. Output: effects. Invariants and their reasons: docs/concepts.md, tests/model/lease.pml.
+namespace backfill::lease {
+
+using namespace std::chrono_literals;
+
+struct LeaseOptions {
+  // The shard is given away this long after the last accepted report of its holder was received.
+  Duration ttl = 60s;
+  // The worker stops this long after it sent the last answered message. ttl - fence must be at least wire_time.
+  Duration fence = 50s;
+  // The longest time a request may stay on the wire: the target's timeout + 5 s. What a worker that is known to be dead
+  // held is given away only after it.
+  Duration wire_time = 10s;
+  // A new leader leaves shards that were in flight alone this long, for their workers to come back. At least ttl.
+  Duration recovery_freeze = 65s;
+  int max_leases = 2;            // a worker holds at the same time
+  int max_reserved = 500;        // shards that are in the ledger as in flight before anyone asked for them
+  std::uint64_t min_split = 64;  // records; a straggler's rest is not split below twice this
+
+  [[nodiscard]] std::string Validate() const;  // empty: fine
+};
+
+// As on the wire: where the sender says a lease stands.
+struct LeaseReport {
+  ShardId shard;
+  Attempt attempt;
+  Epoch epoch;
+  Position end = 0;
+  Position cursor = 0;
+  std::string done_above;
+  ledger::OutcomeCounts counts;
+  std::uint32_t in_flight = 0;
+};
+
+struct LeaseName {
+  ShardId shard;
+  Attempt attempt;
+  Epoch epoch;
+  bool operator==(const LeaseName&) const = default;
+};
+
+// ---- effects: what the owner of the book has to do, in order
+
+struct SendLease {  // the shard is in the ledger as in flight, durably
+  SessionId session;
+  ledger::Shard shard;
+};
+struct SendAck {
+  SessionId session;
+  std::uint64_t answers = 0;
+  std::vector<LeaseName> held;  // of this session, extended by this answer
+  std::vector<LeaseName> done;  // durable
+};
+struct SendRevoke {
+  SessionId session;
+  LeaseName lease;
+  std::string reason;
+};
+struct SendShrink {
+  SessionId session;
+  LeaseName lease;
+  Position end = 0;
+};
+struct SendNoMoreWork {
+  SessionId session;
+};
+struct CloseSession {  // replaced by a newer instance, or broke the protocol
+  SessionId session;
+  std::string reason;
+};
+// The shard is about to be leased again from this state: failures that earlier attempts recorded beyond it no longer
+// stand (FailureLog::Supersede).
+struct Supersede {
+  ShardId shard;
+  Attempt next_attempt;
+  Position from = 0;
+  std::string done_above;
+};
+struct LeaseExpired {  // for events and metrics
+  ShardId shard;
+  std::string holder;
+};
+using Effect = std::variant<SendLease, SendAck, SendRevoke, SendShrink, SendNoMoreWork, CloseSession, Supersede, LeaseExpired>;
+using Effects = std::vector<Effect>;
+
+// How soon a dirty chunk has to be written.
+enum class Urgency { kClean, kCursorsOnly, kWaited };  // kWaited: a lease or an Ack waits for it
+
+// What the book knows when it starts over a ledger that a predecessor left.
+enum class Predecessors {
+  kMayLive,     // workers of the previous leader may still be sending: freeze what is in flight for recovery_freeze
+  kProvenGone,  // every one of their processes has ended: wire_time is enough
+};
+
+// Not thread-safe; no I/O; the time is an argument and never goes back. The ledger must outlive the book, and only the
+// book changes it. The owner (1) performs effects in order, (2) writes dirty chunks with ledger.Encode() and calls
+// OnWritten() after the store has confirmed, one write per chunk at a time, and (3) makes no call and performs no effect
+// while its own leadership is not certain.
+class LeaseBook {
+ public:
+  LeaseBook(const LeaseOptions& options, ledger::Ledger& ledger, Epoch epoch, Time now, Predecessors predecessors);
+
+  // A worker's stream has begun. `worker` is the slot, `instance` the process. Reports under earlier epochs are taken up
+  // if (shard, attempt) is what the ledger has and the shard is not done; the others are absent from Kept().
+  Effects OnHello(SessionId session, const std::string& worker, const std::string& instance,
+                  const std::vector<LeaseReport>& held, Time now);
+  // The leases of that session, for Welcome.kept.
+  [[nodiscard]] std::vector<LeaseName> Kept(SessionId session) const;
+
+  // Each is answered by a SendAck for `sequence` at once; what must be durable first (`done`) comes in a later SendAck.
+  Effects OnProgress(SessionId session, std::uint64_t sequence, const std::vector<LeaseReport>& reports,
+                     int shards_wanted, Time now);
+  Effects OnShardDone(SessionId session, std::uint64_t sequence, const LeaseReport& report, Time now);
+  Effects OnDraining(SessionId session, std::uint64_t sequence, const std::vector<LeaseReport>& reports, Time now);
+  // An accepted message that says nothing about leases.
+  Effects OnOther(SessionId session, std::uint64_t sequence, Time now);
+
+  // The stream ended. Changes nothing but where effects can go: the worker may come back before the TTL.
+  void OnDisconnect(SessionId session);
+  // That process has ended for certain: what it held is given away after wire_time.
+  void OnWorkerGone(const std::string& worker, const std::string& instance, Time now);
+
+  // The store has confirmed the write of a chunk with this sequence number.
+  Effects OnWritten(int chunk, std::uint64_t sequence, Time now);
+
+  // Expiry, reservation, splits, NoMoreWork. Call at least every 250 ms and after every batch of inputs.
+  Effects Tick(Time now);
+
+  // No new leases while paused. Reports and Acks go on.
+  void SetPaused(bool paused) { paused_ = paused; }
+
+  [[nodiscard]] Urgency UrgencyOf(int chunk) const;
+  [[nodiscard]] int connected() const;
+  [[nodiscard]] int leases_held() const;
+  // Shards that wait for the requests of a lost worker to end, and when the last of them is free.
+  struct Frozen {
+    int shards = 0;
+    std::optional<Time> until;
+  };
+  [[nodiscard]] Frozen frozen(Time now) const;
+
+ private:
+  struct Impl;
+  // (members are the implementer's)
+};
+
+}  // namespace backfill::lease

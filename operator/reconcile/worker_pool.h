@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "operator/reconcile/stage_host.h"
+
+namespace backfill::reconcile {
+
+// One elastic set of workers per stage: an Indexed Job on a cluster, processes on one machine.
+struct PoolStatus {
+  int desired = 0;
+  int alive = 0;
+  int failures_in_a_row = 0;  // workers that ended badly before they had connected
+  bool all_succeeded = false;  // every worker exited 0, which it does on NoMoreWork only
+  std::string last_failure;    // "run-0 exited with 127", "run-1 was killed by signal 9"
+  bool config_error = false;   // exit code 78: what no retry can heal
+};
+
+// Thread-safe.
+class WorkerPool {
+ public:
+  virtual ~WorkerPool() = default;
+
+  // Makes the pool have `replicas` workers; the highest indexes go first (SIGTERM: they drain). Ended workers are started
+  // again with back-off, as the Job controller does. Idempotent. kInvalid: no worker can ever start here, with the reason.
+  virtual Status Scale(const StageKey& key, int replicas) = 0;
+  // Ends all workers: SIGTERM, then SIGKILL after the grace period. Returns at once; Observe() tells when they are gone.
+  virtual Status Stop(const StageKey& key) = 0;
+  virtual PoolStatus Observe(const StageKey& key) = 0;
+};
+
+}  // namespace backfill::reconcile
