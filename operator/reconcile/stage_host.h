@@ -49,6 +49,7 @@ struct StageSnapshot {
   ledger::Totals totals;          // as in the ledger's memory
   bool flushed = false;           // all of it is durable
   int connected = 0;              // workers with a stream
+  std::uint64_t sessions = 0;     // streams that were welcomed since the stage was opened
   int leases = 0;                 // held by workers
   double attempts_per_second = 0;  // measured over the last 5 s, retries included
   double granted_per_second = 0;   // sum of the rate grants in force

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,8 +13,7 @@ namespace backfill::reconcile {
 struct PoolStatus {
   int desired = 0;
   int alive = 0;
-  int failures_in_a_row = 0;  // workers that ended badly before they had connected
-  bool all_succeeded = false;  // every worker exited 0, which it does on NoMoreWork only
+  std::uint64_t failures = 0;  // workers that ended badly since the pool was made
   std::string last_failure;    // "run-0 exited with 127", "run-1 was killed by signal 9"
   bool config_error = false;   // exit code 78: what no retry can heal
 };
