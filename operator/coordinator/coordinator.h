@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "operator/coordinator/leadership.h"
+#include "operator/coordinator/server_options.h"
+#include "operator/coordinator/stage_options.h"
+#include "operator/kube/object_store.h"
+#include "operator/reconcile/stage_host.h"
+
+namespace backfill::coordinator {
+
+struct CoordinatorOptions {
+  ServerOptions server;
+  StageOptions stage;
+  Duration tick = std::chrono::milliseconds(50);
+  Duration call_timeout =
+      std::chrono::seconds(10);  // for an answer of the loop, which never blocks
+  Duration close_timeout = std::chrono::seconds(10);  // for the last writes of a stage
+  // Whether every worker process of earlier leaders of this stage has ended for certain. Not set:
+  // they may live. Asked once per Open, on its thread.
+  std::function<bool(const reconcile::StageKey&)> predecessors_proven_gone;
+};
+
+// Serves the workers of all open stages over gRPC and keeps their ledgers.
+//
+// Threads: one loop decides everything and never blocks; one writer talks to the store; gRPC's own
+// threads only move messages. The methods are thread-safe; Open, CreateLedger, ReadLedger read and
+// write the store on the caller's thread. The references must outlive it.
+class Coordinator final : public reconcile::StageHost {
+ public:
+  Coordinator(kube::ObjectStore& store, const Clock& clock, const Leadership& leadership,
+              const CoordinatorOptions& options);
+  ~Coordinator() override;
+
+  // Listens. kInvalid: the socket's path is too long or its directory is open to others;
+  // kUnavailable: cannot listen.
+  Status Start();
+  // As a worker dials it: "unix:/path" or "127.0.0.1:4711". After Start().
+  [[nodiscard]] std::string address() const;
+  // Streams end, threads are joined. Does not write: Close the stages first. Idempotent; final.
+  void Stop();
+  // Since the start.
+  [[nodiscard]] ServerCounts counts() const;
+
+  Status CreateLedger(const reconcile::StageKey& key, const plan::Plan& plan) override;
+  Result<reconcile::LedgerSummary> ReadLedger(const reconcile::StageKey& key) override;
+  // Of a stage that is open already: changes nothing. kConflict: another leader has taken it up.
+  Status Open(const api::Backfill& backfill, const reconcile::StageKey& key) override;
+  void Configure(const reconcile::StageKey& key, const reconcile::LiveSettings& settings) override;
+  std::optional<reconcile::StageSnapshot> Snapshot(const reconcile::StageKey& key) override;
+  std::vector<reconcile::Sample> Samples(const reconcile::StageKey& key) override;
+  // The stage is closed afterwards, whatever is returned.
+  Status Close(const reconcile::StageKey& key) override;
+  void WorkerGone(const reconcile::StageKey& key, const std::string& worker,
+                  const std::string& instance) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace backfill::coordinator
