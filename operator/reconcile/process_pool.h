@@ -17,18 +17,21 @@ using namespace std::chrono_literals;
 struct ProcessPoolOptions {
   std::filesystem::path worker_binary;
   std::string coordinator_address;  // gRPC target
-  std::string token;                // secret of this run; travels in the environment of the children only
-  std::filesystem::path log_file;   // stdout and stderr of the workers are appended here, mode 0600
-  int alive_lock_fd = -1;           // holds a shared flock; children inherit it, so it is free once the last one is gone
-  Duration grace = 15s;             // between SIGTERM and SIGKILL
-  Duration restart_min = 100ms;     // back-off of a slot whose worker ended badly, doubling
+  std::string token;  // secret of this run; travels in the environment of the children only
+  std::filesystem::path log_file;  // stdout and stderr of the workers are appended here, mode 0600
+  int alive_lock_fd =
+      -1;  // holds a shared flock; children inherit it, so it is free once the last one is gone
+  Duration grace = 15s;          // between SIGTERM and SIGKILL
+  Duration restart_min = 100ms;  // back-off of a slot whose worker ended badly, doubling
   Duration restart_max = 5s;
   // Called on the pool's thread when a worker process has ended for certain.
-  std::function<void(const StageKey&, const std::string& worker, const std::string& instance)> on_gone;
+  std::function<void(const StageKey&, const std::string& worker, const std::string& instance)>
+      on_gone;
 };
 
-// Workers as child processes. They end with their runner: each holds the read end of a lifeline pipe whose write end only
-// the runner has, so a runner that is killed leaves nobody behind who still sends.
+// Workers as child processes. They end with their runner: each holds the read end of a lifeline
+// pipe whose write end only the runner has, so a runner that is killed leaves nobody behind who
+// still sends.
 class ProcessPool final : public WorkerPool {
  public:
   ProcessPool(ProcessPoolOptions options, const Clock& clock);

@@ -17,21 +17,24 @@ namespace backfill::reconcile {
 using namespace std::chrono_literals;
 
 struct ReconcilerOptions {
-  Duration status_period = 5s;   // between status writes that carry only progress; 500 ms on one machine
+  Duration status_period =
+      5s;  // between status writes that carry only progress; 500 ms on one machine
   Duration drain_timeout = 20s;  // how long workers may take to give their leases back
-  int max_replicas = 3000;       // a smaller number caps spec.workers.replicas (backfill run --workers)
-  int crash_limit = 5;           // workers in a row that end before they connect: then a person is asked
+  int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
+  int crash_limit = 5;      // workers in a row that end before they connect: then a person is asked
 };
 
 // What one step found, for whoever schedules the next one.
 struct ReconcileOutcome {
   Duration requeue_after{};  // come back at the latest then; zero: only when something changes
-  bool settled = false;      // nothing is under way: no worker runs, all is durable, the status is written
-  api::Backfill backfill;    // as written
+  bool settled =
+      false;  // nothing is under way: no worker runs, all is durable, the status is written
+  api::Backfill backfill;  // as written
 };
 
-// Brings one Backfill towards what it declares: observes (object, report, ledger, workers), lets Decide() choose, performs
-// the actions, writes the status. Level-based: may be called at any time, twice, after any gap, by one thread per object.
+// Brings one Backfill towards what it declares: observes (object, report, ledger, workers), lets
+// Decide() choose, performs the actions, writes the status. Level-based: may be called at any time,
+// twice, after any gap, by one thread per object.
 class Reconciler {
  public:
   // All references must outlive it.
@@ -39,12 +42,13 @@ class Reconciler {
              const ReconcilerOptions& options);
   ~Reconciler();
 
-  // Errors: kNotFound (the object is gone), kAborted on stop; others have been written into the status where that was
-  // possible and are retried by calling again.
+  // Errors: kNotFound (the object is gone), kAborted on stop; others have been written into the
+  // status where that was possible and are retried by calling again.
   Result<ReconcileOutcome> Reconcile(const kube::ObjectRef& ref, std::stop_token stop);
 
-  // The operator ends while the Backfill goes on later: leases stop, workers drain, all is flushed, stages are closed.
-  // The object stays as declared. kUnavailable: something could not be written; what was promised is durable all the same.
+  // The operator ends while the Backfill goes on later: leases stop, workers drain, all is flushed,
+  // stages are closed. The object stays as declared. kUnavailable: something could not be written;
+  // what was promised is durable all the same.
   Status Release(const kube::ObjectRef& ref);
 
  private:

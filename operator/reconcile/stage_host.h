@@ -46,19 +46,19 @@ struct LiveSettings {
 
 // What an open stage looks like right now.
 struct StageSnapshot {
-  ledger::Totals totals;          // as in the ledger's memory
-  bool flushed = false;           // all of it is durable
-  int connected = 0;              // workers with a stream
-  std::uint64_t sessions = 0;     // streams that were welcomed since the stage was opened
-  int leases = 0;                 // held by workers
+  ledger::Totals totals;           // as in the ledger's memory
+  bool flushed = false;            // all of it is durable
+  int connected = 0;               // workers with a stream
+  std::uint64_t sessions = 0;      // streams that were welcomed since the stage was opened
+  int leases = 0;                  // held by workers
   double attempts_per_second = 0;  // measured over the last 5 s, retries included
   double granted_per_second = 0;   // sum of the rate grants in force
   bool target_holds_back = false;  // workers obey a Retry-After or wait for the retry budget
   int frozen_shards = 0;           // wait for the requests of lost workers to end
   std::optional<Duration> frozen_for;
   std::uint64_t lease_expirations = 0;
-  // Set when the stage cannot go on: kConflict (another leader has written the ledger), kInternal (ledger corrupt),
-  // kUnavailable (the store refuses writes; it is retried).
+  // Set when the stage cannot go on: kConflict (another leader has written the ledger), kInternal
+  // (ledger corrupt), kUnavailable (the store refuses writes; it is retried).
   std::optional<Error> error;
 };
 
@@ -68,20 +68,21 @@ struct Sample {
   std::string request;
 };
 
-// Carries out stages: serves their workers, keeps their ledgers. Thread-safe; calls may block on the store.
+// Carries out stages: serves their workers, keeps their ledgers. Thread-safe; calls may block on
+// the store.
 class StageHost {
  public:
   virtual ~StageHost() = default;
 
-  // Makes the ledger of a stage durable. One of the same plan is kept as it is; one of another plan is replaced unless a
-  // shard of it was ever leased (kConflict).
+  // Makes the ledger of a stage durable. One of the same plan is kept as it is; one of another plan
+  // is replaced unless a shard of it was ever leased (kConflict).
   virtual Status CreateLedger(const StageKey& key, const plan::Plan& plan) = 0;
 
   // Without opening the stage. kNotFound: there is none; kInternal: it is damaged.
   virtual Result<LedgerSummary> ReadLedger(const StageKey& key) = 0;
 
-  // Takes up the stage as its leader under a new epoch (highest in the ledger + 1, stamped into every chunk before the
-  // first lease) and begins to serve its workers.
+  // Takes up the stage as its leader under a new epoch (highest in the ledger + 1, stamped into
+  // every chunk before the first lease) and begins to serve its workers.
   virtual Status Open(const api::Backfill& backfill, const StageKey& key) = 0;
   virtual void Configure(const StageKey& key, const LiveSettings& settings) = 0;
   // nullopt: not open.
@@ -89,11 +90,13 @@ class StageHost {
   // Of a dry run: the first 10 and up to 10 spread over the shards.
   virtual std::vector<Sample> Samples(const StageKey& key) = 0;
 
-  // No more leases; what is in memory is written; streams end. kUnavailable: not all could be written.
+  // No more leases; what is in memory is written; streams end. kUnavailable: not all could be
+  // written.
   virtual Status Close(const StageKey& key) = 0;
 
   // That worker process has ended for certain.
-  virtual void WorkerGone(const StageKey& key, const std::string& worker, const std::string& instance) = 0;
+  virtual void WorkerGone(const StageKey& key, const std::string& worker,
+                          const std::string& instance) = 0;
 };
 
 }  // namespace backfill::reconcile

@@ -23,10 +23,12 @@ class WorkerPool {
  public:
   virtual ~WorkerPool() = default;
 
-  // Makes the pool have `replicas` workers; the highest indexes go first (SIGTERM: they drain). Ended workers are started
-  // again with back-off, as the Job controller does. Idempotent. kInvalid: no worker can ever start here, with the reason.
+  // Makes the pool have `replicas` workers; the highest indexes go first (SIGTERM: they drain).
+  // Ended workers are started again with back-off, as the Job controller does. Idempotent.
+  // kInvalid: no worker can ever start here, with the reason.
   virtual Status Scale(const StageKey& key, int replicas) = 0;
-  // Ends all workers: SIGTERM, then SIGKILL after the grace period. Returns at once; Observe() tells when they are gone.
+  // Ends all workers: SIGTERM, then SIGKILL after the grace period. Returns at once; Observe()
+  // tells when they are gone.
   virtual Status Stop(const StageKey& key) = 0;
   virtual PoolStatus Observe(const StageKey& key) = 0;
 };

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "operator/api/backfill.h"
+#include "operator/reconcile/stage_host.h"
+#include "operator/reconcile/worker_pool.h"
+
+// What to do about a Backfill, decided from what is observed. Pure: no I/O, no memory between
+// calls; every phase change and its reason is in Decide() and its table tests.
+namespace backfill::reconcile {
+
+// The report is also the tombstone: it outlives the Backfill, so a second one of the name does not
+// run by accident.
+enum class ReportState {
+  kNone,
+  kStarted,     // ours: a real run has begun
+  kCompleted,   // ours: the decision to end so is durable and never changes
+  kFailed,      // likewise
+  kOtherRun,    // of another Backfill of the same name
+  kNotAReport,  // a ConfigMap of that name that is not ours
+};
+
+struct ObservedStage {
+  std::optional<LedgerSummary> ledger;  // nullopt: there is none
+  std::optional<Error> ledger_error;    // it could not be read
+  std::optional<StageSnapshot> open;    // nullopt: not open
+  PoolStatus pool;
+  std::uint64_t failures_since_session =
+      0;  // workers that ended badly since one of them last connected
+};
+
+struct Observed {
+  api::Backfill backfill;
+  ReportState report = ReportState::kNone;
+  ObservedStage dry_run;
+  ObservedStage run;
+  std::optional<Error> last_error;  // of the last action, until it succeeds
+  int max_replicas = 3000;
+  int crash_limit = 5;
+};
+
+struct MakePlan {
+  bool operator==(const MakePlan&) const = default;
+};
+struct CreateReport {
+  bool operator==(const CreateReport&) const = default;
+};
+struct OpenStage {
+  Stage stage;
+  bool operator==(const OpenStage&) const = default;
+};
+struct ConfigureStage {
+  Stage stage;
+  LiveSettings settings;
+  bool operator==(const ConfigureStage&) const = default;
+};
+struct ScaleWorkers {
+  Stage stage;
+  int replicas = 0;
+  bool operator==(const ScaleWorkers&) const = default;
+};
+struct StopWorkers {
+  Stage stage;
+  bool operator==(const StopWorkers&) const = default;
+};
+struct CloseStage {
+  Stage stage;
+  bool operator==(const CloseStage&) const = default;
+};
+struct WriteDryRunReport {
+  bool operator==(const WriteDryRunReport&) const = default;
+};
+// Makes the end durable before the status says it.
+struct FinishReport {
+  ReportState result;
+  bool operator==(const FinishReport&) const = default;
+};
+using Action = std::variant<MakePlan, CreateReport, OpenStage, ConfigureStage, ScaleWorkers,
+                            StopWorkers, CloseStage, WriteDryRunReport, FinishReport>;
+
+struct Decision {
+  std::vector<Action> actions;  // to perform in order; the first failure ends the list, and the
+                                // next step decides anew
+  api::Status status;           // to write if it differs
+  bool observe_soon = false;    // a stage is open or something is awaited: look again in a moment
+  bool settled = false;         // nothing is under way
+  std::string reason;           // for the log: why this
+};
+
+// `now` is used for timestamps and the estimate of the end only.
+Decision Decide(const Observed& observed, WallTime now);
+
+// Whether that many failed records are more than the policy tolerates; the text says which bound
+// and its value.
+std::optional<std::string> FailureBudgetExceeded(const api::FailurePolicy& policy,
+                                                 std::uint64_t failed, std::uint64_t planned);
+
+}  // namespace backfill::reconcile
