@@ -34,8 +34,9 @@ struct Object {
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> labels;
   std::string owner_uid;  // empty: none. Deleting an owner deletes what it owns.
-  std::string content;    // JSON object: all top-level fields but apiVersion, kind, metadata and status
-  std::string status;     // JSON object, or empty
+  std::string
+      content;  // JSON object: all top-level fields but apiVersion, kind, metadata and status
+  std::string status;  // JSON object, or empty
 };
 
 // How much a returned write has survived.
@@ -46,8 +47,9 @@ enum class Durability {
 
 // A store of API objects with optimistic concurrency: the API server, a SQLite file, or memory.
 // Thread-safe. Every call is bounded in time by the implementation.
-// Errors: kNotFound, kConflict (another version, or the name is taken), kInvalid (too large, bad name), kUnavailable
-// (try again; the write may have happened), kInternal (the store is damaged; the message names the file).
+// Errors: kNotFound, kConflict (another version, or the name is taken), kInvalid (too large, bad
+// name), kUnavailable (try again; the write may have happened), kInternal (the store is damaged;
+// the message names the file).
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -57,12 +59,12 @@ class ObjectStore {
   // All objects of a kind in a namespace ("": all), ordered by namespace and name.
   virtual Result<std::vector<Object>> List(std::string_view kind, std::string_view ns) = 0;
 
-  // Stores a new object. Its uid, version, generation, creation time are made here; `status` is dropped, as an API
-  // server does. kConflict when the name is taken.
+  // Stores a new object. Its uid, version, generation, creation time are made here; `status` is
+  // dropped, as an API server does. kConflict when the name is taken.
   virtual Result<Object> Create(const Object& object, Durability durability) = 0;
 
-  // Replaces annotations, labels and content if object.resource_version is the current one; status stays as it is.
-  // An update that changes nothing returns the object with its old version.
+  // Replaces annotations, labels and content if object.resource_version is the current one; status
+  // stays as it is. An update that changes nothing returns the object with its old version.
   virtual Result<Object> Update(const Object& object, Durability durability) = 0;
 
   // Replaces the status only, under the same condition.
@@ -71,9 +73,11 @@ class ObjectStore {
   // Deletes if the uid is still `uid` ("": whichever), with all it owns.
   virtual Status Delete(const ObjectRef& ref, std::string_view uid) = 0;
 
-  // A number that grows with every change by anyone, other processes included. Returns as soon as it differs from
-  // `seen`, or at `deadline`, or on stop, whichever is first. Notices a change within 100 ms.
-  virtual Result<std::uint64_t> WaitForChange(std::uint64_t seen, Time deadline, std::stop_token stop) = 0;
+  // A number that grows with every change by anyone, other processes included. Returns as soon as
+  // it differs from `seen`, or at `deadline`, or on stop, whichever is first. Notices a change
+  // within 100 ms.
+  virtual Result<std::uint64_t> WaitForChange(std::uint64_t seen, Time deadline,
+                                              std::stop_token stop) = 0;
 };
 
 }  // namespace backfill::kube

@@ -5,7 +5,8 @@
 
 namespace backfill::fakes {
 
-// Stands still until told otherwise. Thread-safe. Wall() moves along, and can be stepped on its own.
+// Stands still until told otherwise. Thread-safe. Wall() moves along, and can be stepped on its
+// own.
 class ManualClock final : public Clock {
  public:
   [[nodiscard]] Time Steady() const override {

@@ -1,0 +1,98 @@
+#include "operator/kube/memory_store.h"
+
+#include <optional>
+#include <utility>
+
+#include "operator/kube/object_writes.h"
+
+namespace backfill::kube {
+
+MemoryStore::MemoryStore(const Clock* clock) : clock_(clock != nullptr ? *clock : system_clock_) {}
+
+Result<Object> MemoryStore::Get(const ObjectRef& ref) {
+  MutexLock l(mu_);
+  const auto it = objects_.find(ref);
+  if (it == objects_.end()) return NotFound(ref);
+  return it->second;
+}
+
+Result<std::vector<Object>> MemoryStore::List(std::string_view kind, std::string_view ns) {
+  MutexLock l(mu_);
+  std::vector<Object> found;
+  const ObjectRef first{.kind = std::string(kind), .ns = std::string(ns), .name = ""};
+  for (auto it = objects_.lower_bound(first); it != objects_.end(); ++it) {
+    if (it->first.kind != kind || (!ns.empty() && it->first.ns != ns)) break;
+    found.push_back(it->second);
+  }
+  return found;
+}
+
+Result<Object> MemoryStore::Create(const Object& object, Durability /*durability*/) {
+  MutexLock l(mu_);
+  Object created = TRY(MakeCreated(object, version_ + 1, clock_.Wall()));
+  if (!objects_.try_emplace(created.ref, created).second) return NameTaken(object.ref);
+  Changed();
+  return created;
+}
+
+Result<Object> MemoryStore::Update(const Object& object, Durability /*durability*/) {
+  MutexLock l(mu_);
+  const auto it = objects_.find(object.ref);
+  if (it == objects_.end()) return NotFound(object.ref);
+  std::optional<Object> next = TRY(MakeUpdated(it->second, object, version_ + 1));
+  if (!next) return it->second;
+  it->second = std::move(*next);
+  Changed();
+  return it->second;
+}
+
+Result<Object> MemoryStore::UpdateStatus(const Object& object, Durability /*durability*/) {
+  MutexLock l(mu_);
+  const auto it = objects_.find(object.ref);
+  if (it == objects_.end()) return NotFound(object.ref);
+  std::optional<Object> next = TRY(MakeStatusUpdated(it->second, object, version_ + 1));
+  if (!next) return it->second;
+  it->second = std::move(*next);
+  Changed();
+  return it->second;
+}
+
+Status MemoryStore::Delete(const ObjectRef& ref, std::string_view uid) {
+  MutexLock l(mu_);
+  const auto it = objects_.find(ref);
+  if (it == objects_.end()) return NotFound(ref);
+  if (!uid.empty() && it->second.uid != uid) return OtherUid(ref);
+  const std::string deleted = it->second.uid;
+  objects_.erase(it);
+  DeleteOwnedBy(deleted);
+  Changed();
+  return Ok{};
+}
+
+void MemoryStore::DeleteOwnedBy(const std::string& uid) {
+  std::vector<std::string> owners{uid};
+  while (!owners.empty()) {
+    const std::string owner = std::move(owners.back());
+    owners.pop_back();
+    std::erase_if(objects_, [&](const auto& entry) {
+      if (entry.second.owner_uid != owner) return false;
+      owners.push_back(entry.second.uid);
+      return true;
+    });
+  }
+}
+
+void MemoryStore::Changed() {
+  ++version_;
+  changed_.notify_all();
+}
+
+Result<std::uint64_t> MemoryStore::WaitForChange(std::uint64_t seen, Time deadline,
+                                                 std::stop_token stop) {
+  MutexLock l(mu_);
+  changed_.wait_until(mu_, std::move(stop), deadline,
+                      [&]() REQUIRES(mu_) { return version_ != seen; });
+  return version_;
+}
+
+}  // namespace backfill::kube
