@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -23,21 +22,24 @@ struct Totals {
   bool operator==(const Totals&) const = default;
 };
 
-// A chunk of the ledger as bytes (proto backfill.v1.LedgerChunk) with the numbers that order its writes.
+// A chunk of the ledger as bytes (proto backfill.v1.LedgerChunk) with the numbers that order its
+// writes.
 struct ChunkImage {
   int chunk = 0;
   std::uint64_t sequence = 0;
   std::string data;
 };
 
-// The state of all shards of one stage, in memory, in chunks of 500 planned shards. Pure: whoever owns it writes the
-// chunks. Not thread-safe. Mutations go through Edit(), which marks the chunk as dirty and keeps the totals right.
+// The state of all shards of one stage, in memory, in chunks of 500 planned shards. Pure: whoever
+// owns it writes the chunks. Not thread-safe. Mutations go through Edit(), which marks the chunk as
+// dirty and keeps the totals right.
 class Ledger {
  public:
   static Ledger FromPlan(const plan::Plan& plan);
 
-  // Errors: kInvalid, "ledger chunk 3: ..." for a wrong checksum, codec, plan hash or order, a missing or overlapping
-  // range. Nothing hostile in the bytes can crash it, or make it allocate more than 64 MiB a chunk.
+  // Errors: kInvalid, "ledger chunk 3: ..." for a wrong checksum, codec, plan hash or order, a
+  // missing or overlapping range. Nothing hostile in the bytes can crash it, or make it allocate
+  // more than 64 MiB a chunk.
   static Result<Ledger> FromChunks(const std::vector<std::string>& chunks);
 
   [[nodiscard]] const std::string& plan_hash() const { return plan_hash_; }
@@ -46,28 +48,35 @@ class Ledger {
   [[nodiscard]] const Totals& totals() const { return totals_; }
   [[nodiscard]] bool AllDone() const { return totals_.shards == totals_.shards_done; }
 
-  // nullptr: no such shard.
+  // nullptr: no such shard. Valid until the next Split().
   [[nodiscard]] const Shard* Find(ShardId id) const;
   // In ascending order of id within a chunk, chunks in order.
   template <typename F>
   void ForEach(F f) const {
     for (const Chunk& c : chunks_)
-      for (const auto& [slot, shard] : c.shards) f(shard);
+      for (const Shard& shard : c.shards) f(shard);
   }
 
-  // Replaces the shard of the same id. Ends the process if it does not exist or if the change breaks coverage
-  // (another begin, a cursor that goes back while the attempt is the same, counts that do not add up).
+  // Replaces the shard of the same id. Ends the process if it does not exist or if the change
+  // breaks coverage (another range, an attempt, a cursor or a count that goes back, a done shard
+  // that comes back, counts that do not add up): such a ledger must not be written.
   void Update(const Shard& shard);
 
-  // Shortens `parent` to end at `at` and adds the rest as a new pending shard, both in one chunk. kConflict: no slot is
-  // left in the chunk.
+  // Shortens `parent` to end at `at` and adds the rest as a new pending shard, both in one chunk.
+  // kConflict: no slot is left in the chunk. Ends the process unless begin < at < end and nothing
+  // from `at` on has an outcome.
   Result<ShardId> Split(ShardId parent, Position at);
+  [[nodiscard]] bool HasRoomToSplit(ShardId parent) const;
 
+  // Notes that up to `records` of a shard will be sent a second time.
   void AddRedone(ShardId shard, std::uint64_t records);
 
-  // Encodes a chunk under `epoch` with the next sequence number, and marks it clean.
+  // Encodes a chunk under `epoch` with the next sequence number, and marks it clean. Ends the
+  // process if `epoch` is lower than the ledger's highest.
   ChunkImage Encode(int chunk, Epoch epoch);
   [[nodiscard]] bool IsDirty(int chunk) const;
+  // Of the latest Encode(): what changes now stands in every image with a higher one.
+  [[nodiscard]] std::uint64_t SequenceOf(int chunk) const;
   // Marks a chunk as dirty without a change: a new leader stamps its epoch into every chunk.
   void Touch(int chunk);
 
@@ -75,17 +84,19 @@ class Ledger {
 
  private:
   struct Chunk {
-    std::map<int, Shard> shards;  // by slot
+    std::vector<Shard> shards;  // slots 0, 1, .. planned - 1, then 500, 501, ..
+    int planned = 0;
     std::uint64_t sequence = 0;
     std::uint64_t redone_at_most = 0;
     bool dirty = false;
   };
   Ledger() = default;
-  void Count(const Shard& shard, int sign);
+  Shard* Lookup(ShardId id);
+  void Count(const Shard& shard, bool add);
 
   std::string plan_hash_;
   Epoch highest_epoch_;
-  std::vector<Chunk> chunks_;
+  std::vector<Chunk> chunks_;  // at least one, also for an empty plan: it keeps the hash
   Totals totals_;
 };
 
