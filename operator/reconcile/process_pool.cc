@@ -124,6 +124,7 @@ struct ProcessPool::Impl {
   const ProcessPoolOptions options;
   const Clock& clock;
   int lifeline_read = -1, lifeline_write = -1;
+  int alive_lock = -1;  // a copy of options.alive_lock_fd, or of lifeline_read
 
   Mutex mu;
   std::condition_variable_any wake;
@@ -156,9 +157,7 @@ struct ProcessPool::Impl {
     // Both come from numbers above kFirstOtherFd (Start), so no copy overwrites the source of the
     // next.
     posix_spawn_file_actions_adddup2(actions.get(), lifeline_read, kLifelineFd);
-    posix_spawn_file_actions_adddup2(
-        actions.get(), options.alive_lock_fd >= 0 ? options.alive_lock_fd : lifeline_read,
-        kAliveFd);
+    posix_spawn_file_actions_adddup2(actions.get(), alive_lock, kAliveFd);
     posix_spawn_file_actions_addclosefrom_np(actions.get(), kFirstOtherFd);
     SpawnAttributes attributes;
     pid_t pid = 0;
@@ -282,7 +281,8 @@ ProcessPool::~ProcessPool() {
   impl_->thread.request_stop();
   if (impl_->thread.joinable()) impl_->thread.join();
   impl_->KillAndReap();
-  if (impl_->lifeline_read >= 0) close(impl_->lifeline_read);
+  for (const int fd : {impl_->lifeline_read, impl_->alive_lock})
+    if (fd >= 0) close(fd);
   if (impl_->lifeline_write >= 0) close(impl_->lifeline_write);
 }
 
@@ -299,6 +299,11 @@ Status ProcessPool::Start() {
   close(fds[0]);
   if (impl_->lifeline_read < 0)
     return Error{ErrorCode::kUnavailable, "making a pipe: " + Errno(errno)};
+  const int lock = impl_->options.alive_lock_fd;
+  impl_->alive_lock =
+      fcntl(lock >= 0 ? lock : impl_->lifeline_read, F_DUPFD_CLOEXEC, kFirstOtherFd);
+  if (impl_->alive_lock < 0)
+    return Error{ErrorCode::kUnavailable, "copying the lock of the workers: " + Errno(errno)};
   impl_->thread = std::jthread([this](const std::stop_token& stop) { impl_->Run(stop); });
   return Ok{};
 }

@@ -179,11 +179,12 @@ TEST_F(ProcessPoolTest, TheLockIsFreeOnlyOnceTheLastWorkerIsGone) {
   ASSERT_TRUE(pool_->Scale(key_, 1).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
   const int other = open((dir_ / "alive").c_str(), O_RDWR | O_CLOEXEC);
-  close(lock_fd_);  // the runner is gone, its worker is not
-  lock_fd_ = -1;
   EXPECT_NE(flock(other, LOCK_EX | LOCK_NB), 0);
-  pool_->KillAll();
-  EXPECT_TRUE(Eventually([&] { return flock(other, LOCK_EX | LOCK_NB) == 0; }));
+  close(lock_fd_);
+  lock_fd_ = -1;
+  EXPECT_NE(flock(other, LOCK_EX | LOCK_NB), 0) << "the worker and the pool still hold it";
+  pool_.reset();
+  EXPECT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
   close(other);
 }
 
