@@ -1,0 +1,282 @@
+#include "operator/reconcile/reconciler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "operator/api/decode.h"
+#include "operator/kube/memory_store.h"
+#include "operator/report/run_report.h"
+#include "tests/fakes/fake_stage_host.h"
+#include "tests/fakes/manual_clock.h"
+#include "tests/fakes/store_levers.h"
+
+namespace backfill::reconcile {
+namespace {
+
+using api::Phase;
+
+constexpr char kFile[] = R"(
+apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata: {name: reprice}
+spec:
+  source: {range: {start: 0, end: 5000}}
+  target: {http: {url: "http://127.0.0.1:1/{{key}}"}}
+  sharding: {recordsPerShard: 1000}
+  failurePolicy: {maxFailedPercent: "100"}
+)";
+
+class ReconcilerTest : public testing::Test {
+ protected:
+  ReconcilerTest() { StartOperator(); }
+
+  // What a user does.
+  void Apply(const std::string& text) {
+    api::Decoded decoded = api::DecodeBackfill(text, "reprice.yaml");
+    ASSERT_TRUE(decoded.backfill) << api::ToString(decoded.problems.at(0));
+    decoded.backfill->ns = ref_.ns;
+    ASSERT_TRUE(memory_.Create(api::ToObject(*decoded.backfill), kube::Durability::kPower).ok());
+  }
+  template <typename F>
+  void Edit(F change) {
+    api::Backfill b = Stored();
+    change(b);
+    const auto updated = memory_.Update(api::ToObject(b), kube::Durability::kPower);
+    ASSERT_TRUE(updated.ok()) << updated.error().message;
+  }
+  void GoReal() {
+    Edit([](api::Backfill& b) {
+      b.spec.dry_run = false;
+      b.spec.perform_disruptive_backfill = "reprice";
+      b.spec.throttle.max_records_per_second = 100;
+    });
+  }
+  void Delete() { ASSERT_TRUE(memory_.Delete(ref_, "").ok()); }
+
+  void StartOperator() {
+    reconciler_ = std::make_unique<Reconciler>(store_, stages_, pool_, clock_,
+                                               ReconcilerOptions{.status_period = 500ms});
+  }
+  void CrashOperator() {
+    stages_.Crash();
+    pool_ = {};
+    StartOperator();
+  }
+
+  // Steps until nothing is left to do without the outside world; work finishes as soon as a stage
+  // is open.
+  void RunToEnd(int at_most = 100) {
+    for (int i = 0; i < at_most; ++i) {
+      if (complete_work_) {
+        for (const Stage stage : {Stage::kDryRun, Stage::kRun})
+          if (stages_.IsOpen(stage)) stages_.Finish(stage, failed_);
+      }
+      auto outcome = reconciler_->Reconcile(ref_, {});
+      clock_.Advance(200ms);
+      if (outcome.ok() && outcome->settled) return;
+    }
+    FAIL() << "never settled; phase "
+           << api::ToString(Stored().status.phase.value_or(Phase::kPending));
+  }
+  void Step(int n = 1) {
+    for (int i = 0; i < n; ++i) {
+      (void)reconciler_->Reconcile(ref_, {});
+      clock_.Advance(200ms);
+    }
+  }
+
+  api::Backfill Stored() {
+    const auto object = memory_.Get(ref_);
+    EXPECT_TRUE(object.ok());
+    auto b = api::FromObject(*object);
+    EXPECT_TRUE(b.ok());
+    return *b;
+  }
+  std::string ConditionOf(const std::string& type) {
+    for (const api::Condition& c : Stored().status.conditions)
+      if (c.type == type) return std::string(api::ToString(c.status)) + "/" + c.reason;
+    return "-";
+  }
+
+  const kube::ObjectRef ref_{"Backfill", "default", "reprice"};
+  fakes::ManualClock clock_;
+  kube::MemoryStore memory_{&clock_};
+  fakes::StoreLevers store_{memory_};
+  fakes::FakeStageHost stages_;
+  fakes::FakeWorkerPool pool_;
+  std::unique_ptr<Reconciler> reconciler_;
+  bool complete_work_ = true;
+  std::uint64_t failed_ = 0;
+};
+
+TEST_F(ReconcilerTest, ADryRunEndsBeforeAnyRun) {
+  Apply(kFile);
+  RunToEnd();
+  EXPECT_EQ(Stored().status.phase, Phase::kAwaitingApproval);
+  EXPECT_EQ(Stored().status.dry_run->records, 5000U);
+  EXPECT_EQ(stages_.times_opened(Stage::kRun), 0);
+  EXPECT_EQ(pool_.alive(Stage::kDryRun), 0);
+  EXPECT_FALSE(memory_.Get({"ConfigMap", "default", "reprice-report"}).ok())
+      << "a dry run leaves no tombstone";
+  EXPECT_TRUE(memory_.Get({"ConfigMap", "default", "reprice-dry-run-report"}).ok());
+}
+
+TEST_F(ReconcilerTest, TheRunKeepsThePlanOfItsDryRun) {
+  Apply(kFile);
+  RunToEnd();
+  const std::string hash = Stored().status.plan->hash;
+  GoReal();
+  RunToEnd();
+  EXPECT_EQ(Stored().status.phase, Phase::kCompleted);
+  EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed");
+  EXPECT_EQ(Stored().status.plan->hash, hash);
+  EXPECT_EQ(Stored().status.progress->records, 5000U);
+  report::ReportStore reports(memory_);
+  EXPECT_EQ(reports.Read(Stored())->result, report::RunResult::kCompleted);
+  EXPECT_EQ(reports.Read(Stored())->outcome.records, 5000U);
+}
+
+TEST_F(ReconcilerTest, ADeletedAndRecreatedBackfillDoesNotRunAgain) {
+  Apply(kFile);
+  GoReal();
+  RunToEnd();
+  Delete();
+  Apply(kFile);
+  GoReal();
+  RunToEnd();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/AlreadyRan");
+  EXPECT_EQ(stages_.times_opened(Stage::kRun), 1);
+}
+
+TEST_F(ReconcilerTest, ARunDeletedHalfWayDoesNotRunAgainEither) {
+  Apply(kFile);
+  GoReal();
+  complete_work_ = false;
+  Step(10);
+  ASSERT_TRUE(stages_.IsOpen(Stage::kRun));
+  Delete();
+  CrashOperator();
+  Apply(kFile);
+  GoReal();
+  RunToEnd();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/AlreadyRan");
+  EXPECT_EQ(stages_.times_opened(Stage::kRun), 1);
+}
+
+TEST_F(ReconcilerTest, PausingReachesTheStageInOneStep) {
+  Apply(kFile);
+  GoReal();
+  complete_work_ = false;
+  Step(10);
+  ASSERT_FALSE(stages_.SettingsOf(Stage::kRun)->paused);
+  Edit([](api::Backfill& b) { b.annotations[api::kPausedAnnotation] = "incident"; });
+  Step();
+  EXPECT_TRUE(stages_.SettingsOf(Stage::kRun)->paused);
+  EXPECT_EQ(Stored().status.phase, Phase::kPaused);
+  Edit([](api::Backfill& b) { b.annotations.clear(); });
+  Step();
+  EXPECT_FALSE(stages_.SettingsOf(Stage::kRun)->paused);
+}
+
+TEST_F(ReconcilerTest, ProgressAloneIsWrittenOncePerStatusPeriod) {
+  Apply(kFile);
+  GoReal();
+  complete_work_ = false;
+  Step(10);
+  store_.ForgetWrites();
+  const StageKey key{"default", "reprice", Stored().uid, Stage::kRun};
+  for (int done = 0; done < 5; ++done) {  // a step each 200 ms: 1 s
+    stages_.Progress(key, done);
+    Step();
+  }
+  EXPECT_LE(store_.Writes("Backfill"), 2);
+  EXPECT_GE(store_.Writes("Backfill"), 1);
+}
+
+TEST_F(ReconcilerTest, NothingIsWrittenWhenNothingChanges) {
+  Apply(kFile);
+  RunToEnd();
+  store_.ForgetWrites();
+  Step(10);
+  EXPECT_EQ(store_.Writes(), 0);
+}
+
+TEST_F(ReconcilerTest, ReleaseLeavesTheBackfillReadyToGoOn) {
+  Apply(kFile);
+  GoReal();
+  complete_work_ = false;
+  Step(10);
+  ASSERT_TRUE(reconciler_->Release(ref_).ok());
+  EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+  EXPECT_EQ(pool_.alive(Stage::kRun), 0);
+  EXPECT_EQ(ConditionOf("Paused"), "False/NotPaused");
+  CrashOperator();
+  complete_work_ = true;
+  RunToEnd();
+  EXPECT_EQ(Stored().status.phase, Phase::kCompleted);
+}
+
+TEST_F(ReconcilerTest, FailuresBeyondTheBudgetFailAndStayFailed) {
+  Apply(kFile);
+  GoReal();
+  Edit([](api::Backfill& b) {
+    b.spec.failure_policy.max_failed_records = 10;
+    b.spec.failure_policy.on_exceeded = api::OnExceeded::kFail;
+  });
+  failed_ = 11;
+  complete_work_ = false;
+  Step(10);
+  stages_.Progress({"default", "reprice", Stored().uid, Stage::kRun}, 2, failed_);
+  RunToEnd();
+  EXPECT_EQ(Stored().status.phase, Phase::kFailed);
+  EXPECT_EQ(ConditionOf("Succeeded"), "False/FailureBudgetExceeded");
+  CrashOperator();
+  RunToEnd();
+  EXPECT_EQ(ConditionOf("Succeeded"), "False/FailureBudgetExceeded");
+  EXPECT_EQ(report::ReportStore(memory_).Read(Stored())->result, report::RunResult::kFailed);
+}
+
+TEST_F(ReconcilerTest, AConflictingEditIsReadAndNothingOfItIsLost) {
+  Apply(kFile);
+  store_.FailAfterApply(1, Error{ErrorCode::kUnavailable, "the answer is lost"}, "Backfill");
+  Step();
+  Edit([](api::Backfill& b) { b.spec.description = "edited meanwhile"; });
+  RunToEnd();
+  EXPECT_EQ(Stored().spec.description, "edited meanwhile");
+  EXPECT_EQ(Stored().status.phase, Phase::kAwaitingApproval);
+}
+
+// F1: the operator dies at every write in turn, with the write lost or done; what comes back
+// converges.
+class CrashAfterEveryWrite : public ReconcilerTest, public testing::WithParamInterface<bool> {};
+TEST_P(CrashAfterEveryWrite, Converges) {
+  const Error crash{ErrorCode::kUnavailable, "the process is gone"};
+  for (int write = 0; write < 12; ++write) {
+    memory_.Delete(ref_, "").ok();
+    memory_.Delete({"ConfigMap", "default", "reprice-report"}, "").ok();
+    stages_ = {};
+    Apply(kFile);
+    GoReal();
+    CrashOperator();
+    for (int step = 0; step < 60; ++step) {
+      if (stages_.IsOpen(Stage::kRun)) stages_.Finish(Stage::kRun);
+      const int before = store_.Writes();
+      if (step == write) GetParam() ? store_.FailAfterApply(1, crash) : store_.FailNext(1, crash);
+      (void)reconciler_->Reconcile(ref_, {});
+      clock_.Advance(1s);
+      if (step == write || store_.Writes() != before) CrashOperator();
+    }
+    EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed") << "after a crash at step " << write;
+    EXPECT_EQ(Stored().status.progress->records, 5000U);
+    store_.FailNext(0, crash);
+    store_.FailAfterApply(0, crash);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(LostOrDone, CrashAfterEveryWrite, testing::Bool());
+
+}  // namespace
+}  // namespace backfill::reconcile
