@@ -31,7 +31,22 @@ build/%/build.ninja: CMakeLists.txt CMakePresets.json
 
 .PHONY: build
 build: deps build/release/build.ninja ## build/release/bin/{backfill,backfill-worker}
-	cmake --build --preset release -j $(JOBS)
+	cmake --build --preset release -j $(JOBS) --target backfill backfill-worker
+
+.PHONY: demo
+demo: build ## the sample service, a dry run, a real run of 200,000 orders, what became of the failed ones
+	@examples/orders/demo.sh
+
+# Binaries as users run them; the tests themselves with ASAN and UBSAN, the pure libraries with TSAN as well.
+.PHONY: test
+test: build build/dev/build.ninja build/tsan/build.ninja ## build and run every test
+	cmake --build --preset dev -j $(JOBS)
+	cmake --build --preset tsan -j $(JOBS)
+	tests/run.sh
+
+.PHONY: lint
+lint: deps build/tidy/build.ninja ## format, clang's warnings and thread-safety analysis, clang-tidy, file sizes and names
+	tests/lint.sh
 
 .PHONY: clean
 clean: ## remove build/

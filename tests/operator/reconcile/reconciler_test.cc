@@ -256,8 +256,8 @@ class CrashAfterEveryWrite : public ReconcilerTest, public testing::WithParamInt
 TEST_P(CrashAfterEveryWrite, Converges) {
   const Error crash{ErrorCode::kUnavailable, "the process is gone"};
   for (int write = 0; write < 12; ++write) {
-    memory_.Delete(ref_, "").ok();
-    memory_.Delete({"ConfigMap", "default", "reprice-report"}, "").ok();
+    (void)memory_.Delete(ref_, "");
+    (void)memory_.Delete({"ConfigMap", "default", "reprice-report"}, "");
     stages_ = {};
     Apply(kFile);
     GoReal();

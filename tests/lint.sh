@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Everything about the sources that needs no test run. Prints what to do for each finding.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mapfile -t sources < <(git ls-files '*.cc' '*.h')
+
+echo "format: ${#sources[@]} files"
+clang-format-19 --dry-run -Werror "${sources[@]}" || { echo "run: clang-format-19 -i on the files above"; exit 1; }
+
+echo "sizes and names"
+for f in "${sources[@]}"; do
+  lines=$(wc -l <"$f")
+  if [ "$lines" -gt 600 ]; then echo "$f has $lines lines: split it by concept (at most 600)"; exit 1; fi
+done
+if git ls-files | grep -iE '(^|/)(utils?|common|helpers?|misc|manager)(/|\.|_)'; then
+  echo "the names above say nothing: name the concept"; exit 1
+fi
+for d in plan ledger lease throttle; do
+  if grep -nE '#include <(grpc|cpprest|nlohmann)' -r "operator/$d"; then echo "operator/$d is pure"; exit 1; fi
+done
+if grep -nE '#include <(grpc|boost/asio|nlohmann)' -r worker/engine; then echo "worker/engine is pure"; exit 1; fi
+
+echo "clang: warnings and thread safety"
+cmake --build build/tidy -j "$(nproc)" >build/tidy/build.log 2>&1 || { grep -E 'error:|warning:' build/tidy/build.log; tail -20 build/tidy/build.log; exit 1; }
+
+echo "clang-tidy"
+git ls-files '*.cc' | grep -E '^(base|operator|worker|cli)/' |
+  xargs -P "$(nproc)" -n 4 clang-tidy-19 --quiet -p build/tidy 2>/dev/null || { echo "mend the findings above"; exit 1; }
+echo "lint: nothing found"
