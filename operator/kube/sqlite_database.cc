@@ -12,6 +12,8 @@ namespace {
 // No value of ours comes near it; a hostile file cannot make us allocate more.
 constexpr int kMaxValueBytes = 8 * 1024 * 1024;
 
+constexpr std::chrono::milliseconds kLockedRetry{10};
+
 std::string Reason(sqlite3* connection) {
   const int os_error = sqlite3_system_errno(connection);
   if (os_error == 0) return sqlite3_errmsg(connection);
@@ -140,8 +142,11 @@ Error SqliteDatabase::Translate(int code) const {
   };
   switch (code & 0xFF) {  // the primary code; the rest says more about it
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return error(ErrorCode::kUnavailable, "another process keeps it locked; try again");
+    case SQLITE_LOCKED: {
+      Error locked = error(ErrorCode::kUnavailable, "another process keeps it locked; try again");
+      locked.retry_after = kLockedRetry;
+      return locked;
+    }
     case SQLITE_FULL:
       return error(ErrorCode::kUnavailable,
                    "there is no room left for it; free some disk space, nothing is lost");

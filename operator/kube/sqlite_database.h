@@ -64,8 +64,9 @@ class SqliteUse {
 };
 
 // One connection to one file. Not thread-safe. Errors name the file and say what to do:
-// kUnavailable (locked for longer than the busy timeout, no room, read-only, the disk fails),
-// kInternal (damaged, or no database at all), kInvalid (too large).
+// kUnavailable: locked for longer than the busy timeout (then, and only then, with retry_after), no
+// room, read-only, or the disk fails; kInternal: damaged, or no database; kInvalid: a value is too
+// large.
 class SqliteDatabase {
  public:
   enum class Mode { kReadOnly, kReadWrite, kCreate };

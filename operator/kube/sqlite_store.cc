@@ -159,11 +159,9 @@ Status SwitchToWal(SqliteDatabase& database, Time deadline) {
           ErrorCode::kUnavailable,
           database.file() + ": this file system cannot hold it: SQLite's WAL needs shared memory"};
     }
-    if (mode.error().code != ErrorCode::kUnavailable ||
-        std::chrono::steady_clock::now() >= deadline) {
-      return mode.error();
-    }
-    std::this_thread::sleep_for(10ms);
+    const bool locked = mode.error().retry_after.has_value();
+    if (!locked || std::chrono::steady_clock::now() >= deadline) return mode.error();
+    std::this_thread::sleep_for(*mode.error().retry_after);
   }
 }
 
@@ -291,10 +289,10 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::filesystem::pa
   // Before anything is in it; SQLite gives the files beside it the same mode. Not by opening the
   // file ourselves: closing it again would drop the locks that another handle of this process has
   // on it.
-  if (!existed && ::chmod(file.c_str(), S_IRUSR | S_IWUSR) != 0) {
+  if (TRY(Recognise(*database)) == Contents::kNothing &&
+      ::chmod(file.c_str(), S_IRUSR | S_IWUSR) != 0) {
     return Error{ErrorCode::kUnavailable, file.string() + ": its mode cannot be set to 0600"};
   }
-  TRY(Recognise(*database));
   const Time deadline = std::chrono::steady_clock::now() + options.busy_timeout;
   TRY(SwitchToWal(*database, deadline));
   TRY(Initialise(*database));
