@@ -1,0 +1,234 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "tests/e2e/machine.h"
+
+namespace backfill::e2e {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class RunTest : public Machine {};
+
+TEST_F(RunTest, ADryRunIsTheDefaultAndTheTargetSeesNothing) {
+  WriteSpec({.end = 5000, .real = false});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(sink_->connections(), 0U);
+  const json object = Status();
+  EXPECT_EQ(object["status"]["phase"], "AwaitingApproval");
+  EXPECT_EQ(object["status"]["dryRun"]["records"], 5000);
+  EXPECT_EQ(object["status"]["plan"]["records"], 5000);
+}
+
+TEST_F(RunTest, ARealRunReachesEveryRecordOnce) {
+  TargetIs({.keys = 20'000});
+  WriteSpec({.end = 20'000});
+  const Exit exit = Command({"run", "-f", file().string(), "-o", "json"});
+  ASSERT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(sink_->missing(), 0U);
+  EXPECT_EQ(sink_->duplicates(), 0U);
+  const json object = json::parse(exit.out);  // one document and nothing else
+  EXPECT_EQ(object["kind"], "Backfill");
+  EXPECT_EQ(object["status"]["phase"], "Completed");
+  EXPECT_EQ(object["status"]["progress"]["records"], 20'000);
+  EXPECT_EQ(object["status"]["progress"]["updated"], 20'000);
+  EXPECT_EQ(object["status"]["progress"]["redoneAtMost"].get<int>(), 0);
+  EXPECT_LE(object["status"].dump().size(), 4096U);
+}
+
+TEST_F(RunTest, BatchesReachEveryRecordOnce) {
+  TargetIs({.keys = 50'000});
+  WriteSpec({.end = 50'000, .batch = 100});
+  const Exit exit = Run();
+  ASSERT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(sink_->missing(), 0U);
+  EXPECT_EQ(sink_->duplicates(), 0U);
+}
+
+TEST_F(RunTest, ACompletedOneSaysSoAndSendsNothing) {
+  WriteSpec({});
+  ASSERT_EQ(Run().code, 0);
+  const std::uint64_t sent = sink_->requests();
+  const Exit again = Run();
+  EXPECT_EQ(again.code, 0);
+  EXPECT_THAT(again.err + again.out, HasSubstr("completed"));
+  EXPECT_EQ(sink_->requests(), sent);
+}
+
+TEST_F(RunTest, AnotherSpecUnderTheNameOfACompletedOneIsRefused) {
+  WriteSpec({});
+  ASSERT_EQ(Run().code, 0);
+  const std::uint64_t sent = sink_->requests();
+  WriteSpec({.end = 2000});
+  const Exit other = Run();
+  EXPECT_EQ(other.code, 1);
+  EXPECT_THAT(other.err, HasSubstr("AlreadyRan"));
+  EXPECT_EQ(sink_->requests(), sent);
+}
+
+TEST_F(RunTest, TheRunKeepsThePlanOfItsDryRun) {
+  TargetIs({.keys = 3000});
+  WriteSpec({.end = 3000, .real = false});
+  ASSERT_EQ(Run().code, 0);
+  const std::string hash = Status()["status"]["plan"]["hash"];
+  WriteSpec({.end = 3000});
+  ASSERT_EQ(Run().code, 0);
+  EXPECT_EQ(Status()["status"]["plan"]["hash"], hash);
+  EXPECT_EQ(sink_->missing(), 0U);
+}
+
+TEST_F(RunTest, AChangedSourceAfterTheDryRunIsRefused) {
+  WriteSpec({.real = false});
+  ASSERT_EQ(Run().code, 0);
+  WriteSpec({.end = 2000});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 1);
+  EXPECT_THAT(exit.err, HasSubstr("source is fixed once planned"));
+  EXPECT_EQ(sink_->requests(), 0U);
+}
+
+TEST_F(RunTest, AnEmptyRangeCompletes) {
+  WriteSpec({.start = 5, .end = 5});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(Phase(), "Completed");
+}
+
+TEST_F(RunTest, NegativeKeysAndTheEndOfTheNumbersAreKeysLikeOthers) {
+  WriteSpec({.start = INT64_MAX - 50, .end = INT64_MAX});
+  ASSERT_EQ(Run().code, 0);
+  EXPECT_EQ(sink_->requests(), 50U);
+  WriteSpec({.name = "negative", .start = INT64_MIN, .end = INT64_MIN + 50});
+  ASSERT_EQ(Run().code, 0);
+  EXPECT_EQ(sink_->requests(), 100U);
+}
+
+TEST_F(RunTest, FailedRecordsAreListedAndTheRestGoesOn) {
+  TargetIs({.keys = 2000, .fail_every = 500});
+  WriteSpec({.end = 2000, .extra = "  failurePolicy: {maxFailedPercent: \"1\"}\n"});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 0) << exit.err;
+  const json object = Status();
+  EXPECT_EQ(object["status"]["progress"]["failed"], 4);
+  EXPECT_EQ(object["status"]["progress"]["updated"], 1996);
+  const Exit failures = Command({"failures", "touch", "-o", "json"});
+  EXPECT_EQ(failures.code, 0) << failures.err;
+  std::istringstream lines(failures.out);
+  std::vector<std::string> keys;
+  for (std::string line; std::getline(lines, line);) {
+    const json failure = json::parse(line);
+    keys.push_back(failure["key"]);
+    EXPECT_EQ(failure["class"], "permanent");
+  }
+  EXPECT_EQ(keys.size(), 4U);
+}
+
+TEST_F(RunTest, TheFailureBudgetStopsItAndAHigherOneContinues) {
+  TargetIs({.keys = 4000, .fail_every = 10});
+  const std::string policy = "  failurePolicy: {maxFailedPercent: \"100\", maxFailedRecords: ";
+  WriteSpec({.end = 4000, .rate = 2000, .extra = policy + "20}\n"});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 3) << exit.err;
+  EXPECT_THAT(exit.err, HasSubstr("maxFailedRecords"));
+  EXPECT_EQ(Phase(), "Paused");
+  EXPECT_LT(sink_->requests(), 4000U);
+  WriteSpec({.end = 4000, .extra = policy + "1000}\n"});
+  const Exit again = Run();
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(sink_->missing(), 0U);
+  EXPECT_EQ(Status()["status"]["progress"]["failed"], 400);
+}
+
+TEST_F(RunTest, TheFailureBudgetFailsItWhereDeclared) {
+  TargetIs({.keys = 4000, .fail_every = 2});
+  WriteSpec({.end = 4000,
+             .rate = 2000,
+             .extra = "  failurePolicy: {maxFailedRecords: 20, onExceeded: Fail}\n"});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 2) << exit.err;
+  EXPECT_EQ(Phase(), "Failed");
+  EXPECT_EQ(Run().code, 2) << "and stays so";
+}
+
+TEST_F(RunTest, ASecondRunnerOfTheSameStateIsRefused) {
+  WriteSpec({.end = 100'000, .rate = 500});
+  auto first = StartRun();
+  ASSERT_TRUE(TargetSees(1));
+  const Exit second = Run();
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.err, HasSubstr(std::to_string(first->pid())));
+  EXPECT_TRUE(first->running());
+}
+
+TEST_F(RunTest, TwoBackfillsShareAStateDirectory) {
+  WriteSpec({.end = 100'000, .rate = 500});
+  auto first = StartRun();
+  ASSERT_TRUE(TargetSees(1));
+  WriteSpec({.name = "other", .start = 200'000, .end = 200'100});
+  EXPECT_EQ(Run().code, 0);
+  EXPECT_TRUE(first->running());
+}
+
+TEST_F(RunTest, AMissingWorkerBinaryIsNamedBeforeAnythingStarts) {
+  env_["BACKFILL_WORKER_BINARY"] = "/nonexistent/backfill-worker";
+  WriteSpec({});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 1);
+  EXPECT_THAT(exit.err, HasSubstr("/nonexistent/backfill-worker"));
+}
+
+TEST_F(RunTest, AWorkerThatCrashesAtOnceStopsTheRunAndNothingIsLost) {
+  env_["BACKFILL_WORKER_BINARY"] = "/bin/false";
+  WriteSpec({});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 3) << exit.err;
+  EXPECT_THAT(exit.err, HasSubstr("exited with 1"));
+  env_.clear();
+  EXPECT_EQ(Run().code, 0);
+  EXPECT_EQ(sink_->requests(), 1000U);
+}
+
+TEST_F(RunTest, TooFewFileDescriptorsAreAClearError) {
+  max_files_ = 10;
+  WriteSpec({});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 1) << exit.err;
+  EXPECT_THAT(exit.err, HasSubstr("file"));
+  max_files_.reset();
+  EXPECT_EQ(Run().code, 0);
+}
+
+TEST_F(RunTest, AFullDiskStopsItWithStateKeptAndItGoesOnWithRoom) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to mount a small tmpfs";
+  std::filesystem::create_directories(state());
+  ASSERT_EQ(mount("tmpfs", state().c_str(), "tmpfs", 0, "size=400k"), 0);
+  TargetIs({.keys = 30'000});
+  WriteSpec({.end = 30'000, .rate = 10'000});
+  WriteFile(state() / "filler", std::string(60'000, 'x'));
+  auto process = StartRun();
+  const Exit exit = process->Wait(30s);
+  EXPECT_TRUE(exit.code == 0 || exit.code == 1 || exit.code == 3) << exit.code << exit.err;
+  if (exit.code != 0) EXPECT_THAT(exit.err, HasSubstr("full"));
+  process.reset();
+  mount("tmpfs", state().c_str(), "tmpfs", MS_REMOUNT, "size=64m");
+  const Exit again = Run();
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(sink_->missing(), 0U);
+  umount2(state().c_str(), MNT_DETACH);
+}
+
+TEST_F(RunTest, AStateDirectoryThatCannotBeWrittenIsAClearError) {
+  WriteFile(state(), "a file, not a directory");
+  WriteSpec({});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 1);
+  EXPECT_THAT(exit.err, HasSubstr(state().string()));
+}
+
+}  // namespace
+}  // namespace backfill::e2e
