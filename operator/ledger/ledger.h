@@ -16,7 +16,7 @@ inline constexpr int kSlotsPerChunk = 1000;  // 500..999: split off
 
 struct Totals {
   std::uint64_t planned = 0;
-  OutcomeCounts counts;
+  OutcomeCounts counts{};
   std::int64_t shards = 0, shards_pending = 0, shards_in_flight = 0, shards_done = 0;
   std::uint64_t redone_at_most = 0;
   bool operator==(const Totals&) const = default;

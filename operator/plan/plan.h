@@ -16,9 +16,9 @@ struct PlannedShard {
 
 // The frozen list of shards. Ranges are sorted, do not overlap and leave no gap inside the source.
 struct Plan {
-  std::vector<PlannedShard> shards;
+  std::vector<PlannedShard> shards{};
   std::uint64_t records = 0;
-  std::string hash;  // "sha256:" + 64 hex digits over the canonical form of work and shards
+  std::string hash{};  // "sha256:" + 64 hex digits over the canonical form of work and shards
 };
 
 inline constexpr std::int64_t kMaxShards = 100'000;
