@@ -1,0 +1,36 @@
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/environment.h"
+#include "operator/api/backfill.h"
+#include "operator/api/decode.h"
+
+namespace backfill::cli {
+
+// The text of a file; "-" is `in`. At most what api::DecodeBackfill takes and a byte more.
+// kNotFound, kPermission, kInvalid (a directory): the message names the file.
+Result<std::string> ReadInput(const std::string& file, std::istream& in);
+
+// How a file is called in messages.
+std::string ShownFile(const std::string& file);
+
+// A problem or warning as one printable line.
+std::string ShownProblem(const api::Problem& problem);
+std::string ShownWarning(const api::Problem& warning);
+
+struct LoadedFile {
+  api::Backfill backfill;             // the namespace is never empty
+  std::vector<std::string> warnings;  // printable
+};
+
+// Reads and decodes a file for a command that needs a valid one. nullopt: it is not, and all that
+// is wrong has been printed on err. `ns`, if given, must not contradict the file.
+std::optional<LoadedFile> LoadBackfill(const std::string& file,
+                                       const std::optional<std::string>& ns, Streams& streams);
+
+}  // namespace backfill::cli

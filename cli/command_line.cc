@@ -1,0 +1,283 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ostream>
+
+#include "cli/apply.h"
+#include "cli/exit_code.h"
+#include "cli/failures.h"
+#include "cli/human.h"
+#include "cli/lint.h"
+#include "cli/pause.h"
+#include "cli/plan.h"
+#include "cli/run.h"
+#include "cli/state_dir.h"
+#include "cli/status.h"
+#include "cli/stored_backfill.h"
+#include "cli/terminal_text.h"
+
+namespace backfill::cli {
+namespace {
+
+constexpr char kAbout[] =
+    "Applies a change to every record of a dataset through a live service: declared in a\n"
+    "file, throttled, resumable, dry run by default.";
+
+constexpr char kExitCodes[] =
+    "Exit codes:\n"
+    "  0    ended as declared: completed, or the dry run is done\n"
+    "  1    nothing was started: bad file, bad environment, already run by another process\n"
+    "  2    the backfill failed\n"
+    "  3    stopped before its end, state kept: paused, failure budget, Ctrl-C\n"
+    "  130  ended at once by a second Ctrl-C\n";
+
+// Everything that can be said on the command line.
+struct Options {
+  LintOptions lint;
+  PlanOptions plan;
+  RunOptions run;
+  StatusOptions status;
+  FailuresOptions failures;
+  PauseOptions pause;
+  ResumeOptions resume;
+  ApplyOptions apply;
+  std::string timeout;
+};
+
+// One line per option: name, value, meaning, default.
+class Formatter : public CLI::Formatter {
+ public:
+  Formatter() { column_width(26); }
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    return CLI::Formatter::make_usage(app, name.empty() ? "backfill" : name);
+  }
+};
+
+void AddNamespace(CLI::App* command, Place& place) {
+  command
+      ->add_option("-n,--namespace", place.ns,
+                   "Namespace of the backfill (default: the file's, or default)")
+      ->type_name("NAME")
+      ->check([](const std::string& text) {
+        return IsName(text) ? std::string()
+                            : "\"" + Printable(text) + "\" cannot be the name of a namespace";
+      });
+}
+
+void AddStateDir(CLI::App* command, Place& place) {
+  command
+      ->add_option("--state-dir", place.state_dir,
+                   "Where the state is kept (default: .backfill in the current folder)")
+      ->type_name("DIR");
+}
+
+void AddFile(CLI::App* command, std::string& file) {
+  command->add_option("-f,--file", file, "The file with the backfill; - is stdin")
+      ->type_name("FILE")
+      ->required();
+}
+
+void AddOutput(CLI::App* command, std::string& output, const std::vector<std::string>& formats) {
+  command
+      ->add_option("-o,--output", output,
+                   "Format of the result: " + CLI::detail::join(formats, ", "))
+      ->type_name("FORMAT")
+      ->check([formats](const std::string& text) {
+        const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
+        return known ? std::string()
+                     : "\"" + Printable(text) + "\" is none of " + CLI::detail::join(formats, ", ");
+      });
+}
+
+void AddName(CLI::App* command, std::string& name, const std::string& what) {
+  command->add_option("NAME", name, what)->type_name("")->check([](const std::string& text) {
+    return IsName(text) ? std::string()
+                        : "\"" + Printable(text) + "\" cannot be the name of a backfill";
+  });
+}
+
+void AddLint(CLI::App& app, LintOptions& o) {
+  CLI::App* c = app.add_subcommand("lint", "Check files and print every problem with its place");
+  c->add_option("-f,--file", o.files, "Files to check; - is stdin")
+      ->type_name("FILE...")
+      ->required();
+  AddNamespace(c, o.place);
+  c->footer(
+      "Examples:\n"
+      "  backfill lint -f reprice.yaml\n"
+      "  backfill lint -f a.yaml b.yaml\n"
+      "  generate | backfill lint -f -\n");
+}
+
+void AddPlan(CLI::App& app, PlanOptions& o) {
+  CLI::App* c = app.add_subcommand("plan", "Show what a file would do, without doing any of it");
+  AddFile(c, o.file);
+  AddOutput(c, o.output, {"text", "json", "yaml"});
+  AddNamespace(c, o.place);
+  c->footer(
+      "Examples:\n"
+      "  backfill plan -f reprice.yaml\n"
+      "  backfill plan -f reprice.yaml -o json | jq -r .planHash\n");
+}
+
+void AddRun(CLI::App& app, RunOptions& o) {
+  CLI::App* c = app.add_subcommand("run", "Run a backfill on this machine, or go on with it");
+  AddFile(c, o.file);
+  c->add_option("--workers", o.workers,
+                "At most this many worker processes (default: as the file says)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 3000).description(""));
+  AddOutput(c, o.output, {"text", "json"});
+  c->add_flag("--no-progress", o.no_progress, "Print only what changes, not how far it is");
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      std::string(
+          "Running the same file again goes on where it stopped; a completed one does nothing.\n"
+          "The first Ctrl-C waits for the requests in flight, the second does not.\n\n") +
+      kExitCodes +
+      "\nExamples:\n"
+      "  backfill run -f reprice.yaml\n"
+      "  backfill run -f reprice.yaml --workers 1 --no-progress\n"
+      "  backfill run -f reprice.yaml -o json > result.json\n");
+}
+
+void AddStatus(CLI::App& app, Options& all) {
+  StatusOptions& o = all.status;
+  CLI::App* c = app.add_subcommand("status", "Show one backfill, or a table of all");
+  AddName(c, o.name, "Which one (default: all)");
+  AddOutput(c, o.output, {"text", "json"});
+  CLI::Option* wait =
+      c->add_flag("--wait", o.wait, "Wait for its end, or until a person is needed");
+  c->add_option("--timeout", all.timeout, "Wait no longer than this: 90s, 10m, 1h30m")
+      ->type_name("TIME")
+      ->needs(wait)
+      ->check([](const std::string& text) {
+        const Result<Duration> d = ParseDuration(text);
+        return d.ok() ? std::string() : Printable(d.error().message);
+      });
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(std::string("With --wait the exit code tells how it ended:\n\n") + kExitCodes +
+            "\nExamples:\n"
+            "  backfill status\n"
+            "  backfill status reprice\n"
+            "  backfill status reprice -o json | jq .status.progress\n"
+            "  backfill status reprice --wait --timeout 2h\n");
+}
+
+void AddFailures(CLI::App& app, FailuresOptions& o) {
+  CLI::App* c = app.add_subcommand("failures", "List the records that failed, and why");
+  AddName(c, o.name, "Which backfill");
+  c->get_option("NAME")->required();
+  AddOutput(c, o.output, {"text", "json"});
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      "With -o json each line is one object.\n\n"
+      "Examples:\n"
+      "  backfill failures reprice\n"
+      "  backfill failures reprice -o json | jq -r .key > failed.txt\n");
+}
+
+void AddPause(CLI::App& app, PauseOptions& o) {
+  CLI::App* c = app.add_subcommand("pause", "Stop sending, keep everything that is done");
+  AddName(c, o.name, "Which backfill");
+  c->get_option("NAME")->required();
+  c->add_option("--reason", o.reason, "Why, for whoever wonders (default: who and when)")
+      ->type_name("TEXT");
+  c->add_flag("--wait", o.wait, "Wait until nothing is sent any more");
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      "Works while it runs in another process, and while it does not run.\n\n"
+      "Examples:\n"
+      "  backfill pause reprice --reason \"errors in checkout\"\n"
+      "  backfill pause reprice --wait\n");
+}
+
+void AddResume(CLI::App& app, ResumeOptions& o) {
+  CLI::App* c = app.add_subcommand("resume", "Take back a pause");
+  AddName(c, o.name, "Which backfill");
+  c->get_option("NAME")->required();
+  c->add_flag("--wait", o.wait, "Wait until it runs again");
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      "Examples:\n"
+      "  backfill resume reprice\n");
+}
+
+void AddApply(CLI::App& app, ApplyOptions& o) {
+  CLI::App* c = app.add_subcommand("apply", "Change a backfill, also while it runs");
+  AddFile(c, o.file);
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      "What work is done (source, target, sharding) is fixed once it is planned; how it is done\n"
+      "(rate, workers, failure policy, pause) can change at any time.\n\n"
+      "Examples:\n"
+      "  backfill apply -f reprice.yaml\n");
+}
+
+int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
+  const std::string command = app.get_subcommands().front()->get_name();
+  if (command == "lint") return RunLint(o.lint, env.streams);
+  if (command == "plan") return RunPlan(o.plan, env.streams);
+  if (command == "run") return RunRun(o.run, env);
+  if (command == "status") {
+    if (!o.timeout.empty()) o.status.timeout = ParseDuration(o.timeout).value();
+    return RunStatus(o.status, env);
+  }
+  if (command == "failures") return RunFailures(o.failures, env);
+  if (command == "pause") return RunPause(o.pause, env);
+  if (command == "resume") return RunResume(o.resume, env);
+  if (command == "apply") return RunApply(o.apply, env);
+  env.streams.out << "backfill " << BACKFILL_VERSION << "\n";
+  return kExitDone;
+}
+
+}  // namespace
+
+int RunCommandLine(const std::vector<std::string>& arguments, const Environment& env) {
+  Options options;
+  CLI::App app(kAbout, "backfill");
+  app.formatter(std::make_shared<Formatter>());
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "Print this help");
+  AddLint(app, options.lint);
+  AddPlan(app, options.plan);
+  AddRun(app, options.run);
+  AddStatus(app, options);
+  AddFailures(app, options.failures);
+  AddPause(app, options.pause);
+  AddResume(app, options.resume);
+  AddApply(app, options.apply);
+  CLI::App* version = app.add_subcommand("version", "Print the version");
+  version->footer("Examples:\n  backfill version\n");
+  AddNamespace(version, options.plan.place);
+  app.footer(
+      "Examples:\n"
+      "  backfill plan -f reprice.yaml     what would happen\n"
+      "  backfill run -f reprice.yaml      do it; run again to go on\n"
+      "  backfill status reprice           how far it is\n"
+      "  backfill COMMAND --help           more about a command\n");
+  try {
+    // CLI11 takes them from the back.
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp& e) {
+    const auto chosen = app.get_subcommands();
+    env.streams.out << (chosen.empty() ? app.help() : chosen.front()->help());
+    return kExitDone;
+  } catch (const CLI::ParseError& e) {
+    const auto chosen = app.get_subcommands();
+    env.streams.err << "error: " << Printable(e.what()) << "\n"
+                    << "see: backfill " << (chosen.empty() ? "" : chosen.front()->get_name() + " ")
+                    << "--help\n";
+    return kExitNotStarted;
+  }
+  return Dispatch(app, options, env);
+}
+
+}  // namespace backfill::cli

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/environment.h"
+
+namespace backfill::cli {
+
+// Parses the arguments (without the program's name) and runs the command they name. Help goes to
+// out; what cannot be understood is explained on err, kExitNotStarted.
+int RunCommandLine(const std::vector<std::string>& arguments, const Environment& env);
+
+}  // namespace backfill::cli

@@ -1,0 +1,124 @@
+#include "cli/ending.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/exit_code.h"
+#include "cli/terminal_text.h"
+#include "operator/api/decode.h"
+
+namespace backfill::cli {
+
+const api::Condition* FindCondition(const api::Status& status, std::string_view type) {
+  const auto it = std::find_if(status.conditions.begin(), status.conditions.end(),
+                               [type](const api::Condition& c) { return c.type == type; });
+  return it == status.conditions.end() ? nullptr : &*it;
+}
+
+bool IsTrue(const api::Status& status, std::string_view type) {
+  const api::Condition* c = FindCondition(status, type);
+  return c != nullptr && c->status == api::ConditionStatus::kTrue;
+}
+
+bool HasEnded(const api::Status& status) {
+  const api::Condition* c = FindCondition(status, "Succeeded");
+  return c != nullptr && c->status != api::ConditionStatus::kUnknown;
+}
+
+std::optional<Ending> FindEnding(const api::Backfill& backfill) {
+  const api::Status& status = backfill.status;
+  if (HasEnded(status)) return IsTrue(status, "Succeeded") ? Ending::kCompleted : Ending::kFailed;
+  if (status.observed_generation != backfill.generation || !status.phase) return std::nullopt;
+  if (IsTrue(status, "Stalled")) return Ending::kStalled;
+  if (*status.phase == api::Phase::kAwaitingApproval) {
+    return backfill.spec.dry_run ? Ending::kDryRunDone : Ending::kAwaitingApproval;
+  }
+  if (*status.phase == api::Phase::kPaused) return Ending::kPaused;
+  return std::nullopt;
+}
+
+int ExitCodeOf(Ending ending) {
+  switch (ending) {
+    case Ending::kCompleted:
+    case Ending::kDryRunDone:
+      return kExitDone;
+    case Ending::kFailed:
+      return kExitFailed;
+    case Ending::kStalled:
+    case Ending::kAwaitingApproval:
+    case Ending::kPaused:
+      return kExitStopped;
+  }
+  return kExitStopped;
+}
+
+const api::ProgressStatus* ProgressOf(const api::Status& status) {
+  const bool dry_run_only =
+      status.phase == api::Phase::kDryRunning || status.phase == api::Phase::kAwaitingApproval;
+  if (dry_run_only && status.dry_run) return &*status.dry_run;
+  if (status.progress) return &*status.progress;
+  return status.dry_run ? &*status.dry_run : nullptr;
+}
+
+std::string PausedBy(const api::Backfill& backfill) {
+  if (const auto it = backfill.annotations.find(api::kPausedAnnotation);
+      it != backfill.annotations.end()) {
+    // What `pause` writes without a reason says so itself.
+    if (it->second.starts_with("paused by ")) return Printable(it->second);
+    return it->second.empty() ? "paused by hand" : "paused by hand: " + Printable(it->second);
+  }
+  return backfill.spec.paused ? "paused by the file (spec.paused: true)" : "";
+}
+
+std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending,
+                     const Place& place, std::string_view file) {
+  const Place here = place.In(backfill.ns);
+  const std::string run = file.empty() || file == "-" ? CommandForFile("run", "FILE", here)
+                                                      : CommandForFile("run", file, here);
+  const std::string failures = CommandFor("failures", backfill.name, here);
+  const api::ProgressStatus* progress = ProgressOf(backfill.status);
+  const bool has_failures = progress != nullptr && progress->failed > 0;
+  if (!ending) return "continue with: " + run;
+  switch (*ending) {
+    case Ending::kCompleted:
+      return has_failures ? "see what failed: " + failures : "";
+    case Ending::kDryRunDone:
+      return (has_failures ? "see what failed: " + failures + "; " : std::string()) +
+             fmt::format("for real: set dryRun: false and performDisruptiveBackfill: {}, then {}",
+                         backfill.name, run);
+    case Ending::kFailed:
+      return (has_failures ? "see what failed: " + failures + "; " : std::string()) +
+             "its spec is locked: to run it again give it a new name";
+    case Ending::kStalled: {
+      const api::Condition* stalled = FindCondition(backfill.status, "Stalled");
+      if (stalled != nullptr && stalled->reason == "FailureBudgetExceeded") {
+        return fmt::format(
+            "see what failed: {}; then raise spec.failurePolicy in the file and continue with: {}",
+            failures, run);
+      }
+      if (stalled != nullptr && stalled->reason.starts_with("Worker")) {
+        const std::string log = (std::filesystem::path(here.state_dir) /
+                                 fmt::format("{}.{}.workers.log", here.Namespace(), backfill.name))
+                                    .string();
+        return fmt::format("see what the workers say in {}, then continue with: {}", Printable(log),
+                           run);
+      }
+      if (stalled != nullptr && stalled->reason == "AlreadyRan")
+        return "to run it again give it a new name";
+      return "mend that, then continue with: " + run;
+    }
+    case Ending::kAwaitingApproval:
+      return "approve it in the file, then continue with: " + run;
+    case Ending::kPaused:
+      if (backfill.annotations.contains(api::kPausedAnnotation)) {
+        return fmt::format("continue with: {}; then {}", CommandFor("resume", backfill.name, here),
+                           run);
+      }
+      return "set spec.paused: false in the file, then continue with: " + run;
+  }
+  return "";
+}
+
+}  // namespace backfill::cli

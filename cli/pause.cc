@@ -1,0 +1,138 @@
+#include "cli/pause.h"
+
+#include <fmt/format.h>
+
+#include <ostream>
+
+#include "cli/ending.h"
+#include "cli/exit_code.h"
+#include "cli/human.h"
+#include "cli/locks.h"
+#include "cli/stored_backfill.h"
+#include "cli/terminal_text.h"
+
+namespace backfill::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMaxReason = 256;
+constexpr Duration kPatience = 2min;  // longer than any worker takes to finish what is in flight
+constexpr Duration kLook = 1s;        // whether there still is a runner
+
+enum class Awaited { kPaused, kRunning };
+
+bool Reached(const api::Backfill& backfill, Awaited awaited) {
+  if (HasEnded(backfill.status)) return true;  // the end came first
+  const api::Condition* paused = FindCondition(backfill.status, "Paused");
+  const bool is_paused = paused != nullptr && paused->status == api::ConditionStatus::kTrue &&
+                         backfill.status.phase == api::Phase::kPaused;
+  const bool idle = !backfill.status.rate || backfill.status.rate->current <= 0;
+  return awaited == Awaited::kPaused ? is_paused && idle : paused != nullptr && !is_paused;
+}
+
+// Waits for the runner to do what was asked.
+int AwaitRunner(Awaited awaited, const std::string& name, const Place& place,
+                const Environment& env, OpenState& state) {
+  Streams& streams = env.streams;
+  const Time begin = env.clock.Steady();
+  std::uint64_t seen = 0;
+  for (;;) {
+    const bool running = FindRunner(state.dir.RunnerLock(place.Namespace(), name)).has_value();
+    const Result<api::Backfill> backfill = ReadBackfill(*state.store, place, name);
+    if (!backfill.ok()) return Refuse(streams, backfill.error().message);
+    if (Reached(*backfill, awaited)) {
+      streams.out << name << " is " << (awaited == Awaited::kPaused ? "paused" : "running again")
+                  << "\n";
+      return kExitDone;
+    }
+    if (!running) {
+      streams.err << "its runner has ended meanwhile\n";
+      return kExitStopped;
+    }
+    if (env.clock.Steady() - begin > kPatience) {
+      streams.err << fmt::format("{} is not {} after {}; see {}\n", name,
+                                 awaited == Awaited::kPaused ? "paused" : "running",
+                                 Lasting(std::chrono::duration<double>(kPatience).count()),
+                                 CommandFor("status", name, place));
+      return kExitStopped;
+    }
+    const auto change = state.store->WaitForChange(seen, env.clock.Steady() + kLook, {});
+    if (!change.ok()) return Refuse(streams, change.error().message);
+    seen = *change;
+  }
+}
+
+bool IsRun(const OpenState& state, const Place& place, const std::string& name) {
+  return FindRunner(state.dir.RunnerLock(place.Namespace(), name)).has_value();
+}
+
+}  // namespace
+
+int RunPause(const PauseOptions& options, const Environment& env) {
+  Streams& streams = env.streams;
+  if (options.reason.size() > kMaxReason) {
+    return Refuse(streams, fmt::format("--reason is longer than {} bytes", kMaxReason));
+  }
+  Result<OpenState> state = OpenExistingState(options.place, env, Access::kWrite);
+  if (!state.ok()) return Refuse(streams, state.error().message);
+  const std::string value = options.reason.empty() ? fmt::format("paused by {} at {}", env.user,
+                                                                 FormatWallTime(env.clock.Wall()))
+                                                   : options.reason;
+  bool was_paused = false;
+  const auto written = ChangeBackfill(
+      *state->store, options.place, options.name, [&](api::Backfill& b) -> Result<bool> {
+        if (HasEnded(b.status)) {
+          return Error{ErrorCode::kInvalid,
+                       fmt::format("{} has ended already; there is nothing to pause", b.name)};
+        }
+        const auto [it, added] = b.annotations.try_emplace(api::kPausedAnnotation, value);
+        was_paused = !added;
+        if (added) return true;
+        if (options.reason.empty() || it->second == value) return false;
+        it->second = value;
+        return true;
+      });
+  if (!written.ok()) return Refuse(streams, written.error().message);
+  streams.out << options.name << (was_paused ? " was paused already: " : ": ") << PausedBy(*written)
+              << "\n";
+  if (!IsRun(*state, options.place, options.name)) {
+    streams.err << "nothing is running it now; it stays paused until: "
+                << CommandFor("resume", options.name, options.place) << "\n";
+    return kExitDone;
+  }
+  if (options.wait) return AwaitRunner(Awaited::kPaused, options.name, options.place, env, *state);
+  return kExitDone;
+}
+
+int RunResume(const ResumeOptions& options, const Environment& env) {
+  Streams& streams = env.streams;
+  Result<OpenState> state = OpenExistingState(options.place, env, Access::kWrite);
+  if (!state.ok()) return Refuse(streams, state.error().message);
+  bool was_paused = false;
+  const auto written = ChangeBackfill(
+      *state->store, options.place, options.name, [&](api::Backfill& b) -> Result<bool> {
+        was_paused = b.annotations.erase(api::kPausedAnnotation) > 0;
+        return was_paused;
+      });
+  if (!written.ok()) return Refuse(streams, written.error().message);
+  if (written->spec.paused) {
+    return Refuse(streams,
+                  fmt::format("{} is paused by its file: set spec.paused: false there, then {}",
+                              options.name, CommandForFile("apply", "FILE", options.place)));
+  }
+  if (HasEnded(written->status)) {
+    streams.err << options.name << " has ended already; there is nothing to resume\n";
+    return kExitDone;
+  }
+  streams.out << options.name << (was_paused ? " is no longer paused\n" : " was not paused\n");
+  if (!IsRun(*state, options.place, options.name)) {
+    streams.err << "nothing is running it now; continue with: "
+                << CommandForFile("run", "FILE", options.place) << "\n";
+    return options.wait ? kExitStopped : kExitDone;
+  }
+  if (options.wait) return AwaitRunner(Awaited::kRunning, options.name, options.place, env, *state);
+  return kExitDone;
+}
+
+}  // namespace backfill::cli

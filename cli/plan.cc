@@ -1,0 +1,88 @@
+#include "cli/plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <ostream>
+
+#include "cli/backfill_file.h"
+#include "cli/exit_code.h"
+#include "cli/terminal_text.h"
+#include "operator/api/decode.h"
+#include "operator/plan/source_planner.h"
+
+namespace backfill::cli {
+namespace {
+
+std::unique_ptr<plan::SourcePlanner> PlannerFor(const api::Source& source) {
+  struct Make {
+    std::unique_ptr<plan::SourcePlanner> operator()(const api::RangeSource& s) const {
+      return std::make_unique<plan::RangePlanner>(Range{s.start, s.end});
+    }
+    std::unique_ptr<plan::SourcePlanner> operator()(const api::KeysSource& s) const {
+      return std::make_unique<plan::KeysPlanner>(s.keys.size());
+    }
+  };
+  return std::visit(Make{}, source);
+}
+
+}  // namespace
+
+std::optional<double> PlanPreview::Seconds() const {
+  const auto& rate = backfill.spec.throttle.max_records_per_second;
+  if (!rate || *rate <= 0) return std::nullopt;
+  return static_cast<double>(records) / static_cast<double>(*rate);
+}
+
+std::uint64_t PlanPreview::WorstAttempts() const {
+  const auto attempts =
+      static_cast<std::uint64_t>(std::max(1, backfill.spec.failure_policy.attempts));
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  return records > kMost / attempts ? kMost : records * attempts;
+}
+
+std::optional<double> PlanPreview::WorstSeconds() const {
+  const std::optional<double> seconds = Seconds();
+  if (!seconds) return std::nullopt;
+  return *seconds * backfill.spec.failure_policy.attempts;
+}
+
+Result<PlanPreview> PreviewPlan(const api::Backfill& backfill) {
+  const api::Spec& spec = backfill.spec;
+  const plan::Cutting cutting{
+      .records_per_shard = spec.sharding ? spec.sharding->records_per_shard : 0,
+      .workers = spec.workers.replicas};
+  const auto planner = PlannerFor(spec.source);
+  const plan::Plan made = TRY(plan::MakePlan(*planner, cutting, api::CanonicalWork(spec), {}));
+  PlanPreview preview;
+  preview.backfill = backfill;
+  preview.records = made.records;
+  preview.shards = made.shards.size();
+  for (const plan::PlannedShard& s : made.shards) {
+    preview.records_per_shard = std::max(preview.records_per_shard, s.records);
+  }
+  preview.hash = made.hash;
+  return preview;
+}
+
+int RunPlan(const PlanOptions& options, Streams& streams) {
+  const std::optional<LoadedFile> loaded = LoadBackfill(options.file, options.place.ns, streams);
+  if (!loaded) return kExitNotStarted;
+  Result<PlanPreview> preview = PreviewPlan(loaded->backfill);
+  if (!preview.ok()) {
+    streams.err << "error: " << ShownFile(options.file) << ": "
+                << Printable(preview.error().message) << "\n";
+    return kExitNotStarted;
+  }
+  preview->warnings = loaded->warnings;
+  if (options.output == "json") {
+    streams.out << PlanToJson(*preview);
+  } else if (options.output == "yaml") {
+    streams.out << PlanToYaml(*preview);
+  } else {
+    streams.out << PlanToText(*preview);
+  }
+  return kExitDone;
+}
+
+}  // namespace backfill::cli

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/environment.h"
+#include "cli/place.h"
+#include "operator/api/backfill.h"
+
+namespace backfill::cli {
+
+struct PlanOptions {
+  std::string file;
+  std::string output = "text";  // text, json, yaml
+  Place place;
+};
+
+// Prints what a file would do. Reads and writes no state.
+int RunPlan(const PlanOptions& options, Streams& streams);
+
+// What a file would do, for a reviewer.
+struct PlanPreview {
+  api::Backfill backfill;
+  std::uint64_t records = 0;
+  std::uint64_t shards = 0;
+  std::uint64_t records_per_shard = 0;  // of the largest shard
+  std::string hash;
+  std::vector<std::string> warnings;
+
+  // How long the records take at the declared rate; nullopt: no rate is declared.
+  [[nodiscard]] std::optional<double> Seconds() const;
+  // When every record needs every attempt.
+  [[nodiscard]] std::uint64_t WorstAttempts()
+      const;  // the largest number, where it would be larger
+  [[nodiscard]] std::optional<double> WorstSeconds() const;
+};
+
+// Cuts the source as the operator would. Errors as plan::MakePlan.
+Result<PlanPreview> PreviewPlan(const api::Backfill& backfill);
+
+std::string PlanToText(const PlanPreview& preview);
+std::string PlanToJson(const PlanPreview& preview);
+std::string PlanToYaml(const PlanPreview& preview);
+
+}  // namespace backfill::cli

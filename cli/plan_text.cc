@@ -1,0 +1,147 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/human.h"
+#include "cli/plan.h"
+#include "cli/terminal_text.h"
+
+namespace backfill::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Dump(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+// Block style; strings in quotes, as JSON writes them, which YAML reads as the same.
+void AppendYaml(const Json& node, int indent, std::string& out) {
+  for (const auto& [name, value] : node.items()) {
+    out +=
+        std::string(static_cast<std::size_t>(indent), ' ') + (node.is_array() ? "- " : name + ": ");
+    if (!value.is_structured() || value.empty()) {
+      out += Dump(value, -1) + "\n";
+    } else {
+      out.back() = '\n';
+      AppendYaml(value, indent + 2, out);
+    }
+  }
+}
+
+std::string SourceText(const api::Source& source) {
+  if (const auto* range = std::get_if<api::RangeSource>(&source)) {
+    return fmt::format("integers from {} up to, not including, {}", Grouped(range->start),
+                       Grouped(range->end));
+  }
+  return "the keys listed in the file";
+}
+
+std::string TargetText(const api::HttpTarget& target) {
+  return Printable(target.method + " " + target.url);
+}
+
+std::string ModeText(const PlanPreview& p) {
+  if (!p.backfill.spec.dry_run) return "for real: records are changed";
+  const auto& probe = p.backfill.spec.target.dry_run;
+  if (!probe) return "dry run: nothing is sent";
+  return Printable(fmt::format("dry run: sends {} {} instead of the target's request",
+                               probe->method, probe->url));
+}
+
+std::string FailureText(const api::FailurePolicy& policy) {
+  return fmt::format("tolerates {} and {} % of all; beyond either it {}",
+                     Plural(static_cast<std::uint64_t>(policy.max_failed_records), "failed record"),
+                     Printable(policy.max_failed_percent),
+                     policy.on_exceeded == api::OnExceeded::kPause ? "pauses" : "fails");
+}
+
+Json ToTree(const PlanPreview& p) {
+  const api::Spec& spec = p.backfill.spec;
+  const auto seconds = [](std::optional<double> s) { return s ? Json(*s) : Json(); };
+  Json tree;
+  tree["name"] = p.backfill.name;
+  tree["namespace"] = p.backfill.ns;
+  tree["dryRun"] = spec.dry_run;
+  tree["target"] = {{"method", spec.target.method}, {"url", spec.target.url}};
+  if (spec.dry_run && spec.target.dry_run) {
+    tree["dryRunRequest"] = {{"method", spec.target.dry_run->method},
+                             {"url", spec.target.dry_run->url}};
+  }
+  tree["records"] = p.records;
+  tree["shards"] = p.shards;
+  tree["recordsPerShard"] = p.records_per_shard;
+  const auto& rate = spec.throttle.max_records_per_second;
+  tree["maxRecordsPerSecond"] = rate ? Json(*rate) : Json();
+  tree["durationSeconds"] = seconds(p.Seconds());
+  tree["worstCase"] = {{"attempts", p.WorstAttempts()},
+                       {"durationSeconds", seconds(p.WorstSeconds())}};
+  tree["workers"] = {{"replicas", spec.workers.replicas},
+                     {"concurrency", spec.workers.concurrency},
+                     {"batchSize", spec.workers.batch_size}};
+  tree["failurePolicy"] = {
+      {"attempts", spec.failure_policy.attempts},
+      {"maxFailedRecords", spec.failure_policy.max_failed_records},
+      {"maxFailedPercent", spec.failure_policy.max_failed_percent},
+      {"onExceeded",
+       spec.failure_policy.on_exceeded == api::OnExceeded::kPause ? "Pause" : "Fail"}};
+  tree["planHash"] = p.hash;
+  tree["warnings"] = p.warnings;
+  return tree;
+}
+
+}  // namespace
+
+std::string PlanToText(const PlanPreview& p) {
+  const api::Spec& spec = p.backfill.spec;
+  std::string out;
+  const auto line = [&out](std::string_view name, const std::string& value) {
+    out += fmt::format("{:<16}{}\n", std::string(name) + ":", value);
+  };
+  line("Name",
+       fmt::format("{} (namespace {})", Printable(p.backfill.name), Printable(p.backfill.ns)));
+  if (!spec.description.empty()) line("Description", Printable(spec.description));
+  line("Mode", ModeText(p));
+  line("Target", TargetText(spec.target));
+  line("Source", SourceText(spec.source));
+  line("Records", Grouped(p.records));
+  line("Shards", p.shards == 0 ? "none"
+                               : fmt::format("{} of {} each", Grouped(p.shards),
+                                             Plural(p.records_per_shard, "record")));
+  if (spec.throttle.max_records_per_second) {
+    line("Rate", fmt::format("at most {} records a second",
+                             Grouped(*spec.throttle.max_records_per_second)));
+  } else {
+    line("Rate", "no limit");
+  }
+  line("Duration",
+       p.Seconds() ? Lasting(*p.Seconds()) + " at that rate" : "as fast as the workers go");
+  std::string worst = fmt::format("every record tried {}: {} attempts",
+                                  spec.failure_policy.attempts == 1
+                                      ? "once"
+                                      : fmt::format("{} times", spec.failure_policy.attempts),
+                                  Grouped(p.WorstAttempts()));
+  if (p.WorstSeconds()) worst += ", " + Lasting(*p.WorstSeconds());
+  line("Worst case", worst);
+  line("Workers",
+       fmt::format("{}, each up to {} at a time, {} a request", spec.workers.replicas,
+                   Plural(static_cast<std::uint64_t>(spec.workers.concurrency), "request"),
+                   Plural(static_cast<std::uint64_t>(spec.workers.batch_size), "record")));
+  line("Failures", FailureText(spec.failure_policy));
+  line("Plan hash", p.hash);
+  if (!p.warnings.empty()) out += "\n";
+  for (const std::string& w : p.warnings) out += w + "\n";
+  return out;
+}
+
+std::string PlanToJson(const PlanPreview& preview) {
+  return PrintableLines(Dump(ToTree(preview), 2)) + "\n";
+}
+
+std::string PlanToYaml(const PlanPreview& preview) {
+  std::string out;
+  AppendYaml(ToTree(preview), 0, out);
+  return PrintableLines(out);
+}
+
+}  // namespace backfill::cli

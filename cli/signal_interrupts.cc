@@ -1,0 +1,58 @@
+#include "cli/signal_interrupts.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+
+#include "cli/exit_code.h"
+
+namespace backfill::cli {
+
+SignalInterrupts::SignalInterrupts() : wake_(eventfd(0, EFD_CLOEXEC)) {
+  sigemptyset(&taken_);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&taken_, signal);
+}
+
+void SignalInterrupts::Listen(std::function<void()> first, std::function<void()> second) {
+  pthread_sigmask(SIG_BLOCK, &taken_, &before_);
+  thread_ = std::thread([this, first = std::move(first), second = std::move(second)] {
+    pthread_setname_np(pthread_self(), "signals");
+    Take(first, second);
+  });
+}
+
+void SignalInterrupts::Take(const std::function<void()>& first,
+                            const std::function<void()>& second) const {
+  const Descriptor signals(signalfd(-1, &taken_, SFD_CLOEXEC));
+  std::array<pollfd, 2> ready{{{signals.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
+  for (int count = 0;;) {
+    if (poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) return;
+    if ((ready[1].revents & POLLIN) != 0) return;
+    signalfd_siginfo info{};
+    if ((ready[0].revents & POLLIN) == 0 || read(signals.get(), &info, sizeof info) != sizeof info)
+      continue;
+    if (++count == 1) {
+      first();
+    } else {
+      second();
+      _exit(kExitKilled);  // at once: destructors would wait for what is not wanted any more
+    }
+  }
+}
+
+void SignalInterrupts::Ignore() {
+  if (!thread_.joinable()) return;
+  const std::uint64_t one = 1;
+  if (write(wake_.get(), &one, sizeof one) != sizeof one) std::abort();  // an eventfd takes it
+  thread_.join();
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+}  // namespace backfill::cli

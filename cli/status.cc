@@ -1,0 +1,115 @@
+#include "cli/status.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "cli/ending.h"
+#include "cli/exit_code.h"
+#include "cli/human.h"
+#include "cli/locks.h"
+#include "cli/status_text.h"
+#include "cli/stored_backfill.h"
+#include "cli/terminal_text.h"
+#include "operator/api/decode.h"
+
+namespace backfill::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::ordered_json;
+
+StatusView ViewOf(const StatusOptions& options, const Environment& env) {
+  return {.now = env.clock.Wall(),
+          .color = env.streams.color_out,
+          .place = options.place,
+          .runner = {}};
+}
+
+int PrintAll(const StatusOptions& options, const Environment& env, OpenState& state) {
+  const auto backfills = ListBackfills(*state.store, options.place);
+  if (!backfills.ok()) return Refuse(env.streams, backfills.error().message);
+  if (options.output == "json") {
+    Json list{{"apiVersion", "v1"}, {"kind", "List"}, {"items", Json::array()}};
+    for (const api::Backfill& b : *backfills)
+      list["items"].push_back(Json::parse(api::ToJson(b), nullptr, false));
+    env.streams.out << PrintableLines(list.dump(2, ' ', false, Json::error_handler_t::replace))
+                    << "\n";
+  } else if (backfills->empty()) {
+    env.streams.err << "no backfills in " << Printable(options.place.state_dir) << "\n";
+  } else {
+    env.streams.out << TabulateBackfills(*backfills, ViewOf(options, env));
+  }
+  return kExitDone;
+}
+
+void PrintOne(const StatusOptions& options, const Environment& env, const StateDir& dir,
+              const api::Backfill& backfill) {
+  if (options.output == "json") {
+    env.streams.out << PrintableLines(api::ToJson(backfill)) << "\n";
+    return;
+  }
+  StatusView view = ViewOf(options, env);
+  view.runner = FindRunner(dir.RunnerLock(backfill.ns, backfill.name));
+  env.streams.out << DescribeBackfill(backfill, view);
+}
+
+struct Waited {
+  Result<api::Backfill> backfill;
+  int exit_code;
+};
+
+Waited WaitForEnd(const StatusOptions& options, const Environment& env, OpenState& state) {
+  constexpr Duration kLook = 1s;  // whether there still is a runner, whom no change announces
+  const Time begin = env.clock.Steady();
+  std::uint64_t seen = 0;
+  for (;;) {
+    // The runner first: if it was gone before the object was read, nothing will change that object
+    // any more.
+    const bool running =
+        FindRunner(state.dir.RunnerLock(options.place.Namespace(), options.name)).has_value();
+    Result<api::Backfill> backfill = ReadBackfill(*state.store, options.place, options.name);
+    if (!backfill.ok()) return {std::move(backfill), kExitNotStarted};
+    if (const auto ending = FindEnding(*backfill))
+      return {std::move(backfill), ExitCodeOf(*ending)};
+    if (!running) {
+      env.streams.err << Printable(options.name)
+                      << " has not ended, and nothing is running it now\n";
+      return {std::move(backfill), kExitStopped};
+    }
+    const Time now = env.clock.Steady();
+    if (options.timeout && now - begin >= *options.timeout) {
+      env.streams.err << Printable(options.name) << " has not ended after "
+                      << Lasting(std::chrono::duration<double>(*options.timeout).count()) << "\n";
+      return {std::move(backfill), kExitStopped};
+    }
+    Time until = now + kLook;
+    if (options.timeout) until = std::min(until, begin + *options.timeout);
+    const auto change = state.store->WaitForChange(seen, until, {});
+    if (!change.ok()) return {change.error(), kExitNotStarted};
+    seen = *change;
+  }
+}
+
+}  // namespace
+
+int RunStatus(const StatusOptions& options, const Environment& env) {
+  if (options.name.empty() && options.wait)
+    return Refuse(env.streams, "--wait needs the name of a backfill");
+  Result<OpenState> state = OpenExistingState(options.place, env, Access::kRead);
+  if (!state.ok()) return Refuse(env.streams, state.error().message);
+  if (options.name.empty()) return PrintAll(options, env, *state);
+  if (options.wait) {
+    const Waited waited = WaitForEnd(options, env, *state);
+    if (!waited.backfill.ok()) return Refuse(env.streams, waited.backfill.error().message);
+    PrintOne(options, env, state->dir, *waited.backfill);
+    return waited.exit_code;
+  }
+  const Result<api::Backfill> backfill = ReadBackfill(*state->store, options.place, options.name);
+  if (!backfill.ok()) return Refuse(env.streams, backfill.error().message);
+  PrintOne(options, env, state->dir, *backfill);
+  return kExitDone;
+}
+
+}  // namespace backfill::cli

@@ -1,0 +1,155 @@
+#include "cli/status_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/ending.h"
+#include "cli/human.h"
+#include "cli/live_view.h"
+#include "cli/table.h"
+#include "cli/terminal_text.h"
+#include "operator/api/decode.h"
+
+namespace backfill::cli {
+namespace {
+
+std::string PhaseText(const api::Status& status) {
+  return status.phase ? std::string(api::ToString(*status.phase)) : "Pending";
+}
+
+std::string Age(const std::string& time, WallTime now) {
+  const std::optional<WallTime> t = ParseWallTime(time);
+  return t ? Lasting(std::max(1.0, std::chrono::duration<double>(now - *t).count())) : "";
+}
+
+std::string CountText(const api::ProgressStatus& p) {
+  return fmt::format("{} updated, {} unchanged, {} skipped, {} failed", Grouped(p.updated),
+                     Grouped(p.unchanged), Grouped(p.skipped), Grouped(p.failed));
+}
+
+std::string RunnerText(const StatusView& view) {
+  if (!view.runner) return "nothing";
+  if (view.runner->pid == 0) return "a process that has just begun";
+  return fmt::format("process {} since {}", view.runner->pid, view.runner->since);
+}
+
+Color ColorOf(api::ConditionStatus status, std::string_view type) {
+  const bool good_when_true =
+      type != "Stalled" && type != "Paused" && type != "Throttled" && type != "Reconciling";
+  switch (status) {
+    case api::ConditionStatus::kTrue:
+      return good_when_true ? Color::kGreen : Color::kYellow;
+    case api::ConditionStatus::kFalse:
+      return good_when_true ? Color::kRed : Color::kNone;
+    case api::ConditionStatus::kUnknown:
+      return Color::kDim;
+  }
+  return Color::kNone;
+}
+
+std::string ConditionTable(const api::Status& status, const StatusView& view) {
+  Table table({"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"});
+  for (const api::Condition& c : status.conditions) {
+    const std::string age = Age(c.last_transition_time, view.now);
+    table.Add({{Printable(c.type)},
+               {std::string(api::ToString(c.status)), ColorOf(c.status, c.type)},
+               {Printable(c.reason)},
+               {age},
+               {Printable(c.message)}});
+  }
+  return table.Render("  ", view.color);
+}
+
+void AppendProgress(const api::Backfill& backfill, const StatusView& view, std::string& out) {
+  const api::Status& status = backfill.status;
+  const auto line = [&out](std::string_view name, const std::string& value) {
+    if (!value.empty()) out += fmt::format("{:<14}{}\n", std::string(name) + ":", value);
+  };
+  if (status.plan) {
+    line("Plan",
+         fmt::format(
+             "{} in {}, {}", Plural(status.plan->records, "record"),
+             Plural(static_cast<std::uint64_t>(std::max<std::int64_t>(0, status.plan->shards)),
+                    "shard"),
+             Printable(status.plan->hash)));
+  }
+  const api::ProgressStatus* progress = ProgressOf(status);
+  if (status.plan && progress != nullptr) {
+    constexpr std::size_t kBar = 40;
+    line("Progress",
+         fmt::format("{} {}, {} of {}", ProgressBar(progress->records, status.plan->records, kBar),
+                     Percent(progress->records, status.plan->records), Grouped(progress->records),
+                     Plural(status.plan->records, "record")));
+    line("Outcomes", CountText(*progress));
+    if (progress->redone_at_most > 0) {
+      line("Sent twice", fmt::format("at most {}, after workers were lost",
+                                     Plural(progress->redone_at_most, "record")));
+    }
+  }
+  if (status.dry_run && progress != &*status.dry_run) line("Dry run", CountText(*status.dry_run));
+  line("Rate", RateText(status));
+  if (status.workers && status.workers->desired > 0) {
+    line("Workers",
+         fmt::format("{} of {} connected", status.workers->connected, status.workers->desired));
+  }
+  if (const std::string left = TimeLeft(status, view.now); !left.empty()) {
+    line("ETA", fmt::format("{} ({})", Printable(status.eta), left));
+  }
+}
+
+}  // namespace
+
+std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& view) {
+  const api::Status& status = backfill.status;
+  const std::optional<Ending> ending = FindEnding(backfill);
+  std::string out;
+  const auto line = [&out](std::string_view name, const std::string& value) {
+    if (!value.empty()) out += fmt::format("{:<14}{}\n", std::string(name) + ":", value);
+  };
+  line("Name", Printable(backfill.name));
+  line("Namespace", Printable(backfill.ns));
+  line("Description", Printable(backfill.spec.description));
+  line("Created", Printable(backfill.creation_time));
+  line("Mode", backfill.spec.dry_run ? "dry run" : "for real");
+  line("Target", Printable(backfill.spec.target.method + " " + backfill.spec.target.url));
+  const Color color =
+      IsTrue(status, "Stalled") || status.phase == api::Phase::kFailed ? Color::kRed : Color::kBold;
+  line("Phase", Paint(PhaseText(status), color, view.color));
+  line("Paused", PausedBy(backfill));
+  line("Run by", RunnerText(view));
+  AppendProgress(backfill, view, out);
+  if (status.observed_generation != backfill.generation) {
+    line("Note", "the latest change of its spec has not been seen by a runner yet");
+  }
+  if (!status.conditions.empty()) out += "Conditions:\n" + ConditionTable(status, view);
+  const bool waits = !view.runner || (ending && *ending != Ending::kPaused);
+  std::string next = waits ? NextStep(backfill, ending, view.place, "") : "";
+  if (next.empty() && ending == Ending::kPaused && view.runner &&
+      backfill.annotations.contains(api::kPausedAnnotation)) {
+    next = "continue with: " + CommandFor("resume", backfill.name, view.place.In(backfill.ns));
+  }
+  if (!next.empty()) out += "Next:         " + next + "\n";
+  return out;
+}
+
+std::string TabulateBackfills(const std::vector<api::Backfill>& backfills, const StatusView& view) {
+  Table table(
+      {"NAMESPACE", "NAME", "PHASE", "DRY-RUN", "PROGRESS", "FAILED", "RATE", "LEFT", "AGE"});
+  for (const api::Backfill& b : backfills) {
+    const api::ProgressStatus* progress = ProgressOf(b.status);
+    const bool counted = progress != nullptr && b.status.plan;
+    table.Add({{Printable(b.ns)},
+               {Printable(b.name)},
+               {PhaseText(b.status), IsTrue(b.status, "Stalled") ? Color::kRed : Color::kNone},
+               {b.spec.dry_run ? "true" : "false"},
+               {counted ? Percent(progress->records, b.status.plan->records) : ""},
+               {progress != nullptr ? Grouped(progress->failed) : ""},
+               {b.status.rate ? PerSecond(b.status.rate->current) : ""},
+               {TimeLeft(b.status, view.now)},
+               {Age(b.creation_time, view.now)}});
+  }
+  return table.Render("", view.color);
+}
+
+}  // namespace backfill::cli

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "cli/locks.h"
+#include "cli/place.h"
+#include "operator/api/backfill.h"
+
+// A stored backfill as text, for `status`. Pure.
+namespace backfill::cli {
+
+struct StatusView {
+  WallTime now;
+  bool color = false;
+  Place place;
+  std::optional<RunnerInfo> runner;  // who runs it now
+};
+
+// One backfill in full.
+std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& view);
+
+// One line each.
+std::string TabulateBackfills(const std::vector<api::Backfill>& backfills, const StatusView& view);
+
+}  // namespace backfill::cli

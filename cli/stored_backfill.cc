@@ -1,0 +1,97 @@
+#include "cli/stored_backfill.h"
+
+#include <fmt/format.h>
+
+#include <ostream>
+
+#include "cli/exit_code.h"
+#include "cli/nearest.h"
+#include "cli/terminal_text.h"
+#include "operator/api/decode.h"
+
+namespace backfill::cli {
+namespace {
+
+Error NoSuchBackfill(kube::ObjectStore& store, const Place& place, const std::string& name) {
+  std::string text =
+      fmt::format("no backfill \"{}\" in {}", Printable(name), Printable(place.state_dir));
+  if (place.Namespace() != kDefaultNamespace) text += ", namespace " + Printable(place.Namespace());
+  const auto all = store.List(kube::kBackfillKind, "");
+  if (!all.ok()) return {ErrorCode::kNotFound, text};
+  std::vector<std::string> names;
+  for (const kube::Object& o : *all) {
+    if (o.ref.ns == place.Namespace()) {
+      names.push_back(o.ref.name);
+    } else if (o.ref.name == name) {
+      return {ErrorCode::kNotFound, fmt::format("{}; there is one in namespace {}: add -n {}", text,
+                                                Printable(o.ref.ns), Printable(o.ref.ns))};
+    }
+  }
+  const std::string near = NearestName(name, names);
+  if (!near.empty())
+    return {ErrorCode::kNotFound, fmt::format("{}; did you mean \"{}\"?", text, Printable(near))};
+  return {ErrorCode::kNotFound, text + "; see what there is: backfill status"};
+}
+
+}  // namespace
+
+kube::ObjectRef RefOf(const Place& place, const std::string& name) {
+  return {std::string(kube::kBackfillKind), place.Namespace(), name};
+}
+
+int Refuse(Streams& streams, const std::string& message) {
+  streams.err << "error: " << Printable(message) << "\n";
+  return kExitNotStarted;
+}
+
+Result<OpenState> OpenExistingState(const Place& place, const Environment& env, Access access) {
+  if (!IsName(place.Namespace())) {
+    return Error{ErrorCode::kInvalid,
+                 fmt::format("\"{}\" cannot be the name of a namespace", place.Namespace())};
+  }
+  StateDir dir = TRY(StateDir::Find(place.state_dir));
+  auto store = TRY(env.open_store(dir.Database(), access).Annotate("opening the state"));
+  return OpenState{std::move(dir), std::move(store)};
+}
+
+Result<api::Backfill> ReadBackfill(kube::ObjectStore& store, const Place& place,
+                                   const std::string& name) {
+  if (!IsName(name)) {
+    return Error{ErrorCode::kInvalid, fmt::format("\"{}\" cannot be the name of a backfill", name)};
+  }
+  Result<kube::Object> object = store.Get(RefOf(place, name));
+  if (!object.ok() && object.error().code == ErrorCode::kNotFound)
+    return NoSuchBackfill(store, place, name);
+  if (!object.ok()) return object.error().Annotate("reading " + name);
+  return api::FromObject(*object).Annotate("reading " + name);
+}
+
+Result<std::vector<api::Backfill>> ListBackfills(kube::ObjectStore& store, const Place& place) {
+  const std::vector<kube::Object> objects =
+      TRY(store.List(kube::kBackfillKind, place.ns.value_or("")));
+  std::vector<api::Backfill> backfills;
+  backfills.reserve(objects.size());
+  for (const kube::Object& o : objects)
+    backfills.push_back(TRY(api::FromObject(o).Annotate("reading " + o.ref.name)));
+  return backfills;
+}
+
+Result<api::Backfill> ChangeBackfill(kube::ObjectStore& store, const Place& place,
+                                     const std::string& name, const EditBackfill& change) {
+  constexpr int kMaxTries =
+      20;  // a runner writes the status twice a second: one retry is rare, two are luck
+  std::optional<Error> last;
+  for (int i = 0; i < kMaxTries; ++i) {
+    api::Backfill backfill = TRY(ReadBackfill(store, place, name));
+    const bool changed = TRY(change(backfill));
+    if (!changed) return backfill;
+    Result<kube::Object> written = store.Update(api::ToObject(backfill), kube::Durability::kPower);
+    if (written.ok()) return api::FromObject(*written);
+    if (written.error().code != ErrorCode::kConflict)
+      return written.error().Annotate("writing " + name);
+    last = written.error();
+  }
+  return last->Annotate(fmt::format("writing {}, {} times", name, kMaxTries));
+}
+
+}  // namespace backfill::cli
