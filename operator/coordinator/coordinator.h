@@ -64,6 +64,7 @@ class Coordinator final : public reconcile::StageHost {
 
  private:
   struct Impl;
+  Status OpenOnce(const api::Backfill& backfill, const reconcile::StageKey& key);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -50,10 +50,11 @@ class LedgerStore {
   Status WritePage(const ledger::ChunkImage& image, Epoch epoch, kube::Durability durability);
 
  private:
-  enum class OnPredecessor { kGiveUp, kReplace };
+  // What to do with an object that another writer has stored under our name.
+  enum class Foreign { kGiveUp, kReplaceOlder, kReplace };
   Result<kube::Object> Read(const std::string& name);
   Status Write(const std::string& name, const ledger::ChunkImage& image, Epoch epoch,
-               kube::Durability durability, OnPredecessor on_predecessor);
+               kube::Durability durability, Foreign foreign);
   [[nodiscard]] kube::Object MakeObject(const std::string& name) const;
 
   kube::ObjectStore& store_;

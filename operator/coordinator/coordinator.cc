@@ -1,0 +1,371 @@
+#include "operator/coordinator/coordinator.h"
+
+#include <future>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "backfill/v1/coordinator.pb.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "operator/coordinator/ledger_store.h"
+#include "operator/coordinator/loop.h"
+#include "operator/coordinator/server.h"
+#include "operator/coordinator/stage_messages.h"
+#include "operator/coordinator/stage_run.h"
+#include "operator/coordinator/takeover.h"
+#include "operator/coordinator/workload.h"
+
+namespace backfill::coordinator {
+namespace {
+
+using reconcile::StageKey;
+using reconcile::StageSnapshot;
+
+constexpr Duration kServerTick = std::chrono::seconds(1);
+constexpr std::size_t kMaxProcesses = 100'000;
+
+WriteOutcome WriteAll(LedgerStore& store, Epoch epoch, const std::vector<LedgerWrite>& batch) {
+  WriteOutcome outcome;
+  for (const LedgerWrite& write : batch) {
+    outcome.status = write.kind == LedgerWrite::Kind::kPage
+                         ? store.WritePage(write.image, epoch, write.durability)
+                         : store.WriteChunk(write.image, epoch, write.durability);
+    if (!outcome.status.ok()) return outcome;
+    ++outcome.written;
+  }
+  return outcome;
+}
+
+}  // namespace
+
+struct Coordinator::Impl final : SessionHandler, MessageSink {
+  // How a worker names a stage: uid and stage.
+  using Route = std::pair<std::string, std::string>;
+
+  // Carries the batches of one stage to the writer thread and their outcomes back. Outlives its
+  // stage while one is under way.
+  class Writer final : public LedgerWriter {
+   public:
+    Writer(Impl& impl, const StageKey& key, std::unique_ptr<LedgerStore> store, Epoch epoch)
+        : impl_(impl), key_(key), store_(std::move(store)), epoch_(epoch) {}
+    void Write(std::vector<LedgerWrite> batch) override {
+      const auto shared = std::make_shared<std::vector<LedgerWrite>>(std::move(batch));
+      const bool posted =
+          impl_.writer.Post([&impl = impl_, key = key_, store = store_, epoch = epoch_, shared] {
+            const WriteOutcome outcome = WriteAll(*store, epoch, *shared);
+            impl.loop.Post([&impl, key, epoch, outcome] { impl.OnWritten(key, epoch, outcome); });
+          });
+      // Only when all ends: what is not confirmed is never promised.
+      if (!posted) Log(LogLevel::kWarning, "the ledger writer has stopped");
+    }
+
+   private:
+    Impl& impl_;
+    const StageKey key_;
+    const std::shared_ptr<LedgerStore> store_;
+    const Epoch epoch_;
+  };
+
+  struct OpenStage {
+    Epoch epoch;
+    std::unique_ptr<Writer> writer;
+    std::unique_ptr<StageRun> run;
+    std::vector<std::shared_ptr<std::promise<Status>>> closing;  // who waits for its end
+  };
+
+  Impl(kube::ObjectStore& store_in, const Clock& clock_in, const Leadership& leadership_in,
+       const CoordinatorOptions& options_in)
+      : store(store_in),
+        clock(clock_in),
+        leadership(leadership_in),
+        options(options_in),
+        server(options.server, clock, *this),
+        loop("bf-coordinator", options.tick, [this] { Settle(); }),
+        writer("bf-ledger", std::chrono::seconds(1), [] {}) {}
+
+  // ---- gRPC threads
+
+  void OnMessage(SessionId session, v1::WorkerMessage&& message) override {
+    const auto shared = std::make_shared<v1::WorkerMessage>(std::move(message));
+    if (!loop.Post([this, session, shared] { Handle(session, *shared); })) {
+      server.Close(session, {ErrorCode::kUnavailable, "overloaded"});
+    }
+  }
+  void OnGone(SessionId session) override {
+    loop.Post([this, session] { Forget(session); });
+  }
+
+  // ---- the loop
+
+  void Send(SessionId session, v1::CoordinatorMessage&& message) override {
+    server.Send(session, std::move(message));
+  }
+  void Close(SessionId session, const Error& reason) override { server.Close(session, reason); }
+
+  OpenStage* Find(const StageKey& key) {
+    const auto it = stages.find(key);
+    return it == stages.end() ? nullptr : &it->second;
+  }
+
+  void Handle(SessionId session, const v1::WorkerMessage& message) {
+    if (message.has_hello()) {
+      const auto route = routes.find({message.hello().backfill_uid(), message.hello().stage()});
+      if (route == routes.end()) {
+        // Not yet, or no more: the worker tries again until its pool stops it.
+        return server.Close(session, {ErrorCode::kUnavailable, "no such stage is open here"});
+      }
+      sessions[session] = route->second;
+      NoteProcess(route->second, message.hello().instance());
+    }
+    const auto it = sessions.find(session);
+    OpenStage* stage = it == sessions.end() ? nullptr : Find(it->second);
+    if (stage == nullptr) return;
+    stage->run->OnMessage(session, message);
+    server.ReadNext(session);
+  }
+
+  void NoteProcess(const StageKey& key, const std::string& instance) {
+    std::set<std::string>& processes = living[key];
+    // One too many is as good as all: the next opening must not take them for gone.
+    if (processes.size() < kMaxProcesses && instance.size() <= kMaxName) processes.insert(instance);
+  }
+
+  void Forget(SessionId session) {
+    const auto it = sessions.find(session);
+    if (it == sessions.end()) return;
+    if (OpenStage* stage = Find(it->second)) stage->run->OnGone(session);
+    sessions.erase(it);
+  }
+
+  void OnWritten(const StageKey& key, Epoch epoch, const WriteOutcome& outcome) {
+    OpenStage* stage = Find(key);
+    if (stage != nullptr && stage->epoch == epoch) stage->run->OnWritten(outcome);
+  }
+
+  void Settle() {
+    std::vector<StageKey> closed;
+    for (auto& [key, stage] : stages) {
+      stage.run->Settle();
+      if (!stage.closing.empty() && stage.run->closed()) closed.push_back(key);
+    }
+    for (const StageKey& key : closed) EndStage(key);
+    const Time now = clock.Steady();
+    if (now - server_ticked < kServerTick) return;
+    server_ticked = now;
+    server.Tick();
+  }
+
+  // Takes the stage down as it is and tells those who wait.
+  void EndStage(const StageKey& key) {
+    const auto it = stages.find(key);
+    if (it == stages.end()) return;
+    const StageSnapshot last = it->second.run->Snapshot();
+    Status result = Ok{};
+    if (last.error) {
+      result = *last.error;
+    } else if (!last.flushed) {
+      result = Error{ErrorCode::kUnavailable, "not all of the ledger could be written in time"};
+    }
+    for (const auto& promise : it->second.closing) promise->set_value(result);
+    std::erase_if(routes, [&key](const auto& route) { return route.second == key; });
+    stages.erase(it);
+  }
+
+  kube::ObjectStore& store;
+  const Clock& clock;
+  const Leadership& leadership;
+  const CoordinatorOptions options;
+
+  Mutex mu;
+  std::set<StageKey> opening GUARDED_BY(mu);
+
+  // The loop's only.
+  std::map<StageKey, OpenStage> stages;
+  std::map<Route, StageKey> routes;
+  std::map<SessionId, StageKey> sessions;
+  std::map<StageKey, std::set<std::string>>
+      living;  // processes that were served here and are not known to have ended
+  Time server_ticked{};
+
+  Server server;
+  Loop loop;
+  Loop writer;
+};
+
+Coordinator::Coordinator(kube::ObjectStore& store, const Clock& clock, const Leadership& leadership,
+                         const CoordinatorOptions& options)
+    : impl_(std::make_unique<Impl>(store, clock, leadership, options)) {}
+
+Coordinator::~Coordinator() { Stop(); }
+
+Status Coordinator::Start() {
+  impl_->loop.Start();
+  impl_->writer.Start();
+  return impl_->server.Start();
+}
+
+std::string Coordinator::address() const { return impl_->server.address(); }
+
+void Coordinator::Stop() {
+  impl_->server.Shutdown();
+  impl_->writer.Stop();
+  impl_->loop.Stop();
+}
+
+ServerCounts Coordinator::counts() const { return impl_->server.counts(); }
+
+Status Coordinator::CreateLedger(const StageKey& key, const plan::Plan& plan) {
+  LedgerStore ledger_store(impl_->store, key);
+  auto existing = LoadLedger(ledger_store);
+  if (existing.ok() && existing->plan_hash() == plan.hash) return Ok{};
+  if (existing.ok()) {
+    bool leased = false;
+    existing->ForEach(
+        [&leased](const ledger::Shard& s) { leased = leased || s.attempt.value > 0; });
+    if (leased) {
+      return Error{ErrorCode::kConflict,
+                   "work on another plan (" + existing->plan_hash() + ") has begun"};
+    }
+    TRY(ledger_store.Remove());
+  } else if (existing.error().code != ErrorCode::kNotFound) {
+    return existing.error();
+  }
+  ledger::Ledger ledger = ledger::Ledger::FromPlan(plan);
+  std::vector<ledger::ChunkImage> images;
+  for (int chunk = 0; chunk < ledger.chunks(); ++chunk) {
+    images.push_back(ledger.Encode(chunk, Epoch{0}));
+  }
+  return ledger_store.Create(images, Epoch{0});
+}
+
+Result<reconcile::LedgerSummary> Coordinator::ReadLedger(const StageKey& key) {
+  LedgerStore ledger_store(impl_->store, key);
+  const ledger::Ledger ledger = TRY(LoadLedger(ledger_store));
+  return reconcile::LedgerSummary{.plan_hash = ledger.plan_hash(), .totals = ledger.totals()};
+}
+
+Status Coordinator::Open(const api::Backfill& backfill, const StageKey& key) {
+  {
+    MutexLock l(impl_->mu);
+    if (!impl_->opening.insert(key).second) {
+      return Error{ErrorCode::kUnavailable, "the stage is being opened"};
+    }
+  }
+  const Status opened = OpenOnce(backfill, key);
+  MutexLock l(impl_->mu);
+  impl_->opening.erase(key);
+  return opened;
+}
+
+Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key) {
+  Impl* impl = impl_.get();
+  struct Before {
+    bool open = false;
+    bool own_workers = false;
+  };
+  const Before before = TRY(impl->loop.Call<Before>(
+      [impl, key] {
+        const auto living = impl->living.find(key);
+        return Before{.open = impl->stages.contains(key),
+                      .own_workers = living != impl->living.end() && !living->second.empty()};
+      },
+      impl->options.call_timeout));
+  if (before.open) return Ok{};
+
+  const auto& proven_gone = impl->options.predecessors_proven_gone;
+  const bool gone = !before.own_workers && proven_gone && proven_gone(key);
+  auto ledger_store = std::make_unique<LedgerStore>(impl->store, key);
+  TakenOver taken = TRY(TakeOver(*ledger_store));
+
+  const Duration timeout = backfill.spec.target.timeout;
+  const Duration wire_time = MakeLeaseOptions(impl->options.stage, timeout).wire_time;
+  auto stage = std::make_shared<Impl::OpenStage>();
+  stage->epoch = taken.epoch;
+  stage->writer = std::make_unique<Impl::Writer>(*impl, key, std::move(ledger_store), taken.epoch);
+  stage->run = std::make_unique<StageRun>(
+      StageSetup{
+          .workload = MakeWorkload(backfill, key.stage, wire_time),
+          .ledger = std::move(taken.ledger),
+          .failures = std::move(taken.failures),
+          .epoch = taken.epoch,
+          .target_timeout = timeout,
+          .batch_size = backfill.spec.workers.batch_size,
+          .predecessors = gone ? lease::Predecessors::kProvenGone : lease::Predecessors::kMayLive},
+      impl->options.stage, impl->clock, impl->leadership, *impl, *stage->writer);
+  TRY(impl->loop.Call<bool>(
+      [impl, key, stage] {
+        impl->routes[{key.uid, std::string(reconcile::ToString(key.stage))}] = key;
+        return impl->stages.emplace(key, std::move(*stage)).second;
+      },
+      impl->options.call_timeout));
+  return Ok{};
+}
+
+void Coordinator::Configure(const StageKey& key, const reconcile::LiveSettings& settings) {
+  impl_->loop.Post([impl = impl_.get(), key, settings] {
+    if (Impl::OpenStage* stage = impl->Find(key)) stage->run->Configure(settings);
+  });
+}
+
+std::optional<StageSnapshot> Coordinator::Snapshot(const StageKey& key) {
+  auto snapshot = impl_->loop.Call<std::optional<StageSnapshot>>(
+      [impl = impl_.get(), key]() -> std::optional<StageSnapshot> {
+        Impl::OpenStage* stage = impl->Find(key);
+        if (stage == nullptr) return std::nullopt;
+        return stage->run->Snapshot();
+      },
+      impl_->options.call_timeout);
+  if (snapshot.ok()) return *snapshot;
+  if (snapshot.error().code == ErrorCode::kAborted) return std::nullopt;
+  StageSnapshot unknown;
+  unknown.error = snapshot.error();
+  return unknown;
+}
+
+std::vector<reconcile::Sample> Coordinator::Samples(const StageKey& key) {
+  auto samples = impl_->loop.Call<std::vector<reconcile::Sample>>(
+      [impl = impl_.get(), key] {
+        Impl::OpenStage* stage = impl->Find(key);
+        return stage == nullptr ? std::vector<reconcile::Sample>() : stage->run->Samples();
+      },
+      impl_->options.call_timeout);
+  return samples.ok() ? std::move(*samples) : std::vector<reconcile::Sample>();
+}
+
+Status Coordinator::Close(const StageKey& key) {
+  Impl* impl = impl_.get();
+  auto ended = std::make_shared<std::promise<Status>>();
+  std::future<Status> future = ended->get_future();
+  const bool open = TRY(impl->loop.Call<bool>(
+      [impl, key, ended] {
+        Impl::OpenStage* stage = impl->Find(key);
+        if (stage == nullptr) return false;
+        if (stage->closing.empty()) stage->run->BeginClose();
+        stage->closing.push_back(ended);
+        return true;
+      },
+      impl->options.call_timeout));
+  if (!open) return Ok{};
+  if (future.wait_for(impl->options.close_timeout) != std::future_status::ready) {
+    TRY(impl->loop.Call<bool>(
+        [impl, key] {
+          impl->EndStage(key);
+          return true;
+        },
+        impl->options.call_timeout));
+  }
+  return future.get();
+}
+
+void Coordinator::WorkerGone(const StageKey& key, const std::string& worker,
+                             const std::string& instance) {
+  impl_->loop.Post([impl = impl_.get(), key, worker, instance] {
+    if (const auto it = impl->living.find(key); it != impl->living.end())
+      it->second.erase(instance);
+    if (Impl::OpenStage* stage = impl->Find(key)) stage->run->OnWorkerGone(worker, instance);
+  });
+}
+
+}  // namespace backfill::coordinator

@@ -1,0 +1,108 @@
+#include "operator/coordinator/ledger_flush.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace backfill::coordinator {
+
+LedgerFlush::LedgerFlush(ledger::Ledger& ledger, ledger::FailureLog& failures, Epoch epoch,
+                         LedgerWriter& writer, const StageOptions& options)
+    : ledger_(ledger),
+      failures_(failures),
+      epoch_(epoch),
+      writer_(writer),
+      options_(options),
+      backoff_(options.min_backoff),
+      jitter_(std::random_device{}()) {}
+
+void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
+  if (under_way_ || failed()) return;
+  if (!batch_.empty()) {
+    if (now >= retry_at_) Submit();
+    return;
+  }
+  std::vector<int> waited, others;
+  for (int chunk = 0; chunk < ledger_.chunks(); ++chunk) {
+    if (!ledger_.IsDirty(chunk)) continue;
+    const bool urgent =
+        mode == Mode::kEverything || book.UrgencyOf(chunk) == lease::Urgency::kWaited;
+    (urgent ? waited : others).push_back(chunk);
+  }
+  const bool everything = mode == Mode::kEverything;
+  const auto due = [now](const std::optional<Time>& last, Duration apart) {
+    return !last || now - *last >= apart;
+  };
+  if (everything || (!waited.empty() && due(waited_at_, options_.waited_flush))) {
+    waited_at_ = now;
+    AddPages(kube::Durability::kPower);
+    for (const int chunk : waited) AddChunk(chunk, kube::Durability::kPower);
+  } else if (due(cursors_at_, options_.cursor_flush)) {
+    cursors_at_ = now;
+    AddPages(kube::Durability::kProcess);
+    for (const int chunk : others) AddChunk(chunk, kube::Durability::kProcess);
+  }
+  if (!batch_.empty()) Submit();
+}
+
+void LedgerFlush::AddPages(kube::Durability durability) {
+  for (const int page : failures_.DirtyPages()) {
+    batch_.push_back({LedgerWrite::Kind::kPage, failures_.EncodePage(page, epoch_), durability});
+  }
+}
+
+void LedgerFlush::AddChunk(int chunk, kube::Durability durability) {
+  batch_.push_back({LedgerWrite::Kind::kChunk, ledger_.Encode(chunk, epoch_), durability});
+}
+
+void LedgerFlush::Submit() {
+  under_way_ = true;
+  writer_.Write(batch_);
+}
+
+bool LedgerFlush::IsTransient(const Error& error) {
+  return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kDeadline ||
+         error.code == ErrorCode::kAborted;
+}
+
+std::vector<LedgerFlush::Confirmed> LedgerFlush::OnOutcome(const WriteOutcome& outcome, Time now) {
+  under_way_ = false;
+  std::vector<Confirmed> confirmed;
+  const std::size_t written = std::min(outcome.written, batch_.size());
+  for (std::size_t i = 0; i < written; ++i) {
+    const LedgerWrite& write = batch_[i];
+    if (write.kind == LedgerWrite::Kind::kChunk) {
+      confirmed.push_back({write.image.chunk, write.image.sequence});
+    }
+  }
+  batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(written));
+  if (outcome.status.ok()) {
+    error_.reset();
+    backoff_ = options_.min_backoff;
+    return confirmed;
+  }
+  error_ = outcome.status.error();
+  if (IsTransient(*error_)) {
+    error_->code = ErrorCode::kUnavailable;
+    // Half of it is fixed, so that a store in trouble gets rest; half is random, so that stages do
+    // not return together.
+    std::uniform_int_distribution<Duration::rep> random(0, backoff_.count() / 2);
+    retry_at_ = now + backoff_ / 2 + Duration(random(jitter_));
+    backoff_ = std::min(2 * backoff_, options_.max_backoff);
+  } else {
+    // What a predecessor can still write after our stamps, it cannot: whoever did, this leader is
+    // not alone.
+    if (error_->code == ErrorCode::kExpired) error_->code = ErrorCode::kConflict;
+    batch_.clear();
+  }
+  return confirmed;
+}
+
+bool LedgerFlush::Clean() const {
+  if (!batch_.empty() || !failures_.DirtyPages().empty()) return false;
+  for (int chunk = 0; chunk < ledger_.chunks(); ++chunk) {
+    if (ledger_.IsDirty(chunk)) return false;
+  }
+  return true;
+}
+
+}  // namespace backfill::coordinator

@@ -1,0 +1,147 @@
+#include "operator/coordinator/stage_messages.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace backfill::coordinator {
+namespace {
+
+bool IsName(const std::string& text) { return !text.empty() && text.size() <= kMaxName; }
+
+ledger::OutcomeCounts ToCounts(const v1::OutcomeCounts& counts) {
+  return {.updated = counts.updated(),
+          .unchanged = counts.unchanged(),
+          .skipped = counts.skipped(),
+          .failed = counts.failed()};
+}
+
+ledger::FailureClass ToClass(v1::FailureClass failure_class) {
+  switch (static_cast<int>(failure_class)) {
+    case v1::FAILURE_CLASS_TRANSIENT:
+      return ledger::FailureClass::kTransient;
+    case v1::FAILURE_CLASS_TIMEOUT:
+      return ledger::FailureClass::kTimeout;
+    case v1::FAILURE_CLASS_CONFLICT:
+      return ledger::FailureClass::kConflict;
+    default:  // also of a newer worker: nothing says that a retry would help
+      return ledger::FailureClass::kPermanent;
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
+  switch (message.body_case()) {
+    case v1::WorkerMessage::kHello:
+      if (!IsName(message.hello().worker()) || !IsName(message.hello().instance())) {
+        return "worker and instance must have 1 to 128 bytes";
+      }
+      if (message.hello().held_size() > kMaxReports) return "too many leases";
+      return std::nullopt;
+    case v1::WorkerMessage::kProgress:
+      if (message.progress().leases_size() > kMaxReports) return "too many leases";
+      return std::nullopt;
+    case v1::WorkerMessage::kDraining:
+      if (message.draining().leases_size() > kMaxReports) return "too many leases";
+      return std::nullopt;
+    case v1::WorkerMessage::kRecordFailures:
+      if (message.record_failures().failures_size() > kMaxFailures) return "too many failures";
+      return std::nullopt;
+    case v1::WorkerMessage::kDryRunSamples:
+      if (message.dry_run_samples().samples_size() > kMaxSamples) return "too many samples";
+      return std::nullopt;
+    case v1::WorkerMessage::kShardDone:
+    case v1::WorkerMessage::BODY_NOT_SET:  // of a newer worker, or nothing: a sign of life
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+lease::LeaseName ToName(const v1::LeaseRef& ref) {
+  return {.shard = {ref.shard()}, .attempt = {ref.attempt()}, .epoch = {ref.epoch()}};
+}
+
+lease::LeaseReport ToReport(const v1::LeaseProgress& progress) {
+  const lease::LeaseName name = ToName(progress.lease());
+  return {.shard = name.shard,
+          .attempt = name.attempt,
+          .epoch = name.epoch,
+          .end = progress.end(),
+          .cursor = progress.cursor(),
+          .done_above = progress.done_above(),
+          .counts = ToCounts(progress.counts()),
+          .in_flight = progress.in_flight()};
+}
+
+ledger::FailedRecord ToFailedRecord(const lease::LeaseName& lease,
+                                    const v1::RecordFailure& failure) {
+  return {.shard = lease.shard,
+          .attempt = lease.attempt,
+          .position = failure.position(),
+          .key = failure.key(),
+          .failure_class = ToClass(failure.class_()),
+          .attempts = failure.attempts(),
+          .message = failure.message()};
+}
+
+v1::LeaseRef ToRef(const lease::LeaseName& name) {
+  v1::LeaseRef ref;
+  ref.set_shard(name.shard.value);
+  ref.set_attempt(name.attempt.value);
+  ref.set_epoch(name.epoch.value);
+  return ref;
+}
+
+v1::Lease ToLease(const ledger::Shard& shard) {
+  v1::Lease lease;
+  *lease.mutable_lease() =
+      ToRef({.shard = shard.id, .attempt = shard.attempt, .epoch = shard.epoch});
+  lease.set_begin(shard.range.begin);
+  lease.set_end(shard.range.end);
+  lease.set_cursor(shard.cursor);
+  lease.set_done_above(shard.done_above);
+  v1::OutcomeCounts& counts = *lease.mutable_counts();
+  counts.set_updated(shard.counts.updated);
+  counts.set_unchanged(shard.counts.unchanged);
+  counts.set_skipped(shard.counts.skipped);
+  counts.set_failed(shard.counts.failed);
+  return lease;
+}
+
+v1::Ack ToAck(const lease::SendAck& ack) {
+  v1::Ack out;
+  for (const lease::LeaseName& name : ack.held) *out.add_held() = ToRef(name);
+  for (const lease::LeaseName& name : ack.done) *out.add_done() = ToRef(name);
+  return out;
+}
+
+v1::Revoke ToRevoke(const lease::SendRevoke& revoke) {
+  v1::Revoke out;
+  *out.mutable_lease() = ToRef(revoke.lease);
+  out.set_reason(revoke.reason);
+  return out;
+}
+
+v1::Shrink ToShrink(const lease::SendShrink& shrink) {
+  v1::Shrink out;
+  *out.mutable_lease() = ToRef(shrink.lease);
+  out.set_end(shrink.end);
+  return out;
+}
+
+v1::Grant ToGrant(const throttle::GrantAction& action) {
+  v1::Grant out;
+  out.set_sequence(action.sequence);
+  out.set_records_per_second(action.records_per_second);
+  out.set_burst(action.burst);
+  out.set_valid_for_ms(ToMillis(action.valid_for));
+  return out;
+}
+
+std::uint32_t ToMillis(Duration duration) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  return static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(ms, 0, std::numeric_limits<std::uint32_t>::max()));
+}
+
+}  // namespace backfill::coordinator

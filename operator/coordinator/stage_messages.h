@@ -1,0 +1,46 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backfill/v1/coordinator.pb.h"
+#include "operator/lease/lease_book.h"
+#include "operator/ledger/failure_log.h"
+#include "operator/throttle/rate_share.h"
+
+// Between the wire and the types of lease, ledger and throttle. Pure. What comes in is bounded here
+// where the protocol names a bound; what it means is judged by the lease book.
+namespace backfill::coordinator {
+
+// More leases in one message than any worker is ever given.
+inline constexpr int kMaxReports = 64;
+inline constexpr int kMaxFailures = 500;
+inline constexpr int kMaxSamples = 100;
+inline constexpr std::size_t kMaxName = 128;  // bytes of worker and instance
+
+// Why the message breaks the protocol; nullopt: it does not.
+std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message);
+
+lease::LeaseReport ToReport(const v1::LeaseProgress& progress);
+template <typename Repeated>
+std::vector<lease::LeaseReport> ToReports(const Repeated& repeated) {
+  std::vector<lease::LeaseReport> reports;
+  reports.reserve(static_cast<std::size_t>(repeated.size()));
+  for (const v1::LeaseProgress& progress : repeated) reports.push_back(ToReport(progress));
+  return reports;
+}
+lease::LeaseName ToName(const v1::LeaseRef& ref);
+ledger::FailedRecord ToFailedRecord(const lease::LeaseName& lease,
+                                    const v1::RecordFailure& failure);
+
+v1::LeaseRef ToRef(const lease::LeaseName& name);
+v1::Lease ToLease(const ledger::Shard& shard);
+v1::Ack ToAck(const lease::SendAck& ack);
+v1::Revoke ToRevoke(const lease::SendRevoke& revoke);
+v1::Shrink ToShrink(const lease::SendShrink& shrink);
+v1::Grant ToGrant(const throttle::GrantAction& action);
+
+std::uint32_t ToMillis(Duration duration);
+
+}  // namespace backfill::coordinator

@@ -1,0 +1,370 @@
+#include "operator/coordinator/stage_run.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/log.h"
+#include "operator/coordinator/session_protocol.h"
+#include "operator/coordinator/stage_messages.h"
+
+namespace backfill::coordinator {
+namespace {
+
+using v1::CoordinatorMessage;
+
+// Workers that wait for the retry budget hover just below it.
+constexpr double kBudgetReached = 0.9;
+
+Error Unavailable(const char* text) { return {ErrorCode::kUnavailable, text}; }
+
+}  // namespace
+
+lease::LeaseOptions MakeLeaseOptions(const StageOptions& options, Duration target_timeout) {
+  lease::LeaseOptions out;
+  out.fence = options.fence;
+  out.wire_time = target_timeout + options.wire_margin;
+  out.ttl = std::max(options.min_ttl, out.fence + out.wire_time);
+  out.recovery_freeze = out.ttl + options.recovery_margin;
+  out.max_leases = options.max_leases;
+  out.max_reserved = options.max_reserved;
+  out.min_split = options.min_split;
+  return out;
+}
+
+StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& clock,
+                   const Leadership& leadership, MessageSink& sink, LedgerWriter& writer)
+    : workload_(std::move(setup.workload)),
+      options_(options),
+      lease_options_(MakeLeaseOptions(options, setup.target_timeout)),
+      epoch_(setup.epoch),
+      clock_(clock),
+      leadership_(leadership),
+      sink_(sink),
+      ledger_(std::move(setup.ledger)),
+      failures_(std::move(setup.failures)),
+      book_(lease_options_, ledger_, epoch_, clock.Steady(), setup.predecessors),
+      flush_(ledger_, failures_, epoch_, writer, options),
+      grants_(options.grants, setup.batch_size),
+      samples_(ledger_.chunks()),
+      report_period_(options.min_report_period) {
+  settings_.paused = true;
+  book_.SetPaused(true);
+}
+
+// ---- what workers say
+
+void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message) {
+  const bool hello = message.has_hello();
+  if (!hello && !workers_.contains(session)) return;  // already dropped
+  if (!Leads() || closing_ || flush_.failed()) {
+    // Accepting it would promise what may be void. The worker repeats it to whoever leads.
+    return Drop(session, Unavailable("not served here"));
+  }
+  if (const auto why = WhyMalformed(message)) {
+    return Drop(session, {ErrorCode::kInvalid, *why});
+  }
+  const Time now = clock_.Steady();
+  if (hello) workers_[session].instance = message.hello().instance();
+  const std::uint64_t sequence = message.sequence();
+  workers_[session].answered = sequence;
+  switch (message.body_case()) {
+    case v1::WorkerMessage::kHello:
+      return OnHello(session, message.hello(), now);
+    case v1::WorkerMessage::kProgress:
+      return OnProgress(session, sequence, message.progress(), now);
+    case v1::WorkerMessage::kShardDone:
+      return Perform(
+          book_.OnShardDone(session, sequence, ToReport(message.shard_done().lease()), now));
+    case v1::WorkerMessage::kDraining:
+      return Perform(
+          book_.OnDraining(session, sequence, ToReports(message.draining().leases()), now));
+    case v1::WorkerMessage::kRecordFailures:
+      OnFailures(session, message.record_failures());
+      return Perform(book_.OnOther(session, sequence, now));
+    case v1::WorkerMessage::kDryRunSamples:
+      OnSamples(message.dry_run_samples());
+      return Perform(book_.OnOther(session, sequence, now));
+    case v1::WorkerMessage::BODY_NOT_SET:
+      return Perform(book_.OnOther(session, sequence, now));
+  }
+}
+
+void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
+  const lease::Effects effects =
+      book_.OnHello(session, hello.worker(), hello.instance(), ToReports(hello.held()), now);
+  std::optional<Grants::Held> held;
+  if (hello.has_grant()) {
+    held = {.records_per_second = hello.grant().records_per_second(),
+            .valid_for = std::chrono::milliseconds(hello.grant().valid_for_ms())};
+  }
+  grants_.Join(session, hello.instance(), held, now);
+  ++welcomed_;
+
+  CoordinatorMessage message;
+  v1::Welcome& welcome = *message.mutable_welcome();
+  welcome.set_protocol_version(kProtocolVersion);
+  welcome.set_epoch(epoch_.value);
+  *welcome.mutable_workload() = workload_;
+  *welcome.mutable_limits() = MakeLimits();
+  welcome.set_fence_ms(ToMillis(lease_options_.fence));
+  welcome.set_reconnect_window_ms(ToMillis(ReconnectWindow()));
+  welcome.set_max_leases(static_cast<std::uint32_t>(lease_options_.max_leases));
+  for (const lease::LeaseName& name : book_.Kept(session)) *welcome.add_kept() = ToRef(name);
+  welcome.set_paused(settings_.paused);
+  Send(session, std::move(message));  // before anything that the book wants to send
+  Perform(effects);
+}
+
+void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::Progress& progress,
+                          Time now) {
+  Worker& worker = workers_[session];
+  // The first report is where counting begins: what came before was counted by another leader, or
+  // on another stream.
+  const auto grown = [](const std::optional<std::uint64_t>& last, std::uint64_t total) {
+    return last && total > *last ? total - *last : 0;
+  };
+  meter_.Add(grown(worker.attempts, progress.attempts()), grown(worker.retries, progress.retries()),
+             now);
+  worker.attempts = progress.attempts();
+  worker.retries = progress.retries();
+  grants_.OnDemand(session, progress.wanted_records_per_second(), progress.grant_sequence(), now);
+  const int wanted = static_cast<int>(
+      std::min(progress.shards_wanted(), static_cast<std::uint32_t>(lease_options_.max_leases)));
+  Perform(book_.OnProgress(session, sequence, ToReports(progress.leases()), wanted, now));
+}
+
+void StageRun::OnFailures(SessionId session, const v1::RecordFailures& failures) {
+  // Only from the holder: what another attempt has to say about a record is void.
+  const lease::LeaseName name = ToName(failures.lease());
+  const std::vector<lease::LeaseName> held = book_.Kept(session);
+  const ledger::Shard* shard = ledger_.Find(name.shard);
+  if (shard == nullptr || std::ranges::find(held, name) == held.end()) return;
+  for (const v1::RecordFailure& failure : failures.failures()) {
+    if (shard->range.Contains(failure.position())) {
+      failures_.Append(ToFailedRecord(name, failure));
+    }
+  }
+}
+
+void StageRun::OnSamples(const v1::DryRunSamples& samples) {
+  for (const v1::DryRunSample& sample : samples.samples()) {
+    if (ledger_.Find({sample.shard()}) == nullptr) continue;
+    samples_.Add({sample.shard()}, sample.key(), sample.request());
+  }
+}
+
+void StageRun::OnGone(SessionId session) {
+  if (!workers_.contains(session)) return;
+  const Time now = clock_.Steady();
+  book_.OnDisconnect(session);
+  Forget(session, now);
+}
+
+void StageRun::OnWorkerGone(const std::string& worker, const std::string& instance) {
+  grants_.ProcessGone(instance);
+  book_.OnWorkerGone(worker, instance, clock_.Steady());
+}
+
+// ---- what the store says
+
+void StageRun::OnWritten(const WriteOutcome& outcome) {
+  const bool had_error = flush_.error().has_value();
+  for (const LedgerFlush::Confirmed& c : flush_.OnOutcome(outcome, clock_.Steady())) {
+    confirmed_.push_back(c);
+  }
+  if (flush_.error() && !had_error) {
+    Log(LogLevel::kWarning, "the ledger cannot be written",
+        {{"backfill", workload_.backfill_name()}, {"error", flush_.error()->message}});
+  }
+  if (flush_.failed()) DropAll(Unavailable("not served here"));
+}
+
+// ---- what has become due
+
+void StageRun::Configure(const reconcile::LiveSettings& settings) {
+  const reconcile::LiveSettings old = std::exchange(settings_, settings);
+  const Time now = clock_.Steady();
+  book_.SetPaused(settings.paused || closing_);
+  if (settings.paused || closing_) {
+    grants_.Stop(now);
+  } else if (settings.unlimited) {
+    grants_.Free(now);
+  } else {
+    grants_.Limit(settings.records_per_second, now);
+  }
+  if (settings.paused != old.paused) {
+    CoordinatorMessage message;
+    message.mutable_pause()->set_paused(settings.paused);
+    SendToAll(message);
+  }
+  if (settings.concurrency != old.concurrency || settings.attempts != old.attempts) {
+    CoordinatorMessage message;
+    *message.mutable_limits() = MakeLimits();
+    SendToAll(message);
+  }
+}
+
+void StageRun::Settle() {
+  if (Leads() && !closing_ && !flush_.failed()) {
+    const Time now = clock_.Steady();
+    for (const LedgerFlush::Confirmed& c : std::exchange(confirmed_, {})) {
+      Perform(book_.OnWritten(c.chunk, c.sequence, now));
+    }
+    Perform(book_.Tick(now));
+    AdaptReportPeriod();
+    for (const throttle::GrantAction& action : grants_.Tick(now)) {
+      CoordinatorMessage message;
+      *message.mutable_grant() = ToGrant(action);
+      Send(action.session, std::move(message));
+    }
+  }
+  // Writing needs no leadership: the store compares versions.
+  flush_.Pump(book_, closing_ ? LedgerFlush::Mode::kEverything : LedgerFlush::Mode::kPaced,
+              clock_.Steady());
+}
+
+void StageRun::AdaptReportPeriod() {
+  const auto seconds = std::chrono::duration<double>(static_cast<double>(workers_.size()) /
+                                                     options_.messages_per_second);
+  const Duration fitting = std::clamp(std::chrono::duration_cast<Duration>(seconds),
+                                      options_.min_report_period, options_.max_report_period);
+  // In steps: every change goes to every worker.
+  if (4 * fitting <= 5 * report_period_ && 5 * fitting >= 4 * report_period_) return;
+  report_period_ = fitting;
+  CoordinatorMessage message;
+  *message.mutable_limits() = MakeLimits();
+  SendToAll(message);
+}
+
+v1::Limits StageRun::MakeLimits() const {
+  v1::Limits limits;
+  limits.set_concurrency(static_cast<std::uint32_t>(settings_.concurrency));
+  limits.set_attempts(static_cast<std::uint32_t>(settings_.attempts));
+  limits.set_retry_budget_percent(static_cast<std::uint32_t>(options_.retry_budget_percent));
+  limits.set_report_period_ms(ToMillis(report_period_));
+  return limits;
+}
+
+Duration StageRun::ReconnectWindow() const {
+  return std::clamp<Duration>(static_cast<std::int64_t>(workers_.size()) * 10ms,
+                              options_.min_reconnect_window, options_.max_reconnect_window);
+}
+
+// ---- the end
+
+void StageRun::BeginClose() {
+  closing_ = true;
+  book_.SetPaused(true);
+  grants_.Stop(clock_.Steady());
+  DropAll(Unavailable("the stage is closed"));
+}
+
+bool StageRun::closed() const { return closing_ && (flush_.failed() || flush_.Clean()); }
+
+// ---- what the lease book wants done
+
+void StageRun::Perform(const lease::Effects& effects) {
+  for (const lease::Effect& effect : effects) {
+    std::visit([this](const auto& e) { Perform(e); }, effect);
+  }
+}
+
+void StageRun::Perform(const lease::SendLease& effect) {
+  CoordinatorMessage message;
+  *message.mutable_lease() = ToLease(effect.shard);
+  Send(effect.session, std::move(message));
+}
+
+void StageRun::Perform(const lease::SendAck& effect) {
+  CoordinatorMessage message;
+  message.set_answers(effect.answers);
+  *message.mutable_ack() = ToAck(effect);
+  Send(effect.session, std::move(message));
+}
+
+void StageRun::Perform(const lease::SendRevoke& effect) {
+  CoordinatorMessage message;
+  *message.mutable_revoke() = ToRevoke(effect);
+  Send(effect.session, std::move(message));
+}
+
+void StageRun::Perform(const lease::SendShrink& effect) {
+  CoordinatorMessage message;
+  *message.mutable_shrink() = ToShrink(effect);
+  Send(effect.session, std::move(message));
+}
+
+void StageRun::Perform(const lease::SendNoMoreWork& effect) {
+  CoordinatorMessage message;
+  message.mutable_no_more_work();
+  Send(effect.session, std::move(message));
+}
+
+void StageRun::Perform(const lease::CloseSession& effect) {
+  // The book has forgotten it already.
+  if (!workers_.contains(effect.session)) return;
+  sink_.Close(effect.session, {ErrorCode::kConflict, effect.reason});
+  Forget(effect.session, clock_.Steady());
+}
+
+void StageRun::Perform(const lease::Supersede& effect) {
+  failures_.Supersede(effect.shard, effect.next_attempt, effect.from, effect.done_above);
+}
+
+void StageRun::Perform(const lease::LeaseExpired& effect) {
+  ++lease_expirations_;
+  Log(LogLevel::kWarning, "a lease has expired",
+      {{"backfill", workload_.backfill_name()}, {"holder", effect.holder}});
+}
+
+// ---- sessions
+
+void StageRun::Send(SessionId session, CoordinatorMessage&& message) {
+  const auto it = workers_.find(session);
+  if (it == workers_.end() || !Leads()) return;
+  if (message.answers() == 0) message.set_answers(it->second.answered);
+  sink_.Send(session, std::move(message));
+}
+
+void StageRun::SendToAll(const CoordinatorMessage& message) {
+  for (const auto& [session, worker] : workers_) Send(session, CoordinatorMessage(message));
+}
+
+void StageRun::Drop(SessionId session, const Error& reason) {
+  sink_.Close(session, reason);
+  OnGone(session);
+}
+
+void StageRun::DropAll(const Error& reason) {
+  while (!workers_.empty()) Drop(workers_.begin()->first, reason);
+}
+
+void StageRun::Forget(SessionId session, Time now) {
+  grants_.Leave(session, now);
+  workers_.erase(session);
+}
+
+// ---- what others see
+
+reconcile::StageSnapshot StageRun::Snapshot() const {
+  const Time now = clock_.Steady();
+  reconcile::StageSnapshot out;
+  out.totals = ledger_.totals();
+  out.flushed = flush_.Clean() && !flush_.failed();
+  out.connected = static_cast<int>(workers_.size());
+  out.sessions = welcomed_;
+  out.leases = book_.leases_held();
+  out.attempts_per_second = meter_.PerSecond(now);
+  out.granted_per_second = grants_.InForce(now);
+  const double retries = meter_.RetryPercent(now);
+  out.target_holds_back = retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent;
+  const lease::LeaseBook::Frozen frozen = book_.frozen(now);
+  out.frozen_shards = frozen.shards;
+  if (frozen.until) out.frozen_for = std::max(Duration::zero(), *frozen.until - now);
+  out.lease_expirations = lease_expirations_;
+  out.error = flush_.error();
+  return out;
+}
+
+}  // namespace backfill::coordinator

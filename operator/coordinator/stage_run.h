@@ -1,0 +1,145 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backfill/v1/coordinator.pb.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "operator/coordinator/attempt_meter.h"
+#include "operator/coordinator/grants.h"
+#include "operator/coordinator/leadership.h"
+#include "operator/coordinator/ledger_flush.h"
+#include "operator/coordinator/sample_collector.h"
+#include "operator/coordinator/stage_options.h"
+#include "operator/lease/lease_book.h"
+#include "operator/ledger/failure_log.h"
+#include "operator/ledger/ledger.h"
+#include "operator/reconcile/stage_host.h"
+
+namespace backfill::coordinator {
+
+// Where messages to workers go. Must not call back.
+class MessageSink {
+ public:
+  virtual ~MessageSink() = default;
+  virtual void Send(SessionId session, v1::CoordinatorMessage&& message) = 0;
+  // Ends the stream. The stage forgets the session by itself.
+  virtual void Close(SessionId session, const Error& reason) = 0;
+};
+
+// What an open stage is made of.
+struct StageSetup {
+  v1::Workload workload;
+  ledger::Ledger ledger;  // stamped with `epoch` in the store
+  ledger::FailureLog failures;
+  Epoch epoch;
+  Duration target_timeout{};
+  int batch_size = 1;
+  lease::Predecessors predecessors = lease::Predecessors::kMayLive;
+};
+
+// One open stage: owns its ledger, leases, failures and rate grants; answers its workers.
+//
+// A worker's message goes to the lease book; what the book wants done becomes messages; what it
+// changed is written by the LedgerWriter; what is confirmed goes back to the book, which then
+// acknowledges or grants. So nothing that a worker relies on leaves before it is durable. Nothing
+// at all leaves while leadership is not certain: streams are closed then, and workers come back to
+// whoever leads.
+//
+// Not thread-safe, no I/O, never blocks: one loop calls it. The references must outlive it.
+class StageRun {
+ public:
+  StageRun(StageSetup setup, const StageOptions& options, const Clock& clock,
+           const Leadership& leadership, MessageSink& sink, LedgerWriter& writer);
+  StageRun(const StageRun&) = delete;
+  StageRun& operator=(const StageRun&) = delete;
+
+  // `message` has passed the checks of every stream: the first is Hello, numbers rise.
+  void OnMessage(SessionId session, const v1::WorkerMessage& message);
+  void OnGone(SessionId session);
+  void OnWritten(const WriteOutcome& outcome);
+  void OnWorkerGone(const std::string& worker, const std::string& instance);
+
+  // Until the first one the stage is paused.
+  void Configure(const reconcile::LiveSettings& settings);
+
+  // Does what has become due. Call after every batch of inputs and at least every 100 ms.
+  void Settle();
+
+  // No more leases; streams end; everything is written. Then Settle() until closed().
+  void BeginClose();
+  // Nothing is left to write, or it never can be.
+  [[nodiscard]] bool closed() const;
+
+  [[nodiscard]] reconcile::StageSnapshot Snapshot() const;
+  [[nodiscard]] std::vector<reconcile::Sample> Samples() const { return samples_.Samples(); }
+
+ private:
+  struct Worker {
+    std::string instance;
+    std::uint64_t answered = 0;                      // highest accepted message
+    std::optional<std::uint64_t> attempts, retries;  // as last reported
+  };
+
+  // Whether anything may leave, right now.
+  [[nodiscard]] bool Leads() const { return leadership_.Valid(clock_.Steady()); }
+
+  void OnHello(SessionId session, const v1::Hello& hello, Time now);
+  void OnProgress(SessionId session, std::uint64_t sequence, const v1::Progress& progress,
+                  Time now);
+  void OnFailures(SessionId session, const v1::RecordFailures& failures);
+  void OnSamples(const v1::DryRunSamples& samples);
+
+  void Perform(const lease::Effects& effects);
+  void Perform(const lease::SendLease& effect);
+  void Perform(const lease::SendAck& effect);
+  void Perform(const lease::SendRevoke& effect);
+  void Perform(const lease::SendShrink& effect);
+  void Perform(const lease::SendNoMoreWork& effect);
+  void Perform(const lease::CloseSession& effect);
+  void Perform(const lease::Supersede& effect);
+  void Perform(const lease::LeaseExpired& effect);
+
+  void Send(SessionId session, v1::CoordinatorMessage&& message);
+  void SendToAll(const v1::CoordinatorMessage& message);
+  // Ends a stream and forgets it.
+  void Drop(SessionId session, const Error& reason);
+  void DropAll(const Error& reason);
+  void Forget(SessionId session, Time now);
+
+  [[nodiscard]] v1::Limits MakeLimits() const;
+  [[nodiscard]] Duration ReconnectWindow() const;
+  void AdaptReportPeriod();
+
+  const v1::Workload workload_;
+  const StageOptions options_;
+  const lease::LeaseOptions lease_options_;
+  const Epoch epoch_;
+  const Clock& clock_;
+  const Leadership& leadership_;
+  MessageSink& sink_;
+
+  ledger::Ledger ledger_;
+  ledger::FailureLog failures_;
+  lease::LeaseBook book_;
+  LedgerFlush flush_;
+  Grants grants_;
+  AttemptMeter meter_;
+  SampleCollector samples_;
+
+  reconcile::LiveSettings settings_;
+  Duration report_period_;
+  std::map<SessionId, Worker> workers_;
+  std::vector<LedgerFlush::Confirmed>
+      confirmed_;  // the book has not heard of them: leadership was in doubt
+  bool closing_ = false;
+  std::uint64_t welcomed_ = 0;
+  std::uint64_t lease_expirations_ = 0;
+};
+
+}  // namespace backfill::coordinator

@@ -1,0 +1,47 @@
+#include "operator/coordinator/takeover.h"
+
+#include <utility>
+
+namespace backfill::coordinator {
+namespace {
+
+// Each round means that a predecessor was alive and wrote; it does so once per chunk at most before
+// it learns of us.
+constexpr int kMaxRounds = 5;
+
+Status Stamp(LedgerStore& store, ledger::Ledger& ledger, Epoch epoch) {
+  for (int chunk = 0; chunk < ledger.chunks(); ++chunk) {
+    ledger.Touch(chunk);
+    TRY(store.WriteChunk(ledger.Encode(chunk, epoch), epoch, kube::Durability::kPower));
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Result<ledger::Ledger> LoadLedger(LedgerStore& store) {
+  const std::vector<std::string> chunks = TRY(store.LoadChunks());
+  auto ledger = ledger::Ledger::FromChunks(chunks);
+  if (!ledger.ok()) return Error{ErrorCode::kInternal, "ledger damaged: " + ledger.error().message};
+  return ledger;
+}
+
+Result<TakenOver> TakeOver(LedgerStore& store) {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    ledger::Ledger ledger = TRY(LoadLedger(store));
+    const Epoch epoch{ledger.highest_epoch().value + 1};
+    const Status stamped = Stamp(store, ledger, epoch);
+    if (!stamped.ok() && stamped.error().code == ErrorCode::kExpired) continue;
+    if (!stamped.ok()) return stamped.error();
+    // Only now: a predecessor writes its pages before the chunks that count them, and its chunks
+    // are refused from here on.
+    auto failures = ledger::FailureLog::FromPages(TRY(store.LoadPages()));
+    if (!failures.ok()) {
+      return Error{ErrorCode::kInternal, "failure log damaged: " + failures.error().message};
+    }
+    return TakenOver{std::move(ledger), std::move(*failures), epoch};
+  }
+  return Error{ErrorCode::kConflict, "another leader keeps writing the ledger"};
+}
+
+}  // namespace backfill::coordinator

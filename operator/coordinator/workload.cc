@@ -1,0 +1,84 @@
+#include "operator/coordinator/workload.h"
+
+#include "backfill/v1/workload.pb.h"
+
+namespace backfill::coordinator {
+namespace {
+
+using std::chrono::milliseconds;
+
+void SetHeaders(const std::map<std::string, std::string>& headers, v1::HttpRequestTemplate& out) {
+  for (const auto& [name, value] : headers) {
+    v1::Header* header = out.add_headers();
+    header->set_name(name);
+    header->set_value(value);
+  }
+}
+
+void SetRequest(const api::HttpTarget& target, v1::HttpRequestTemplate& out) {
+  out.set_method(target.method);
+  out.set_url(target.url);
+  SetHeaders(target.headers, out);
+  out.set_body(target.body);
+  out.set_timeout_ms(static_cast<std::uint32_t>(target.timeout.count()));
+}
+
+void SetProbe(const api::HttpDryRun& dry_run, milliseconds timeout, v1::HttpProbe& out) {
+  v1::HttpRequestTemplate& request = *out.mutable_request();
+  request.set_method(dry_run.method);
+  request.set_url(dry_run.url);
+  SetHeaders(dry_run.headers, request);
+  request.set_body(dry_run.body);
+  request.set_timeout_ms(static_cast<std::uint32_t>(timeout.count()));
+  out.set_declared_without_side_effects(dry_run.side_effects == api::SideEffects::kNone);
+}
+
+void SetOutcomes(const api::HttpOutcomes& outcomes, v1::HttpOutcomes& out) {
+  for (const int code : outcomes.updated) out.add_updated(static_cast<std::uint32_t>(code));
+  for (const int code : outcomes.unchanged) out.add_unchanged(static_cast<std::uint32_t>(code));
+  for (const int code : outcomes.skipped) out.add_skipped(static_cast<std::uint32_t>(code));
+  for (const int code : outcomes.transient) out.add_transient(static_cast<std::uint32_t>(code));
+  for (const int code : outcomes.conflict) out.add_conflict(static_cast<std::uint32_t>(code));
+  for (const int code : outcomes.permanent) out.add_permanent(static_cast<std::uint32_t>(code));
+}
+
+struct SetSource {
+  v1::Source& out;
+  void operator()(const api::RangeSource&) const { out.mutable_range(); }
+  void operator()(const api::KeysSource& source) const {
+    for (const std::string& key : source.keys) out.mutable_keys()->add_keys(key);
+  }
+};
+
+}  // namespace
+
+v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
+                          Duration wire_time) {
+  v1::Workload out;
+  out.set_backfill_name(backfill.name);
+  out.set_backfill_namespace(backfill.ns);
+  out.set_backfill_uid(backfill.uid);
+  std::visit(SetSource{*out.mutable_source()}, backfill.spec.source);
+  out.set_batch_size(static_cast<std::uint32_t>(backfill.spec.workers.batch_size));
+  out.set_wire_time_ms(
+      static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(wire_time).count()));
+  const api::HttpTarget& target = backfill.spec.target;
+  switch (stage) {
+    case reconcile::Stage::kRun: {
+      v1::HttpTarget& run = *out.mutable_run_http();
+      SetRequest(target, *run.mutable_request());
+      SetOutcomes(target.outcomes, *run.mutable_outcomes());
+      break;
+    }
+    case reconcile::Stage::kDryRun: {
+      v1::HttpDryRun& dry_run = *out.mutable_dry_run_http();
+      SetRequest(target, *dry_run.mutable_sample());
+      if (target.dry_run) SetProbe(*target.dry_run, target.timeout, *dry_run.mutable_probe());
+      SetOutcomes(target.outcomes, *dry_run.mutable_outcomes());
+      break;
+    }
+  }
+  return out;
+}
+
+}  // namespace backfill::coordinator
