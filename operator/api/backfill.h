@@ -8,8 +8,9 @@
 #include <variant>
 #include <vector>
 
-// The Backfill resource as C++ types. Decoded, defaulted and validated values only: what stands here obeys the schema
-// (crds/backfill.dev_backfills.yaml) and its rules. Names and meaning: docs/concepts.md.
+// The Backfill resource as C++ types. Decoded, defaulted and validated values only: what stands
+// here obeys the schema (crds/backfill.dev_backfills.yaml) and its rules. Names and meaning:
+// docs/concepts.md.
 namespace backfill::api {
 
 struct RangeSource {
@@ -110,7 +111,7 @@ struct Condition {
   std::string type;
   ConditionStatus status = ConditionStatus::kUnknown;
   std::string reason;
-  std::string message;               // at most 160 bytes
+  std::string message;  // at most 160 bytes
   std::int64_t observed_generation = 0;
   std::string last_transition_time;  // RFC 3339; moves with `status` only
   bool operator==(const Condition&) const = default;

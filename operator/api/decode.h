@@ -10,8 +10,9 @@
 
 // From text to a valid Backfill and back. Thread-safe (no state).
 //
-// text (YAML or JSON) -> tree with positions -> schema (structure, types, defaults, limits; from the CRD file that is
-// embedded at build time) -> rules (what the schema cannot say) -> typed struct. All problems are reported, not the first.
+// text (YAML or JSON) -> tree with positions -> schema (structure, types, defaults, limits; from
+// the CRD file that is embedded at build time) -> rules (what the schema cannot say) -> typed
+// struct. All problems are reported, not the first.
 namespace backfill::api {
 
 // One problem of a file. Lines and columns count from 1; 0: not from a file.
@@ -34,11 +35,12 @@ struct Decoded {
   std::vector<Problem> warnings;  // risks; they refuse nothing
 };
 
-// Decodes one document. `file` is used in problems only. Bounds: 3 MiB of text, depth 64, 100,000 nodes.
+// Decodes one document. `file` is used in problems only. Bounds: 3 MiB of text, depth 64, 100,000
+// nodes.
 Decoded DecodeBackfill(std::string_view text, const std::string& file);
 
-// What may not change between `current`, which the store has, and `next`. Empty: the change is allowed.
-// Planned: current.status.plan is set; ended: condition Succeeded is not Unknown.
+// What may not change between `current`, which the store has, and `next`. Empty: the change is
+// allowed. Planned: current.status.plan is set; ended: condition Succeeded is not Unknown.
 std::vector<Problem> ValidateChange(const Backfill& current, const Backfill& next);
 
 // To and from the store's object. The error names the field.
@@ -46,12 +48,13 @@ Result<Backfill> FromObject(const kube::Object& object);
 kube::Object ToObject(const Backfill& backfill);  // status included
 std::string StatusToJson(const Status& status);
 
-// The whole object as kubectl prints it (apiVersion, kind, metadata, spec with defaults, status); two spaces an indent.
+// The whole object as kubectl prints it (apiVersion, kind, metadata, spec with defaults, status);
+// two spaces an indent.
 std::string ToJson(const Backfill& backfill);
 std::string ToYaml(const Backfill& backfill);
 
-// The work-defining part of the spec (source, target, sharding) as canonical JSON: sorted keys, no blanks, defaults
-// filled in. Equal work gives equal bytes on any machine.
+// The work-defining part of the spec (source, target, sharding) as canonical JSON: sorted keys, no
+// blanks, defaults filled in. Equal work gives equal bytes on any machine.
 std::string CanonicalWork(const Spec& spec);
 
 std::string_view ToString(Phase phase);

@@ -1,0 +1,120 @@
+#include "operator/api/decode.h"
+
+#include <utility>
+
+#include "operator/api/cel_twins.h"
+#include "operator/api/codec.h"
+#include "operator/api/crd.h"
+#include "operator/api/json.h"
+#include "operator/api/request_rules.h"
+#include "operator/api/risks.h"
+#include "operator/api/utf8.h"
+#include "operator/api/work_rules.h"
+#include "operator/api/yaml_reader.h"
+
+namespace backfill::api {
+namespace {
+
+// Everything that can be wrong with one version of an object. Fills in defaults.
+void Judge(Node& root, Problems& problems) {
+  const Schema& schema = BackfillCrd().schema;
+  Validate(schema, root, problems);
+  CheckRules(schema, root, problems);
+  CheckWork(root, problems);
+  CheckRequests(root, problems);
+}
+
+// Whether this is a Backfill at all. If not, its fields are none of our business.
+bool IsBackfill(const Node& root, Problems& problems) {
+  const Crd& crd = BackfillCrd();
+  if (!root.Is(Node::Kind::kMap)) {
+    problems.Add(root, "",
+                 "this is no Backfill; a file begins with apiVersion: " + crd.api_version);
+    return false;
+  }
+  const Node* kind = root.At("kind", Node::Kind::kString);
+  if (kind == nullptr || kind->text == crd.kind) return true;
+  problems.Add(*kind, "kind", "must be " + crd.kind + ", is the string " + Excerpt(kind->text));
+  return false;
+}
+
+}  // namespace
+
+std::string ToString(const Problem& problem) {
+  std::string out = problem.file;
+  if (problem.line > 0) {
+    out += (out.empty() ? "line " : ":") + std::to_string(problem.line) + ":" +
+           std::to_string(problem.column);
+  }
+  if (!out.empty()) out += ": ";
+  if (!problem.path.empty()) out += problem.path + ": ";
+  return out + problem.message;
+}
+
+Decoded DecodeBackfill(std::string_view text, const std::string& file) {
+  Decoded decoded;
+  Problems problems, risks;
+  std::optional<Node> root = ReadYaml(text, problems);
+  if (root && IsBackfill(*root, problems)) {
+    root->Remove("status");  // of a file that was printed from a store
+    Judge(*root, problems);
+    FindRisks(*root, text.size(), risks);
+  }
+  if (root && problems.empty()) {
+    Backfill backfill = ReadBackfill(*root);
+    backfill.uid.clear();
+    backfill.resource_version.clear();
+    backfill.creation_time.clear();
+    backfill.generation = 0;
+    backfill.status = Status{};
+    decoded.backfill = std::move(backfill);
+  }
+  decoded.problems = problems.Take(file, text);
+  decoded.warnings = risks.Take(file, text);
+  return decoded;
+}
+
+std::vector<Problem> ValidateChange(const Backfill& current, const Backfill& next) {
+  Problems problems;
+  CheckTransition(BackfillCrd().schema, WriteBackfill(next), WriteBackfill(current), problems);
+  return problems.Take("", "");
+}
+
+Result<Backfill> FromObject(const kube::Object& object) {
+  Backfill backfill;
+  backfill.name = object.ref.name;
+  backfill.ns = object.ref.ns;
+  backfill.uid = object.uid;
+  backfill.resource_version = object.resource_version;
+  backfill.generation = object.generation;
+  backfill.creation_time = object.creation_time;
+  backfill.annotations = object.annotations;
+  backfill.labels = object.labels;
+
+  const std::string doing = "reading Backfill " + object.ref.ns + "/" + object.ref.name;
+  auto content = ParseJsonObject(object.content);
+  if (!content.ok()) return content.error().Annotate("content").Annotate(doing);
+  Node root = WriteBackfill(backfill);
+  root.Remove("spec");
+  for (Member& member : content->members) {
+    if (root.Find(member.key) == nullptr) root.members.push_back(std::move(member));
+  }
+  if (!object.status.empty()) {
+    auto status = ParseJsonObject(object.status);
+    if (!status.ok()) return status.error().Annotate("status").Annotate(doing);
+    root.Add("status", std::move(status).value());
+  }
+
+  Problems problems;
+  Judge(root, problems);
+  if (!problems.empty()) {
+    const Problem first = problems.Take("", "").front();
+    return Error{ErrorCode::kInvalid, doing + ": " + ToString(first)};
+  }
+  const Backfill read = ReadBackfill(root);
+  backfill.spec = read.spec;
+  backfill.status = read.status;
+  return backfill;
+}
+
+}  // namespace backfill::api

@@ -1,0 +1,70 @@
+#include <utility>
+
+#include "operator/api/codec.h"
+#include "operator/api/crd.h"
+#include "operator/api/decode.h"
+#include "operator/api/json.h"
+#include "operator/api/schema.h"
+#include "operator/api/utf8.h"
+#include "operator/api/yaml_writer.h"
+
+namespace backfill::api {
+namespace {
+
+constexpr std::size_t kMaxStatusBytes = 4096;
+
+// To fit, messages give way, then what is only there for columns; never types, reasons, hash,
+// progress.
+void CutMessages(Node& status, std::size_t bytes) {
+  Node* conditions = status.Find("conditions");
+  if (conditions == nullptr) return;
+  for (Node& condition : conditions->items) {
+    if (Node* message = condition.Find("message")) {
+      message->text = std::string(CutToBytes(message->text, bytes));
+    }
+  }
+}
+
+}  // namespace
+
+std::string StatusToJson(const Status& status) {
+  Node node = WriteStatus(status);
+  CutToSchema(*BackfillCrd().schema.Property("status"), node);
+  std::string json = WriteJson(node, -1, MemberOrder::kAsGiven);
+  for (const std::size_t bytes : {80U, 40U, 0U}) {
+    if (json.size() <= kMaxStatusBytes) return json;
+    CutMessages(node, bytes);
+    json = WriteJson(node, -1, MemberOrder::kAsGiven);
+  }
+  if (json.size() <= kMaxStatusBytes) return json;
+  node.Remove("display");
+  return WriteJson(node, -1, MemberOrder::kAsGiven);
+}
+
+kube::Object ToObject(const Backfill& backfill) {
+  kube::Object object;
+  object.ref = {std::string(kube::kBackfillKind), backfill.ns, backfill.name};
+  object.uid = backfill.uid;
+  object.resource_version = backfill.resource_version;
+  object.generation = backfill.generation;
+  object.creation_time = backfill.creation_time;
+  object.annotations = backfill.annotations;
+  object.labels = backfill.labels;
+  Node content = Node::Map();
+  content.Add("spec", WriteSpec(backfill.spec));
+  object.content = WriteJson(content, -1, MemberOrder::kAsGiven);
+  object.status = StatusToJson(backfill.status);
+  return object;
+}
+
+std::string ToJson(const Backfill& backfill) {
+  return WriteJson(WriteBackfill(backfill), 2, MemberOrder::kAsGiven) + "\n";
+}
+
+std::string ToYaml(const Backfill& backfill) { return WriteYaml(WriteBackfill(backfill)); }
+
+std::string CanonicalWork(const Spec& spec) {
+  return WriteJson(WriteWork(spec), -1, MemberOrder::kSorted);
+}
+
+}  // namespace backfill::api

@@ -1,0 +1,128 @@
+#include "operator/api/risks.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <set>
+#include <string>
+
+#include "base/template.h"
+#include "operator/api/codec.h"
+#include "operator/api/utf8.h"
+#include "operator/api/work_rules.h"
+
+namespace backfill::api {
+namespace {
+
+using Kind = Node::Kind;
+using std::chrono_literals::operator""s;
+
+constexpr std::size_t kMaxApplyBytes = 256 * 1024;
+
+std::string Text(const Node& root, std::string_view path) {
+  const Node* node = root.At(path, Kind::kString);
+  return node == nullptr ? "" : node->text;
+}
+
+bool NamesRecord(const std::string& text) {
+  const auto parts = ParseTemplate(text);
+  if (!parts.ok()) return true;  // reported elsewhere
+  return std::ranges::any_of(*parts, [](const TemplatePart& part) {
+    return part.kind == TemplatePart::Kind::kPlaceholder && !part.text.starts_with("backfill.");
+  });
+}
+
+void CheckRealRun(const Node& root, Problems& risks) {
+  const Node* dry_run = root.At("spec.dryRun", Kind::kBool);
+  if (dry_run == nullptr || dry_run->boolean) return;
+  const std::string method = Text(root, "spec.target.http.method");
+  std::string message = "dryRun is false: running this file changes the target";
+  if (method == "POST" || method == "PATCH") {
+    message += ". A request may be sent again after a failure, so " + method +
+               " must be safe to repeat: let the service honour the Idempotency-Key header";
+  }
+  risks.Add(*dry_run, "spec.dryRun", message);
+}
+
+void CheckSource(const Node& root, Problems& risks) {
+  const Node* source = root.At("spec.source", Kind::kMap);
+  if (source == nullptr) return;
+  if (CountRecords(root) == Integer{0}) {
+    risks.Add(*source, "spec.source", "there are no records, so nothing will be done");
+  }
+  const Node* keys = source->At("keys", Kind::kList);
+  if (keys == nullptr) return;
+  std::set<std::string_view> seen;
+  for (std::size_t i = 0; i < keys->items.size(); ++i) {
+    const Node& key = keys->items[i];
+    if (key.Is(Kind::kString) && !seen.insert(key.text).second) {
+      risks.Add(key, JoinIndex("spec.source.keys", i),
+                "the key " + Excerpt(key.text) + " stands twice, and is sent twice");
+    }
+  }
+}
+
+void CheckRequest(const Node& root, Problems& risks) {
+  const Node* http = root.At("spec.target.http", Kind::kMap);
+  if (http == nullptr) return;
+  const std::string method = Text(*http, "method");
+  if (const Node* node = http->Find("method"); method == "GET" || method == "HEAD") {
+    risks.Add(*node, "spec.target.http.method",
+              method +
+                  " should change nothing; a run by it is safe to repeat only if the service takes "
+                  "repeated requests for one");
+  }
+  bool differs = NamesRecord(Text(*http, "url")) || NamesRecord(Text(*http, "body"));
+  if (const Node* headers = http->At("headers", Kind::kMap)) {
+    for (const Member& header : headers->members) {
+      if (NamesRecord(header.value.text)) differs = true;
+      std::string lower(header.key);
+      std::ranges::transform(lower, lower.begin(),
+                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      if (lower == "authorization" || lower == "cookie" || lower == "proxy-authorization") {
+        risks.Add(header.line, header.column, Join("spec.target.http.headers", header.key),
+                  "a secret here can be read by everybody who can read the Backfill");
+      }
+    }
+  }
+  if (!differs) {
+    risks.Add(
+        *http, "spec.target.http",
+        "no placeholder names the record, so all requests are alike but for the Idempotency-Key "
+        "header; write {{key}} where the record belongs");
+  }
+  if (const Node* timeout = http->At("timeout", Kind::kString)) {
+    const auto duration = ParseDuration(timeout->text);
+    if (duration && *duration > 60s) {
+      risks.Add(
+          *timeout, "spec.target.http.timeout",
+          "with more than 60s a shard whose worker is lost waits longer before another takes it");
+    }
+  }
+}
+
+void CheckFailureBudget(const Node& root, Problems& risks) {
+  const Node* percent = root.At("spec.failurePolicy.maxFailedPercent", Kind::kString);
+  if (percent == nullptr) return;
+  double value = 0;
+  std::from_chars(percent->text.data(), percent->text.data() + percent->text.size(), value);
+  if (value >= 100) {
+    risks.Add(*percent, "spec.failurePolicy.maxFailedPercent",
+              "with 100 the share of failed records never stops the backfill");
+  }
+}
+
+}  // namespace
+
+void FindRisks(const Node& root, std::size_t text_bytes, Problems& risks) {
+  if (text_bytes > kMaxApplyBytes) {
+    risks.Add(root, "",
+              "the file is larger than 256 KiB; kubectl can apply it with --server-side only");
+  }
+  CheckRealRun(root, risks);
+  CheckSource(root, risks);
+  CheckRequest(root, risks);
+  CheckFailureBudget(root, risks);
+}
+
+}  // namespace backfill::api

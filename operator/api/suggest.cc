@@ -1,0 +1,84 @@
+#include "operator/api/suggest.h"
+
+#include <algorithm>
+#include <cctype>
+#include <numeric>
+
+#include "operator/api/yaml_reader.h"
+
+namespace backfill::api {
+namespace {
+
+constexpr std::size_t kMaxWordBytes = 64;
+
+std::string Lower(std::string_view word) {
+  std::string lower(word);
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+// Letters to insert, remove or replace (Levenshtein).
+std::size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0U);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0]++;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+void Collect(const Schema& schema, const std::string& path, std::string_view name,
+             std::vector<std::string>& found) {
+  for (const auto& [key, property] : schema.properties) {
+    const std::string below = Join(path, key);
+    if (key == name) found.push_back(path);
+    if (below != "status") Collect(property, below, name, found);
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> Nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates) {
+  if (word.empty() || word.size() > kMaxWordBytes) return std::nullopt;
+  const std::string lower = Lower(word);
+  std::size_t best = std::max<std::size_t>(1, word.size() / 3) + 1;
+  std::optional<std::string> nearest;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = Distance(lower, Lower(candidate));
+    if (distance < best) best = distance, nearest = candidate;
+  }
+  return nearest;
+}
+
+std::optional<std::string> FindField(const Schema& root, std::string_view name) {
+  std::vector<std::string> found;
+  Collect(root, "", name, found);
+  if (found.size() != 1 || found.front().empty()) return std::nullopt;
+  return found.front();
+}
+
+bool LooksLike(const Schema& schema, std::string_view text) {
+  const Node plain = PlainScalar(std::string(text));
+  switch (schema.type) {
+    case Schema::Type::kBoolean:
+      return plain.Is(Node::Kind::kBool);
+    case Schema::Type::kInteger:
+      return plain.Is(Node::Kind::kInteger);
+    case Schema::Type::kNumber:
+      return plain.Is(Node::Kind::kInteger) || plain.Is(Node::Kind::kFloat);
+    case Schema::Type::kObject:
+    case Schema::Type::kArray:
+    case Schema::Type::kString:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace backfill::api

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace backfill::api {
+
+inline constexpr char32_t kNoCharacter = 0x110000;  // one above the last
+
+struct Character {
+  char32_t code = kNoCharacter;  // kNoCharacter: the first byte begins no character
+  std::size_t bytes = 1;
+};
+// Of a text that is not empty. Overlong forms, surrogates and what lies beyond U+10FFFF are no
+// characters.
+Character FirstCharacter(std::string_view text);
+
+// The length of the longest prefix that is valid UTF-8: text.size() if all of it is.
+std::size_t ValidUtf8Prefix(std::string_view text);
+
+// Of valid UTF-8.
+std::size_t CountCharacters(std::string_view text);
+
+// The longest prefix of at most `bytes` bytes that does not end inside a character.
+std::string_view CutToBytes(std::string_view text, std::size_t bytes);
+
+inline constexpr std::size_t kMaxExcerptBytes = 60;
+
+// The text in quotes as it may appear in a message: control characters escaped, cut to
+// kMaxExcerptBytes.
+std::string Excerpt(std::string_view text);
+
+}  // namespace backfill::api

@@ -1,0 +1,394 @@
+#include "operator/api/yaml_reader.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <limits>
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "operator/api/json.h"
+#include "operator/api/utf8.h"
+
+namespace backfill::api {
+namespace {
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// [0-9]+ or, of floats, the rest of the core schema: (\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?
+enum class NumberShape { kNone, kInteger, kFloat };
+NumberShape ShapeOf(std::string_view unsigned_text) {
+  std::size_t at = 0;
+  const auto digits = [&] {
+    const std::size_t begin = at;
+    while (at < unsigned_text.size() && IsDigit(unsigned_text[at])) ++at;
+    return at - begin;
+  };
+  const std::size_t whole = digits();
+  if (whole > 0 && at == unsigned_text.size()) return NumberShape::kInteger;
+  std::size_t fraction = 0;
+  if (at < unsigned_text.size() && unsigned_text[at] == '.') ++at, fraction = digits();
+  if (whole + fraction == 0) return NumberShape::kNone;
+  if (at < unsigned_text.size() && (unsigned_text[at] == 'e' || unsigned_text[at] == 'E')) {
+    ++at;
+    if (at < unsigned_text.size() && (unsigned_text[at] == '-' || unsigned_text[at] == '+')) ++at;
+    if (digits() == 0) return NumberShape::kNone;
+  }
+  return at == unsigned_text.size() ? NumberShape::kFloat : NumberShape::kNone;
+}
+
+// Numbers of YAML 1.1 or of other bases, which some programs read as numbers and others as text.
+bool ProgramsDisagree(std::string_view unsigned_text) {
+  if (unsigned_text.size() > 1 && unsigned_text[0] == '0') {
+    const char base = unsigned_text[1];
+    if (base == 'x' || base == 'X' || base == 'o' || base == 'O' || base == 'b' || base == 'B') {
+      return unsigned_text.size() > 2 && std::ranges::all_of(unsigned_text.substr(2), [](char c) {
+               return std::isxdigit(static_cast<unsigned char>(c)) != 0 || c == '_';
+             });
+    }
+    if (ShapeOf(unsigned_text) == NumberShape::kInteger) return true;  // octal to some
+  }
+  return !unsigned_text.empty() && IsDigit(unsigned_text[0]) &&
+         unsigned_text.find('_') != std::string_view::npos &&
+         std::ranges::all_of(unsigned_text,
+                             [](char c) { return IsDigit(c) || c == '_' || c == '.'; });
+}
+
+Integer ParseDigits(std::string_view digits, bool negative) {
+  constexpr int kMaxDigits = 38;
+  Integer value = 0;
+  if (digits.size() > kMaxDigits) {
+    digits = std::string_view("99999999999999999999999999999999999999");
+  }
+  for (const char c : digits) value = value * 10 + (c - '0');
+  return negative ? -value : value;
+}
+
+// Leaves yaml-cpp's parser from inside a callback; never leaves this file.
+struct Refused {
+  int line;
+  int column;
+  std::string message;
+};
+
+[[noreturn]] void Refuse(const YAML::Mark& mark, std::string message) {
+  throw Refused{mark.line + 1, mark.column + 1, std::move(message)};  // marks count from zero
+}
+
+std::size_t Depth(const Node& node) {
+  std::size_t below = 0;
+  for (const Node& item : node.items) below = std::max(below, Depth(item));
+  for (const Member& member : node.members) below = std::max(below, Depth(member.value));
+  return below + 1;
+}
+
+std::size_t Count(const Node& node) {
+  std::size_t count = 1;
+  for (const Node& item : node.items) count += Count(item);
+  for (const Member& member : node.members) count += Count(member.value);
+  return count;
+}
+
+class Builder final : public YAML::EventHandler {
+ public:
+  explicit Builder(Problems& problems) : problems_(problems) {}
+
+  // Absent: the document was empty.
+  std::optional<Node> Take() { return std::exchange(root_, std::nullopt); }
+
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override { anchors_.clear(); }
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    Finish(At(Node{}, mark), anchor);
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) Refuse(mark, "an alias cannot stand inside what it refers to");
+    if (frames_.size() + Depth(found->second) > kMaxDepth) RefuseDepth(mark);
+    Node copy = found->second;
+    Spend(Count(copy) - 1, mark);
+    Finish(At(std::move(copy), mark), 0);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    if (tag == "?" || tag.empty()) return Finish(At(PlainScalar(value), mark), anchor);
+    if (tag == "!" || tag == "tag:yaml.org,2002:str") {
+      return Finish(At(Node::String(value), mark), anchor);
+    }
+    Refuse(mark, "the tag " + Excerpt(tag) + " is not supported; write the value without it");
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value /*style*/) override {
+    if (tag == "tag:yaml.org,2002:seq") return Open(At(Node::List(), mark), anchor, mark);
+    RefuseTag(mark, tag);
+    Open(At(Node::List(), mark), anchor, mark);
+  }
+  void OnSequenceEnd() override { Close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value /*style*/) override {
+    if (tag != "tag:yaml.org,2002:map") RefuseTag(mark, tag);
+    Open(At(Node::Map(), mark), anchor, mark);
+  }
+  void OnMapEnd() override { Close(); }
+
+ private:
+  // A list or map under construction.
+  struct Frame {
+    Node node;
+    YAML::anchor_t anchor = 0;
+    std::optional<Member> pending;    // of a map: the key whose value comes next
+    std::map<std::string, int> keys;  // of a map: where each stands first
+  };
+
+  static Node At(Node node, const YAML::Mark& mark) {
+    node.line = mark.line + 1;
+    node.column = mark.column + 1;
+    return node;
+  }
+  static void RefuseTag(const YAML::Mark& mark, const std::string& tag) {
+    if (tag.empty() || tag == "?" || tag == "!") return;
+    Refuse(mark, "the tag " + Excerpt(tag) + " is not supported; write the value without it");
+  }
+  [[noreturn]] static void RefuseDepth(const YAML::Mark& mark) {
+    Refuse(mark, "nested deeper than " + std::to_string(kMaxDepth) + " levels");
+  }
+
+  void Spend(std::size_t nodes, const YAML::Mark& mark) {
+    spent_ += nodes;
+    if (spent_ > kMaxNodes) {
+      Refuse(mark, "more than " + std::to_string(kMaxNodes) + " values, counting aliases");
+    }
+  }
+
+  void Open(Node node, YAML::anchor_t anchor, const YAML::Mark& mark) {
+    if (ExpectsKey()) {
+      Refuse(mark, node.Is(Node::Kind::kMap)
+                       ? "a map cannot be a key; is there a template in braces without quotes?"
+                       : "a list cannot be a key");
+    }
+    if (frames_.size() >= kMaxDepth) RefuseDepth(mark);
+    Spend(1, mark);
+    frames_.push_back({std::move(node), anchor, std::nullopt, {}});
+  }
+
+  void Close() {
+    Frame frame = std::move(frames_.back());
+    frames_.pop_back();
+    Place(std::move(frame.node), frame.anchor);
+  }
+
+  // A value without children, or the text of a key.
+  void Finish(Node node, YAML::anchor_t anchor) {
+    const YAML::Mark mark = MarkOf(node);
+    Spend(1, mark);
+    if (!ExpectsKey()) return Place(std::move(node), anchor);
+    if (node.Is(Node::Kind::kNull)) Refuse(mark, "the key is empty");
+    if (node.Is(Node::Kind::kMap) || node.Is(Node::Kind::kList))
+      Refuse(mark, "a key must be a word");
+    if (node.text == "<<") Refuse(mark, "merge keys (<<) are not supported; write the fields out");
+    Remember(node, anchor, mark);
+    frames_.back().pending = Member{KeyText(node), node.line, node.column, Node{}};
+  }
+
+  void Place(Node node, YAML::anchor_t anchor) {
+    Remember(node, anchor, MarkOf(node));
+    if (frames_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Frame& frame = frames_.back();
+    if (frame.node.Is(Node::Kind::kList)) {
+      frame.node.items.push_back(std::move(node));
+      return;
+    }
+    Member member = *std::exchange(frame.pending, std::nullopt);
+    member.value = std::move(node);
+    const auto [first, fresh] = frame.keys.try_emplace(member.key, member.line);
+    if (fresh) {
+      frame.node.members.push_back(std::move(member));
+    } else {
+      problems_.Add(member.line, member.column, "",
+                    "the key " + Excerpt(member.key) + " stands twice in this map, first on line " +
+                        std::to_string(first->second) + "; remove one");
+    }
+  }
+
+  void Remember(const Node& node, YAML::anchor_t anchor, const YAML::Mark& mark) {
+    if (anchor == 0) return;
+    Spend(Count(node), mark);  // the copy costs, too: anchors may nest
+    anchors_.insert_or_assign(anchor, node);
+  }
+
+  [[nodiscard]] bool ExpectsKey() const {
+    return !frames_.empty() && frames_.back().node.Is(Node::Kind::kMap) && !frames_.back().pending;
+  }
+  static std::string KeyText(const Node& node) {
+    return node.Is(Node::Kind::kBool) ? (node.boolean ? "true" : "false") : node.text;
+  }
+  static YAML::Mark MarkOf(const Node& node) {
+    YAML::Mark mark;
+    mark.line = node.line - 1;
+    mark.column = node.column - 1;
+    return mark;
+  }
+
+  Problems& problems_;
+  std::vector<Frame> frames_;
+  std::map<YAML::anchor_t, Node> anchors_;
+  std::optional<Node> root_;
+  std::size_t spent_ = 0;
+};
+
+// What yaml-cpp says, with what usually helps.
+std::string Explain(const std::string& message) {
+  std::string hint;
+  if (message.find("tab") != std::string::npos) {
+    hint = "; indent with blanks, not with tabs";
+  } else if (message == "illegal map value") {
+    hint = "; put a text that contains \": \" in quotes, and check the indentation";
+  } else if (message.starts_with("end of map not found") ||
+             message.starts_with("end of sequence not found")) {
+    hint = "; check the indentation of this line and the quotes before it";
+  } else if (message.starts_with("end of map flow") ||
+             message.starts_with("end of sequence flow")) {
+    hint = "; a bracket or brace is not closed";
+  } else if (message.starts_with("unknown token")) {
+    hint = "; put a text that begins with a special character (@, `, %) in quotes";
+  }
+  return "this is not valid YAML: " + message + hint;
+}
+
+// yaml-cpp does not read control characters as the standard says, so they are refused before it
+// sees them.
+bool CheckBytes(std::string_view text, Problems& problems) {
+  const std::size_t valid = ValidUtf8Prefix(text);
+  const auto bad = std::ranges::find_if(text.substr(0, valid), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20U && c != '\n' && c != '\r' && c != '\t') || byte == 0x7FU;
+  });
+  const auto at = static_cast<std::size_t>(bad - text.begin());
+  if (at == text.size()) return true;
+  const std::string_view before = text.substr(0, at);
+  const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  problems.Add(static_cast<int>(std::ranges::count(before, '\n')) + 1,
+               static_cast<int>(at - line_start) + 1, "",
+               at == valid ? "the text is not UTF-8 from here on; save the file as UTF-8"
+                           : "a control character stands here; remove it, or write it escaped in "
+                             "double quotes");
+  return false;
+}
+
+// JSON writes what lies beyond U+FFFF as two escapes, which YAML does not know. `text` is valid
+// JSON.
+std::string JoinSurrogates(std::string_view text) {
+  const auto unit = [text](std::size_t at) {  // the value of \uXXXX there, or 0
+    unsigned value = 0;
+    if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0U;
+    std::from_chars(text.data() + at + 2, text.data() + at + 6, value, 16);
+    return value;
+  };
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '\\') {
+      out += text[at];
+      continue;
+    }
+    const unsigned high = unit(at);
+    const unsigned low = unit(at + 6);
+    if (high >= 0xD800U && high < 0xDC00U && low >= 0xDC00U && low < 0xE000U) {
+      out += fmt::format("\\U{:08X}", 0x10000U + ((high - 0xD800U) << 10U) + (low - 0xDC00U));
+      at += 11;
+    } else {
+      out += text.substr(at, 2);  // the escaped character, which may be a backslash, too
+      ++at;
+    }
+  }
+  return out;
+}
+
+std::optional<Node> Parse(std::string_view text, Problems& problems) {
+  std::istringstream stream{std::string(text)};
+  YAML::Parser parser(stream);
+  Builder builder(problems);
+  std::optional<Node> document;
+  while (parser.HandleNextDocument(builder)) {
+    std::optional<Node> next = builder.Take();
+    if (!next || next->Is(Node::Kind::kNull)) continue;  // "---" at the end of a file
+    if (document) {
+      throw Refused{next->line, next->column,
+                    "a second document begins here; a file holds one Backfill"};
+    }
+    document = std::move(next);
+  }
+  if (!document) throw Refused{1, 1, "the file is empty; it must hold a Backfill"};
+  return document;
+}
+
+}  // namespace
+
+Node PlainScalar(std::string text) {
+  Node node = Node::String(std::move(text));
+  const std::string_view word = node.text;
+  if (word.empty() || word == "~" || word == "null" || word == "Null" || word == "NULL") {
+    node.kind = Node::Kind::kNull;
+    return node;
+  }
+  const bool is_true = word == "true" || word == "True" || word == "TRUE";
+  if (is_true || word == "false" || word == "False" || word == "FALSE") {
+    node.kind = Node::Kind::kBool;
+    node.boolean = is_true;
+    return node;
+  }
+  const bool is_signed = word[0] == '-' || word[0] == '+';
+  const std::string_view number = word.substr(is_signed ? 1 : 0);
+  if (number.empty() || !(IsDigit(number[0]) || number[0] == '.')) return node;
+  if (ProgramsDisagree(number)) {
+    node.kind = Node::Kind::kAmbiguous;
+  } else if (number == ".inf" || number == ".Inf" || number == ".INF" || word == ".nan" ||
+             word == ".NaN" || word == ".NAN") {
+    node.kind = Node::Kind::kFloat;
+    node.number = std::numeric_limits<double>::quiet_NaN();  // no field takes either
+  } else if (const NumberShape shape = ShapeOf(number); shape == NumberShape::kInteger) {
+    node.kind = Node::Kind::kInteger;
+    node.integer = ParseDigits(number, word[0] == '-');
+  } else if (shape == NumberShape::kFloat) {
+    node.kind = Node::Kind::kFloat;
+    const char* end = number.data() + number.size();
+    const auto parsed = std::from_chars(number.data(), end, node.number);
+    if (parsed.ec != std::errc{}) node.number = std::numeric_limits<double>::quiet_NaN();
+    if (word[0] == '-') node.number = -node.number;
+  }
+  return node;
+}
+
+std::optional<Node> ReadYaml(std::string_view text, Problems& problems) {
+  if (text.size() > kMaxTextBytes) {
+    problems.Add(0, 0, "", "the file is larger than 3 MiB");
+    return std::nullopt;
+  }
+  if (!CheckBytes(text, problems)) return std::nullopt;
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  std::string joined;
+  if (IsJsonObject(text)) text = joined = JoinSurrogates(text);
+  try {
+    return Parse(text, problems);
+  } catch (const Refused& refused) {
+    problems.Add(refused.line, refused.column, "", refused.message);
+  } catch (const YAML::Exception& e) {
+    problems.Add(e.mark.line + 1, e.mark.column + 1, "", Explain(e.msg));
+  }
+  return std::nullopt;
+}
+
+}  // namespace backfill::api
