@@ -5,7 +5,8 @@
 
 namespace backfill {
 
-// Identifies a shard within one stage of one plan: chunk x 1000 + slot (0..499 planned, 500..999 split off).
+// Identifies a shard within one stage of one plan: chunk x 1000 + slot (0..499 planned, 500..999
+// split off).
 struct ShardId {
   std::int32_t value = -1;
   auto operator<=>(const ShardId&) const = default;

@@ -15,7 +15,8 @@ void AppendEscaped(std::string& out, std::string_view text) {
     const auto u = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\', out += c;
-    } else if (u < 0x20 || u >= 0x7f) {  // also non-ASCII bytes: a line must stay valid JSON whatever the encoding
+    } else if (u < 0x20 || u >= 0x7f) {  // also non-ASCII bytes: a line must stay valid JSON
+                                         // whatever the encoding
       out += "\\u00", out += kHex[u >> 4], out += kHex[u & 15];
     } else {
       out += c;
@@ -27,8 +28,10 @@ void AppendEscaped(std::string& out, std::string_view text) {
 
 spdlog::logger& Logger() {
   static const auto logger = [] {
-    auto l = std::make_shared<spdlog::logger>("backfill", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    l->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})", spdlog::pattern_time_type::utc);
+    auto l = std::make_shared<spdlog::logger>("backfill",
+                                              std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    l->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})",
+                   spdlog::pattern_time_type::utc);
     return l;
   }();
   return *logger;
@@ -36,11 +39,16 @@ spdlog::logger& Logger() {
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
-    case LogLevel::kOff: return spdlog::level::off;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      return spdlog::level::off;
   }
   return spdlog::level::info;
 }

@@ -43,8 +43,10 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -79,11 +81,11 @@ struct Ok {};
 using Status = Result<Ok>;
 
 // Evaluates to the value, or returns the error from the enclosing function.
-#define TRY(expr)                                        \
-  ({                                                     \
-    auto try_result_ = (expr);                           \
-    if (!try_result_.ok()) return try_result_.error();   \
-    std::move(try_result_).value();                      \
+#define TRY(expr)                                      \
+  ({                                                   \
+    auto try_result_ = (expr);                         \
+    if (!try_result_.ok()) return try_result_.error(); \
+    std::move(try_result_).value();                    \
   })
 
 }  // namespace backfill

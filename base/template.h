@@ -8,8 +8,8 @@
 
 namespace backfill {
 
-// A parsed text with placeholders: {{name}} or {{name|filter}}, blanks allowed inside. Knows no names: the caller does.
-// A literal "{{" is written "{{{{". "}}" outside a placeholder is literal.
+// A parsed text with placeholders: {{name}} or {{name|filter}}, blanks allowed inside. Knows no
+// names: the caller does. A literal "{{" is written "{{{{". "}}" outside a placeholder is literal.
 struct TemplatePart {
   enum class Kind { kLiteral, kPlaceholder };
   Kind kind = Kind::kLiteral;
@@ -20,8 +20,8 @@ struct TemplatePart {
   bool operator==(const TemplatePart&) const = default;
 };
 
-// Errors (kInvalid) name "line L, column C": unclosed or empty placeholder, bad characters in a name.
-// At most 64 KiB of text and 256 parts.
+// Errors (kInvalid) name "line L, column C": unclosed or empty placeholder, bad characters in a
+// name. At most 64 KiB of text and 256 parts.
 Result<std::vector<TemplatePart>> ParseTemplate(std::string_view text);
 
 }  // namespace backfill
