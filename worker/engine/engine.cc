@@ -1,0 +1,338 @@
+#include "worker/engine/engine.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace backfill::worker {
+namespace {
+
+// Leases that are complete and wait for their acknowledgement, beside those that are worked on.
+constexpr std::size_t kMaxUnacknowledged = 64;
+constexpr std::size_t kMaxMessage = 256;
+
+bool Retryable(const Verdict& v) {
+  return v.outcome == Outcome::kFailed &&
+         (v.failure == FailureClass::kTransient || v.failure == FailureClass::kTimeout);
+}
+
+}  // namespace
+
+Engine::Engine(const EngineOptions& options, const EngineLimits& limits)
+    : options_(options),
+      limits_(limits),
+      clock_(options.fence),
+      budget_(limits.retry_budget_percent),
+      hold_(options.seed),
+      backoff_(100ms, 30s, options.seed + 1) {
+  Configure(options.batch_size, options.max_leases, options.fence);
+}
+
+void Engine::Configure(std::uint32_t batch_size, std::uint32_t max_leases, Duration fence) {
+  options_.batch_size = std::clamp<std::uint32_t>(batch_size, 1, Window::kAhead);
+  options_.max_leases = max_leases;
+  options_.fence = fence;
+  clock_.SetFence(fence);
+}
+
+// ---- leases
+
+Status Engine::AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now) {
+  if (FindRun(offer.key) != nullptr) {
+    clock_.Extend(offer.key, answers, now);
+    return Ok{};
+  }
+  if (runs_.size() >= options_.max_leases + kMaxUnacknowledged) {
+    return Error{ErrorCode::kAborted, "more leases than were asked for"};
+  }
+  auto window = Window::Restore(offer.range, offer.cursor, offer.done_above, offer.counts);
+  if (!window) return window.error();
+  if (!clock_.Add(offer.key, answers, now))
+    return Error{ErrorCode::kExpired, "the lease came too late"};
+  runs_.push_back(std::make_unique<LeaseRun>(next_serial_++, offer.key, std::move(*window)));
+  if (runs_.back()->complete()) ++completions_;
+  return Ok{};
+}
+
+void Engine::DropLease(const LeaseKey& key) {
+  clock_.Remove(key);
+  failures_.Forget(key);
+  const auto it =
+      std::find_if(runs_.begin(), runs_.end(), [&](const auto& r) { return r->key() == key; });
+  if (it == runs_.end()) return;
+  const std::uint64_t serial = (*it)->serial();
+  runs_.erase(it);
+  std::erase_if(splits_, [&](const Work& w) { return w.run == serial; });
+  if (std::erase_if(retries_, [&](const Waiting& w) { return w.work.run == serial; }) > 0) {
+    std::make_heap(retries_.begin(), retries_.end());
+  }
+}
+
+void Engine::ShrinkLease(const LeaseKey& key, Position end) {
+  LeaseRun* run = FindRun(key);
+  if (run == nullptr || run->complete()) return;
+  run->Shrink(end);
+  if (run->complete()) ++completions_;
+}
+
+std::vector<LeaseKey> Engine::Expire(Time now) {
+  std::vector<LeaseKey> expired = clock_.Expire(now);
+  for (const LeaseKey& key : expired) DropLease(key);
+  return expired;
+}
+
+LeaseRun* Engine::FindRun(std::uint64_t serial) {
+  for (const auto& r : runs_) {
+    if (r->serial() == serial) return r.get();
+  }
+  return nullptr;
+}
+
+LeaseRun* Engine::FindRun(const LeaseKey& key) {
+  for (const auto& r : runs_) {
+    if (r->key() == key) return r.get();
+  }
+  return nullptr;
+}
+
+bool Engine::Holds(const LeaseKey& key) const {
+  return std::any_of(runs_.begin(), runs_.end(), [&](const auto& r) { return r->key() == key; });
+}
+
+std::vector<LeaseState> Engine::Leases() const {
+  std::vector<LeaseState> states;
+  states.reserve(runs_.size());
+  for (const auto& r : runs_) {
+    const Window& w = r->window();
+    states.push_back(
+        {r->key(), w.end(), w.cursor(), w.DoneAbove(), w.counts(), r->in_flight, r->complete()});
+  }
+  return states;
+}
+
+std::uint32_t Engine::LeasesWanted() const {
+  if (draining_) return 0;
+  const auto open =
+      std::count_if(runs_.begin(), runs_.end(), [](const auto& r) { return !r->complete(); });
+  const auto room = static_cast<std::int64_t>(options_.max_leases) - open;
+  const auto total =
+      static_cast<std::int64_t>(options_.max_leases + kMaxUnacknowledged) - std::ssize(runs_);
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(0, std::min(room, total)));
+}
+
+void Engine::SetLimits(const EngineLimits& limits) {
+  limits_ = limits;
+  budget_.SetPercent(limits.retry_budget_percent);
+}
+
+// ---- reading
+
+std::optional<Engine::Reading> Engine::WantsRecords() const {
+  if (draining_) return std::nullopt;
+  for (const auto& r : runs_) {
+    if (const auto wants = r->Wants(options_.batch_size))
+      return Reading{r->serial(), wants->from, wants->max};
+  }
+  return std::nullopt;
+}
+
+void Engine::OnRecords(std::uint64_t run, std::vector<Record> records) {
+  if (LeaseRun* r = FindRun(run)) r->OnRecords(std::move(records));
+}
+
+// ---- sending
+
+std::optional<Dispatch> Engine::Next(Time now) {
+  wake_ = Time::max();
+  if (draining_ || paused_ || in_flight_ >= limits_.concurrency || failures_.full())
+    return std::nullopt;
+  if (!hold_.Allows(in_flight_, now)) {
+    if (hold_.until() > now) wake_ = hold_.until();
+    return std::nullopt;
+  }
+  if (!splits_.empty()) {
+    LeaseRun* run = FindRun(splits_.front().run);
+    if (run == nullptr) std::abort();  // DropLease() removes its splits
+    if (!clock_.MaySend(run->key(), now)) return std::nullopt;
+    if (!TakeTokens(splits_.front().records.size(), now)) return std::nullopt;
+    Work work = std::move(splits_.front());
+    splits_.pop_front();
+    return Start(std::move(work), *run, now);
+  }
+  if (auto retry = NextRetry(now)) return retry;
+  return NextFirst(now);
+}
+
+std::optional<Dispatch> Engine::NextRetry(Time now) {
+  if (retries_.empty()) return std::nullopt;
+  const Waiting& top = retries_.front();
+  if (top.due > now) {
+    wake_ = top.due;
+    return std::nullopt;
+  }
+  const auto size = static_cast<std::uint32_t>(top.work.records.size());
+  if (!budget_.Allows(size, now)) {
+    wake_ = now + 100ms;
+    return std::nullopt;
+  }
+  LeaseRun* run = FindRun(top.work.run);
+  if (run == nullptr) std::abort();  // DropLease() removes its retries
+  if (!clock_.MaySend(run->key(), now) || !TakeTokens(size, now)) return std::nullopt;
+  std::pop_heap(retries_.begin(), retries_.end());
+  Work work = std::move(retries_.back().work);
+  retries_.pop_back();
+  return Start(std::move(work), *run, now);
+}
+
+std::optional<Dispatch> Engine::NextFirst(Time now) {
+  for (const auto& run : runs_) {
+    const std::uint32_t records = run->NextBatch(options_.batch_size);
+    if (records == 0 || !clock_.MaySend(run->key(), now)) continue;
+    if (!TakeTokens(records, now)) return std::nullopt;
+    Work work{.run = run->serial()};
+    if (!free_slots_.empty())
+      work.records = std::move(slots_[free_slots_.back()].records);  // its memory, again
+    run->TakeBatch(records, work.records);
+    return Start(std::move(work), *run, now);
+  }
+  return std::nullopt;
+}
+
+bool Engine::TakeTokens(std::size_t records, Time now) {
+  const auto n = static_cast<std::uint32_t>(records);
+  if (bucket_.Take(n, now)) return true;
+  wake_ = std::min(wake_, bucket_.ReadyAt(n, now));
+  return false;
+}
+
+std::optional<Dispatch> Engine::Start(Work work, LeaseRun& run, Time now) {
+  const auto n = static_cast<std::uint32_t>(work.records.size());
+  if (work.attempts == 0) {
+    budget_.OnFirstAttempts(n, now);
+  } else {
+    stats_.retries += n;
+    if (work.retry) budget_.OnRetryStarted(n, now);
+  }
+  ++work.attempts;
+  stats_.attempts += n;
+  run.in_flight += n;
+  ++in_flight_;
+  std::uint32_t slot = 0;
+  if (free_slots_.empty()) {
+    slot = static_cast<std::uint32_t>(slots_.size());
+    slots_.push_back(std::move(work));
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+    slots_[slot] = std::move(work);
+  }
+  return Dispatch{slot, run.key().shard, &slots_[slot].records};
+}
+
+// ---- outcomes
+
+void Engine::OnResult(std::uint32_t slot, BatchResult result, Time now) {
+  Work work = std::move(slots_[slot]);
+  free_slots_.push_back(slot);
+  --in_flight_;
+  if (work.retry) budget_.OnRetryEnded();
+  if (result.delivery == Delivery::kAnswered) CountLatency(result.latency);
+  if (result.retry_after) hold_.OnRetryAfter(*result.retry_after, now);
+  if (result.unreachable) {
+    hold_.OnUnreachable(now);
+  } else {
+    hold_.OnAnswer();
+  }
+  LeaseRun* run = FindRun(work.run);
+  if (run == nullptr)
+    return;  // the lease was lost meanwhile: whoever has it now will do these records
+  run->in_flight -= static_cast<std::uint32_t>(work.records.size());
+  const bool was_complete = run->complete();
+  if (!result.per_record && result.verdict.outcome != Outcome::kFailed) {
+    for (const Record& r : work.records) run->Settle(r.position, result.verdict.outcome);
+    slots_[slot].records = std::move(work.records);  // keeps the memory for the next batch
+  } else if (result.per_record) {
+    SettleEach(*run, std::move(work), result, now);
+  } else {
+    SettleWhole(*run, std::move(work), result, now);
+  }
+  if (run->complete() && !was_complete) ++completions_;
+}
+
+void Engine::SettleWhole(LeaseRun& run, Work work, const BatchResult& result, Time now) {
+  const bool retryable = Retryable(result.verdict);
+  if (retryable) ++work.failures;
+  if (retryable && work.failures < limits_.attempts) return Retry(std::move(work), now);
+  // One bad record may be the reason for all of them: halves, until it stands alone. Of a batch
+  // that ran out of attempts each part has one more.
+  if (work.records.size() > 1) {
+    if (retryable) --work.failures;
+    return Split(std::move(work));
+  }
+  Settle(run, work, work.records.front(), result.verdict, result.delivery);
+}
+
+void Engine::SettleEach(LeaseRun& run, Work work, const BatchResult& result, Time now) {
+  std::vector<const Verdict*> verdicts(work.records.size(), &result.verdict);
+  for (const auto& [index, verdict] : result.records) {
+    if (index < verdicts.size()) verdicts[index] = &verdict;
+  }
+  Work again{.run = work.run, .attempts = work.attempts, .failures = work.failures + 1};
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    if (Retryable(*verdicts[i]) && again.failures < limits_.attempts) {
+      again.records.push_back(std::move(work.records[i]));
+    } else {
+      Settle(run, work, work.records[i], *verdicts[i], result.delivery);
+    }
+  }
+  if (!again.records.empty()) Retry(std::move(again), now);
+}
+
+void Engine::Settle(LeaseRun& run, const Work& work, const Record& record, const Verdict& verdict,
+                    Delivery delivery) {
+  run.Settle(record.position, verdict.outcome);
+  if (verdict.outcome != Outcome::kFailed) return;
+  std::string message =
+      delivery == Delivery::kUnanswered ? "sent, no answer: " + verdict.message : verdict.message;
+  if (message.size() > kMaxMessage) message.resize(kMaxMessage);
+  failures_.Add(run.key(),
+                {record.position, record.key, verdict.failure, work.attempts, std::move(message)});
+}
+
+void Engine::Retry(Work work, Time now) {
+  work.retry = true;
+  retries_.push_back({now + backoff_.Wait(work.failures), std::move(work)});
+  std::push_heap(retries_.begin(), retries_.end());
+}
+
+void Engine::Split(Work work) {
+  const auto middle = work.records.begin() + std::ssize(work.records) / 2;
+  Work second{.run = work.run, .attempts = work.attempts, .failures = work.failures};
+  second.records.assign(std::make_move_iterator(middle),
+                        std::make_move_iterator(work.records.end()));
+  work.records.erase(middle, work.records.end());
+  // Not a share of the retry budget: at most two more sends per record and level, every one paid in
+  // tokens.
+  work.retry = false;
+  splits_.push_front(std::move(second));
+  splits_.push_front(std::move(work));
+}
+
+void Engine::CountLatency(Duration latency) {
+  std::size_t bucket = 0;
+  for (Duration bound = 500us; bucket + 1 < stats_.latency.size() && latency >= bound; bound *= 2)
+    ++bucket;
+  ++stats_.latency[bucket];
+  const double seconds = std::chrono::duration<double>(latency).count();
+  stats_.latency_seconds +=
+      (seconds - stats_.latency_seconds) * (stats_.latency_seconds == 0 ? 1 : 0.01);
+}
+
+double Engine::RecordsPerSecondWanted() const {
+  // Before anything was measured: as if the target answered within 10 ms.
+  const double latency =
+      stats_.latency_seconds > 0 ? std::max(stats_.latency_seconds, 20e-6) : 0.01;
+  return 1.2 * limits_.concurrency * options_.batch_size / latency;
+}
+
+}  // namespace backfill::worker

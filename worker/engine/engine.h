@@ -1,0 +1,189 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/range.h"
+#include "base/result.h"
+#include "worker/engine/failure_buffer.h"
+#include "worker/engine/lease_clock.h"
+#include "worker/engine/lease_run.h"
+#include "worker/engine/record.h"
+#include "worker/engine/retry.h"
+#include "worker/engine/token_bucket.h"
+
+namespace backfill::worker {
+
+struct EngineOptions {
+  std::uint32_t batch_size = 1;  // records per request; more than Window::kAhead count as that
+  std::uint32_t max_leases = 2;  // that are not complete
+  Duration fence = 50s;
+  std::uint64_t seed = 1;  // of the jitter
+};
+
+// Can change at any time.
+struct EngineLimits {
+  std::uint32_t concurrency = 16;  // requests in flight
+  std::uint32_t attempts = 5;      // per record, the first included
+  std::uint32_t retry_budget_percent = 10;
+};
+
+struct LeaseOffer {
+  LeaseKey key;
+  Range range;
+  Position cursor = 0;
+  std::string done_above;
+  OutcomeCounts counts;
+};
+
+// Where a lease stands, since its shard began.
+struct LeaseState {
+  LeaseKey key;
+  Position end = 0;
+  Position cursor = 0;
+  std::string done_above;
+  OutcomeCounts counts;
+  std::uint32_t in_flight = 0;
+  bool complete = false;
+  bool operator==(const LeaseState&) const = default;
+};
+
+struct EngineStats {           // since the process began
+  std::uint64_t attempts = 0;  // records sent, retries included
+  std::uint64_t retries = 0;
+  std::array<std::uint64_t, 16> latency{};  // bucket i: below 0.5 ms x 2^i
+  double latency_seconds = 0;               // smoothed
+};
+
+// A request to send now.
+struct Dispatch {
+  std::uint32_t slot = 0;  // names it in OnResult(); unique among those in flight
+  ShardId shard;
+  const std::vector<Record>* records = nullptr;  // valid until OnResult(slot)
+};
+
+// Decides what a worker sends, and what becomes of it: leases and their fences, pacing,
+// concurrency, retries, splitting of batches that fail, outcomes and progress. Does no I/O; every
+// event is a call with the time it happened at.
+//
+// Every record of a lease ends with exactly one outcome, in the window it belongs to, unless the
+// lease is lost first. Nothing is started for a lease whose fence has passed. Memory is bounded: by
+// Window::kAhead records per lease and by FailureBuffer::kMax. Not thread-safe: one thread makes
+// all calls.
+class Engine {
+ public:
+  Engine(const EngineOptions& options, const EngineLimits& limits);
+
+  // ---- what the coordinator says
+  // A lease in answer to that message. One that is held already is extended. kInvalid: it
+  // contradicts itself; kExpired: its fence has passed; kAborted: more than were asked for.
+  Status AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now);
+  // Forgets the lease: lost, revoked, or its end is acknowledged. Answers to its requests are
+  // ignored from now on.
+  void DropLease(const LeaseKey& key);
+  void ShrinkLease(const LeaseKey& key, Position end);
+  void SetGrant(const RateGrant& grant, Time now) { bucket_.SetGrant(grant, now); }
+  void SetLimits(const EngineLimits& limits);
+  void SetPaused(bool paused) { paused_ = paused; }
+  // The batch size must not change while leases are held.
+  void Configure(std::uint32_t batch_size, std::uint32_t max_leases, Duration fence);
+  // From now on nothing is started; what is in flight may end.
+  void Drain() { draining_ = true; }
+
+  // ---- the source
+  struct Reading {
+    std::uint64_t run = 0;  // for OnRecords()
+    Position from = 0;
+    std::uint64_t max = 0;
+  };
+  [[nodiscard]] std::optional<Reading> WantsRecords() const;
+  void OnRecords(std::uint64_t run, std::vector<Record> records);
+
+  // ---- the target
+  std::optional<Dispatch> Next(Time now);
+  void OnResult(std::uint32_t slot, BatchResult result, Time now);
+  // After Next() returned nothing: when to ask again at the latest. An event may come first.
+  [[nodiscard]] Time wake_at() const { return wake_; }
+
+  // ---- reports
+  // Drops leases whose fence has passed; returns them.
+  std::vector<LeaseKey> Expire(Time now);
+  [[nodiscard]] std::vector<LeaseState> Leases() const;
+  [[nodiscard]] bool Holds(const LeaseKey& key) const;
+  [[nodiscard]] std::uint32_t LeasesWanted() const;
+  // What it could send without a limit.
+  [[nodiscard]] double RecordsPerSecondWanted() const;
+  // Grows with every lease that becomes complete.
+  [[nodiscard]] std::uint64_t completions() const { return completions_; }
+  [[nodiscard]] const EngineStats& stats() const { return stats_; }
+  [[nodiscard]] const TokenBucket& bucket() const { return bucket_; }
+  [[nodiscard]] std::uint32_t requests_in_flight() const { return in_flight_; }
+  [[nodiscard]] bool draining() const { return draining_; }
+  FailureBuffer& failures() { return failures_; }
+  LeaseClock& clock() { return clock_; }
+
+ private:
+  // Records that share one history: they were sent together every time.
+  struct Work {
+    std::uint64_t run = 0;
+    std::uint32_t attempts = 0;  // how often they were sent
+    std::uint32_t failures = 0;  // how often that counted against the limit of attempts
+    bool retry = false;          // it takes a share of the retry budget
+    std::vector<Record> records = {};
+  };
+  struct Waiting {
+    Time due;
+    Work work;
+    bool operator<(const Waiting& other) const {
+      return due > other.due;
+    }  // a heap with the earliest on top
+  };
+
+  LeaseRun* FindRun(std::uint64_t serial);
+  LeaseRun* FindRun(const LeaseKey& key);
+  std::optional<Dispatch> Start(Work work, LeaseRun& run, Time now);
+  std::optional<Dispatch> NextRetry(Time now);
+  std::optional<Dispatch> NextFirst(Time now);
+  bool TakeTokens(std::size_t records, Time now);
+
+  void Settle(LeaseRun& run, const Work& work, const Record& record, const Verdict& verdict,
+              Delivery delivery);
+  void SettleWhole(LeaseRun& run, Work work, const BatchResult& result, Time now);
+  void SettleEach(LeaseRun& run, Work work, const BatchResult& result, Time now);
+  void Retry(Work work, Time now);
+  void Split(Work work);
+  void CountLatency(Duration latency);
+
+  EngineOptions options_;
+  EngineLimits limits_;
+  LeaseClock clock_;
+  TokenBucket bucket_;
+  RetryBudget budget_;
+  HoldBack hold_;
+  Backoff backoff_;
+  FailureBuffer failures_;
+  EngineStats stats_;
+
+  std::vector<std::unique_ptr<LeaseRun>>
+      runs_;  // in the order in which they came: the first is finished first
+  std::uint64_t next_serial_ = 1;
+  std::deque<Work> splits_;
+  std::vector<Waiting> retries_;  // a heap
+
+  std::deque<Work> slots_;  // in flight; a deque: what Dispatch points to stays put
+  std::vector<std::uint32_t> free_slots_;
+  std::uint32_t in_flight_ = 0;
+
+  std::uint64_t completions_ = 0;
+  bool paused_ = false;
+  bool draining_ = false;
+  Time wake_ = Time::max();
+};
+
+}  // namespace backfill::worker

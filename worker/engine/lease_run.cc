@@ -1,0 +1,55 @@
+#include "worker/engine/lease_run.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace backfill::worker {
+
+std::optional<LeaseRun::Reading> LeaseRun::Wants(std::uint32_t batch_size) const {
+  constexpr std::uint64_t kBlock = 256;
+  const std::uint64_t enough = std::max<std::uint64_t>(batch_size, kBlock);
+  if (ready_.size() >= enough || !window_.InReach(next_read_)) return std::nullopt;
+  const auto distance = [](Position from, Position to) {
+    return static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from);
+  };
+  const std::uint64_t reach = Window::kAhead - distance(window_.cursor(), next_read_);
+  return Reading{next_read_, std::min({enough, reach, distance(next_read_, window_.end())})};
+}
+
+void LeaseRun::OnRecords(std::vector<Record> records) {
+  for (Record& r : records) {
+    if (r.position != next_read_ || !window_.InReach(r.position)) break;  // shrunk meanwhile
+    ++next_read_;
+    if (!window_.IsDone(r.position)) ready_.push_back(std::move(r));
+  }
+}
+
+std::uint32_t LeaseRun::NextBatch(std::uint32_t batch_size) const {
+  if (ready_.empty()) return 0;
+  if (ready_.size() >= batch_size) return batch_size;
+  // Less than a full batch goes only if more cannot come before something else has ended.
+  const bool all_read = next_read_ >= window_.end();
+  const bool stuck = outstanding_ == 0 && !window_.InReach(next_read_);
+  return all_read || stuck ? static_cast<std::uint32_t>(ready_.size()) : 0;
+}
+
+void LeaseRun::TakeBatch(std::uint32_t records, std::vector<Record>& batch) {
+  const auto last = ready_.begin() + records;
+  sent_end_ = std::max(sent_end_, std::prev(last)->position + 1);
+  batch.assign(std::make_move_iterator(ready_.begin()), std::make_move_iterator(last));
+  ready_.erase(ready_.begin(), last);
+  outstanding_ += records;
+}
+
+void LeaseRun::Settle(Position p, Outcome outcome) {
+  window_.Mark(p, outcome);
+  --outstanding_;
+}
+
+void LeaseRun::Shrink(Position end) {
+  const Position now_end = window_.Shrink(end, sent_end_);
+  while (!ready_.empty() && ready_.back().position >= now_end) ready_.pop_back();
+  next_read_ = std::min(next_read_, now_end);
+}
+
+}  // namespace backfill::worker

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/range.h"
+#include "worker/engine/record.h"
+#include "worker/engine/window.h"
+
+namespace backfill::worker {
+
+// The work on one lease: which of its records are read, sent, and have an outcome. Not thread-safe.
+class LeaseRun {
+ public:
+  // `serial` tells this run from an earlier one of the same lease, whose requests may still be in
+  // flight.
+  LeaseRun(std::uint64_t serial, const LeaseKey& key, Window window)
+      : serial_(serial),
+        key_(key),
+        window_(std::move(window)),
+        next_read_(window_.cursor()),
+        sent_end_(window_.cursor()) {}
+
+  // Where to read on and how many records at most; nullopt: enough is read for now.
+  struct Reading {
+    Position from = 0;
+    std::uint64_t max = 0;
+  };
+  [[nodiscard]] std::optional<Reading> Wants(std::uint32_t batch_size) const;
+  // The records from `Wants()->from` on, in order, none left out.
+  void OnRecords(std::vector<Record> records);
+
+  // How many records the next batch of first attempts has; 0: none can go now.
+  [[nodiscard]] std::uint32_t NextBatch(std::uint32_t batch_size) const;
+  // Moves that many out of the queue into `batch`; they count as outstanding from here on.
+  void TakeBatch(std::uint32_t records, std::vector<Record>& batch);
+
+  // A record ended.
+  void Settle(Position p, Outcome outcome);
+
+  void Shrink(Position end);
+
+  std::uint32_t in_flight = 0;  // records sent and not answered; kept by the engine
+
+  [[nodiscard]] std::uint64_t serial() const { return serial_; }
+  [[nodiscard]] const LeaseKey& key() const { return key_; }
+  [[nodiscard]] const Window& window() const { return window_; }
+  [[nodiscard]] bool complete() const { return window_.complete(); }
+
+ private:
+  std::uint64_t serial_;
+  LeaseKey key_;
+  Window window_;
+  std::deque<Record> ready_;  // read, not sent, without an outcome; at most Window::kAhead
+  Position next_read_;
+  Position sent_end_;              // no record from here on was ever sent
+  std::uint64_t outstanding_ = 0;  // sent at least once, without an outcome
+};
+
+}  // namespace backfill::worker

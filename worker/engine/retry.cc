@@ -1,0 +1,51 @@
+#include "worker/engine/retry.h"
+
+#include <algorithm>
+
+namespace backfill::worker {
+
+Duration Backoff::Wait(std::uint32_t failures) {
+  Duration wait = base_;
+  for (std::uint32_t i = 1; i < failures && wait < cap_; ++i) wait *= 2;
+  wait = std::min(wait, cap_);
+  return Duration(
+      std::uniform_int_distribution<Duration::rep>(wait.count() / 2, wait.count())(random_));
+}
+
+RetryBudget::Second& RetryBudget::At(Time now) {
+  const std::int64_t second =
+      std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  Second& s = seconds_[static_cast<std::size_t>(second % kSeconds)];
+  if (s.second != second) s = Second{.second = second};
+  return s;
+}
+
+bool RetryBudget::Allows(std::uint32_t records, Time now) {
+  if (in_flight_ == 0) return true;
+  const std::int64_t oldest = At(now).second - kSeconds;
+  std::uint64_t first = 0, retries = 0;
+  for (const Second& s : seconds_) {
+    if (s.second <= oldest) continue;
+    first += s.first;
+    retries += s.retries;
+  }
+  return (retries + records) * 100 <= first * percent_;
+}
+
+void RetryBudget::OnRetryStarted(std::uint32_t records, Time now) {
+  At(now).retries += records;
+  ++in_flight_;
+}
+
+void HoldBack::OnRetryAfter(Duration wait, Time now) {
+  until_ = std::max(until_, now + std::clamp(wait, Duration(0), Duration(kMaxRetryAfter)));
+}
+
+void HoldBack::OnUnreachable(Time now) {
+  // Requests that were in flight together fail together: they are one piece of news.
+  if (unreachable_ > 0 && now < until_) return;
+  ++unreachable_;
+  until_ = std::max(until_, now + backoff_.Wait(unreachable_));
+}
+
+}  // namespace backfill::worker

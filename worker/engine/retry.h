@@ -1,0 +1,78 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <random>
+
+#include "base/clock.h"
+
+namespace backfill::worker {
+
+using namespace std::chrono_literals;
+
+// Exponential back-off with jitter: the n-th wait is drawn from the upper half of base x 2^(n-1),
+// at most `cap`.
+class Backoff {
+ public:
+  Backoff(Duration base, Duration cap, std::uint64_t seed)
+      : base_(base), cap_(cap), random_(seed) {}
+  Duration Wait(std::uint32_t failures);
+
+ private:
+  Duration base_;
+  Duration cap_;
+  std::mt19937_64 random_;
+};
+
+// Keeps retries a small part of the load, so that a target in trouble is not buried by them: over
+// the last 30 s at most `percent` of the first attempts. One retry may always be in flight, or the
+// last records would never end.
+class RetryBudget {
+ public:
+  explicit RetryBudget(std::uint32_t percent) : percent_(percent) {}
+
+  void SetPercent(std::uint32_t percent) { percent_ = percent; }
+  void OnFirstAttempts(std::uint32_t records, Time now) { At(now).first += records; }
+  [[nodiscard]] bool Allows(std::uint32_t records, Time now);
+  void OnRetryStarted(std::uint32_t records, Time now);
+  void OnRetryEnded() { --in_flight_; }
+
+ private:
+  static constexpr std::int64_t kSeconds = 30;
+  struct Second {
+    std::int64_t second = -1;
+    std::uint64_t first = 0, retries = 0;
+  };
+  Second& At(Time now);
+
+  std::uint32_t percent_;
+  std::uint32_t in_flight_ = 0;
+  std::array<Second, kSeconds> seconds_;
+};
+
+// When the whole target is left alone: because it asked for it (Retry-After), or because it cannot
+// be reached. In the second case one request at a time probes it, less and less often, until one is
+// answered; a restart of the service so costs a few attempts and not the attempts of every record.
+class HoldBack {
+ public:
+  static constexpr Duration kMaxRetryAfter = 5min;
+
+  explicit HoldBack(std::uint64_t seed) : backoff_(100ms, 5s, seed) {}
+
+  void OnRetryAfter(Duration wait, Time now);
+  void OnUnreachable(Time now);
+  void OnAnswer() { unreachable_ = 0; }
+
+  [[nodiscard]] bool Allows(std::uint32_t requests_in_flight, Time now) const {
+    return now >= until_ && (unreachable_ == 0 || requests_in_flight == 0);
+  }
+  [[nodiscard]] Time until() const { return until_; }
+
+ private:
+  Backoff backoff_;
+  std::uint32_t unreachable_ = 0;  // probes in a row that failed
+  Time until_{};
+};
+
+}  // namespace backfill::worker

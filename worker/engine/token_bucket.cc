@@ -1,0 +1,51 @@
+#include "worker/engine/token_bucket.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace backfill::worker {
+namespace {
+
+// Rounding in the sum of many small fillings must not hold a record back for a whole wake-up.
+constexpr double kEpsilon = 1e-6;
+
+double Sane(double x) { return std::isfinite(x) && x > 0 ? x : 0; }
+
+}  // namespace
+
+double TokenBucket::TokensAt(Time now, double depth) const {
+  const std::chrono::duration<double> since = std::max(now, filled_) - filled_;
+  return std::min(depth, tokens_ + since.count() * grant_.records_per_second);
+}
+
+void TokenBucket::SetGrant(const RateGrant& grant, Time now) {
+  const double saved = InForce(now) ? TokensAt(now, std::max(grant_.burst, tokens_)) : 0;
+  grant_ = grant;
+  grant_.records_per_second = Sane(grant.records_per_second);
+  grant_.burst = Sane(grant.burst);
+  tokens_ = std::min(saved, grant_.burst);
+  filled_ = now;
+}
+
+bool TokenBucket::Take(std::uint32_t records, Time now) {
+  if (!InForce(now)) return false;
+  const double tokens = TokensAt(now, std::max(grant_.burst, static_cast<double>(records)));
+  if (tokens + kEpsilon < records) return false;
+  tokens_ = std::max(0.0, tokens - records);
+  filled_ = std::max(now, filled_);
+  return true;
+}
+
+Time TokenBucket::ReadyAt(std::uint32_t records, Time now) const {
+  if (!InForce(now)) return Time::max();
+  const double missing =
+      records - TokensAt(now, std::max(grant_.burst, static_cast<double>(records)));
+  if (missing <= kEpsilon) return now;
+  const double seconds = missing / grant_.records_per_second;
+  if (seconds > 86400) return Time::max();
+  return now + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)) +
+         Duration(1);
+}
+
+}  // namespace backfill::worker

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backfill/v1/coordinator.pb.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "worker/engine/engine.h"
+#include "worker/target/target.h"
+
+namespace backfill::worker {
+
+using namespace std::chrono_literals;
+
+struct SessionOptions {
+  std::string uid;
+  std::string stage;     // "run" or "dry-run"
+  std::string worker;    // the slot in the pool
+  std::string instance;  // of this process
+  Duration drain_grace = 10s;
+  Duration refused_for = 5min;  // then the worker gives up
+  std::uint64_t seed = 1;
+};
+
+// Why a worker ends.
+enum class SessionEnd {
+  kNoMoreWork,   // the stage is done
+  kDrained,      // asked to stop; what was held is given back, or the grace is over
+  kBadWorkload,  // what no retry can heal
+  kRefused,      // the coordinator does not accept its identity
+  kOutOfStep,    // the coordinator speaks another protocol or changed the workload: start again
+};
+
+// The worker's side of the protocol: turns messages into calls on the engine and its progress into
+// reports, over streams that come and go. Does no I/O but through its Host; the time is an
+// argument. One thread makes all calls.
+class Session {
+ public:
+  class Host {
+   public:
+    virtual ~Host() = default;
+    // False: the stream is gone.
+    virtual bool Send(std::uint64_t stream, v1::WorkerMessage message) = 0;
+    virtual void SetReconnectWindow(Duration window) = 0;
+    // The first Welcome says what to do. kInvalid: this worker cannot.
+    virtual Status OnWorkload(const v1::Workload& workload) = 0;
+    virtual std::vector<TargetSample> TakeSamples() = 0;
+  };
+
+  Session(SessionOptions options, Host& host);
+
+  void OnConnected(std::uint64_t stream, Time now);
+  void OnMessage(std::uint64_t stream, const v1::CoordinatorMessage& message, Time now);
+  void OnDisconnected(std::uint64_t stream, const Error& error, Time now);
+
+  // SIGTERM: nothing new is sent, what is in flight may end, leases go back.
+  void Drain(Time now);
+  // The source or the target turned out to be impossible.
+  void GiveUp(const Error& why);
+
+  // Reports that are due. Call every 20 ms or so, and when a lease may have become complete.
+  void Tick(Time now);
+
+  [[nodiscard]] const std::optional<SessionEnd>& ended() const { return end_; }
+  Engine& engine() { return engine_; }
+
+ private:
+  // What the coordinator knows of a lease that is held.
+  struct Held {
+    std::uint64_t first_reported = 0;  // on this stream; 0: not yet
+    LeaseState accepted;               // as of the last report that it has accepted
+    std::optional<std::pair<std::uint64_t, LeaseState>> pending;  // a later report and its message
+    bool done_sent = false;                                       // on this stream
+  };
+  enum class ReportKind { kPeriodic, kEarly };
+
+  std::uint64_t Send(v1::WorkerMessage message, Time now);
+  void OnWelcome(const v1::Welcome& welcome, Time now);
+  void OnLease(const v1::Lease& lease, std::uint64_t answers, Time now);
+  void OnGrant(const v1::Grant& grant, std::uint64_t answers, Time now);
+  void OnAck(const v1::Ack& ack, std::uint64_t answers, Time now);
+  void OnAnswered(std::uint64_t answers);
+  void OnLimits(const v1::Limits& limits);
+  void Drop(const LeaseKey& key, std::string_view why);
+
+  void Report(ReportKind kind, Time now);
+  void SendSamples(Time now);
+  void SendFailures(Time now);
+  void SendProgress(const std::vector<LeaseState>& states, Time now);
+  void SendShardDone(const LeaseState& state, Time now);
+  void SendDraining(const std::vector<LeaseState>& states, Time now);
+  void TickDrain(Time now);
+  void Remember(const LeaseState& state, std::uint64_t sequence);
+  void EndAs(SessionEnd end) {
+    if (!end_) end_ = end;
+  }
+
+  const SessionOptions options_;
+  Host& host_;
+  Engine engine_;
+  std::optional<SessionEnd> end_;
+
+  std::uint64_t stream_ = 0;  // 0: not connected
+  bool welcomed_ = false;     // on this stream
+  Epoch epoch_;
+  Epoch grant_epoch_;
+  std::string workload_;  // of the first Welcome, serialised
+  std::map<LeaseKey, Held> held_;
+  std::vector<TargetSample> samples_;  // not sent yet
+  std::pair<std::uint64_t, std::vector<TargetSample>> sent_samples_;
+
+  Duration report_period_ = 1s;
+  Time next_report_{};
+  Time last_report_{};
+  std::uint64_t reported_completions_ = 0;
+  std::optional<Time> refused_since_;
+
+  std::optional<Time> drain_until_;
+  std::uint64_t draining_sequence_ = 0;  // of the Draining on this stream; 0: not sent yet
+};
+
+}  // namespace backfill::worker

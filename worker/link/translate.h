@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+
+#include "backfill/v1/coordinator.pb.h"
+#include "worker/engine/engine.h"
+
+namespace backfill::worker {
+
+// Between the protocol's messages and the engine's types. What comes from the wire is only checked
+// for shape here; whether it makes sense is the engine's to say.
+
+LeaseKey KeyOf(const v1::LeaseRef& ref);
+v1::LeaseRef RefOf(const LeaseKey& key, Epoch epoch);
+LeaseOffer OfferOf(const v1::Lease& lease);
+v1::LeaseProgress ProgressOf(const LeaseState& state, Epoch epoch);
+v1::RecordFailure FailureOf(const FailedRecord& failure);
+// Bounded, so that no value of theirs can stop a worker or make it spin.
+EngineLimits LimitsOf(const v1::Limits& limits);
+Duration ReportPeriodOf(const v1::Limits& limits);
+
+}  // namespace backfill::worker

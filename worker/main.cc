@@ -1,0 +1,29 @@
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "worker/settings.h"
+#include "worker/worker.h"
+
+int main() {
+  using namespace backfill;
+  // Ctrl-C reaches every process of the terminal; what it means is the runner's to decide.
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
+  const auto settings = worker::ReadSettings([](const char* name) -> std::optional<std::string> {
+    const char* value = std::getenv(name);
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  });
+  unsetenv("BACKFILL_TOKEN");
+  if (!settings) {
+    Log(LogLevel::kError, "bad environment", {{"error", settings.error().message}});
+    return worker::kExitBadWorkload;
+  }
+  pthread_setname_np(pthread_self(), "loop");
+  return worker::Worker(*settings).Run();
+}

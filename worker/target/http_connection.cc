@@ -1,0 +1,259 @@
+#include "worker/target/http_connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
+#include <charconv>
+#include <chrono>
+#include <ctime>
+
+namespace backfill::worker {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using namespace std::chrono_literals;
+
+constexpr int kMaxInterimReplies = 16;
+constexpr Duration kFreshlyIdle = 500us;
+constexpr Duration kConnectTry = 1s;  // per address, while others are left
+
+std::string_view View(boost::beast::string_view s) { return {s.data(), s.size()}; }
+
+std::optional<std::uint64_t> Number(std::string_view s) {
+  std::uint64_t n = 0;
+  const auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), n);
+  if (ec == std::errc::result_out_of_range) return UINT64_MAX;
+  if (ec != std::errc() || end != s.data() + s.size()) return std::nullopt;
+  return n;
+}
+
+// Seconds or an HTTP date; whoever obeys it caps it.
+std::optional<Duration> RetryAfter(std::string_view value) {
+  constexpr std::uint64_t kMax = 86400;
+  if (const auto seconds = Number(value)) return std::chrono::seconds(std::min(*seconds, kMax));
+  std::tm tm{};
+  const std::string text(value);
+  const char* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  const auto until = std::chrono::system_clock::from_time_t(timegm(&tm));
+  const auto wait = until - std::chrono::system_clock::now();
+  return std::clamp<Duration>(wait, 0s, std::chrono::seconds(kMax));
+}
+
+// "timeout=5, max=100"
+std::optional<Duration> KeepAliveTimeout(std::string_view value) {
+  const std::size_t at = value.find("timeout=");
+  if (at == std::string_view::npos) return std::nullopt;
+  value.remove_prefix(at + 8);
+  const auto seconds = Number(value.substr(0, value.find_first_not_of("0123456789")));
+  if (!seconds) return std::nullopt;
+  return std::chrono::seconds(std::min<std::uint64_t>(*seconds, 3600));
+}
+
+}  // namespace
+
+bool HttpConnection::Reusable(Time now) {
+  if (state_ != State::kIdle) return false;
+  if (now - idle_since_ < kFreshlyIdle) return true;
+  char byte = 0;
+  const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+  Close();  // ended by the server, or out of step
+  return false;
+}
+
+void HttpConnection::Start(Time deadline) {
+  state_ = State::kBusy;
+  deadline_ = deadline;
+  Write();
+}
+
+void HttpConnection::StartNew(std::vector<Tcp::endpoint> addresses, Time deadline, Time now) {
+  Close();
+  state_ = State::kConnecting;
+  deadline_ = deadline;
+  addresses_ = std::move(addresses);
+  next_address_ = 0;
+  connect_error_ = "no address";
+  ConnectNext(now);
+}
+
+void HttpConnection::ConnectNext(Time now) {
+  if (next_address_ == addresses_.size() || now >= deadline_) {
+    return Lose({.delivery = Delivery::kNotSent,
+                 .unreachable = true,
+                 .timeout = now >= deadline_,
+                 .message = "connecting: " + connect_error_});
+  }
+  const Tcp::endpoint address = addresses_[next_address_++];
+  const bool last = next_address_ == addresses_.size();
+  step_deadline_ = last ? deadline_ : std::min(deadline_, now + kConnectTry);
+  late_ = false;
+  socket_.async_connect(address, [this, address](error_code ec) {
+    const Time connected = std::chrono::steady_clock::now();
+    // A process that was stopped may wake up here long after: nothing is written past the deadline.
+    if (ec || late_ || connected >= deadline_) {
+      connect_error_ = late_ || !ec ? "no answer in time" : ec.message();
+      error_code ignored;
+      socket_.close(ignored);
+      owner_.OnBadAddress(address);
+      return ConnectNext(connected);
+    }
+    error_code ignored;
+    socket_.set_option(Tcp::no_delay(true), ignored);
+    in_.clear();
+    replace_at_ = connected + options_.max_age;
+    state_ = State::kBusy;
+    Write();
+  });
+}
+
+void HttpConnection::Write() {
+  late_ = false;
+  interim_replies_ = 0;
+  asio::async_write(socket_, asio::buffer(out_), [this](error_code ec, std::size_t written) {
+    if (!ec && !late_) return ReadReply();
+    Lose({.delivery = written == 0 ? Delivery::kNotSent : Delivery::kUnanswered,
+          .timeout = late_,
+          .message = late_ ? "no answer in time" : "writing: " + ec.message()});
+  });
+}
+
+void HttpConnection::ReadReply() {
+  parser_.emplace();  // in place, and a parser serves one reply only
+  parser_->header_limit(8192);
+  parser_->body_limit(options_.max_reply_bytes);
+  if (options_.replies_without_body) parser_->skip(true);
+  long_body_.clear();
+  ReadMore();
+}
+
+void HttpConnection::ReadMore() {
+  // A longer body fails with need_buffer; the parser's own limit misses what was read together with
+  // the head (boostorg/beast#2087).
+  parser_->get().body().data = text_;
+  parser_->get().body().size = sizeof text_;
+  http::async_read(socket_, in_, *parser_, [this](error_code ec, std::size_t) { OnRead(ec); });
+}
+
+void HttpConnection::OnRead(error_code ec) {
+  if (late_) return Lose(LostReply(ec));
+  if (ec == http::error::need_buffer) {
+    long_body_.append(text_, sizeof text_ - parser_->get().body().size);
+    if (long_body_.size() > options_.max_reply_bytes)
+      return Lose(LostReply(http::error::body_limit));
+    return ReadMore();
+  }
+  if (ec) return Lose(LostReply(ec));
+  if (parser_->get().result_int() / 100 == 1) {  // 100, 103: the answer is still to come
+    if (++interim_replies_ > kMaxInterimReplies) return Lose(LostReply(http::error::bad_status));
+    return ReadReply();
+  }
+  OnComplete();
+}
+
+void HttpConnection::OnComplete() {
+  const auto& message = parser_->get();
+  HttpReply reply{.status = message.result_int(), .body = {}, .retry_after = {}};
+  const std::size_t n = sizeof text_ - message.body().size;
+  if (long_body_.empty()) {
+    reply.body = {text_, n};
+  } else {
+    long_body_.append(text_, n);
+    reply.body = long_body_;
+  }
+  if (reply.status >= 300) {
+    if (const auto it = message.find(http::field::retry_after); it != message.end()) {
+      reply.retry_after = RetryAfter(View(it->value()));
+    }
+  }
+  const Time now = std::chrono::steady_clock::now();
+  Duration max_idle = options_.max_idle;
+  if (const auto it = message.find(http::field::keep_alive); it != message.end()) {
+    // Half a second early: the server's close and the next request must not cross.
+    if (const auto t = KeepAliveTimeout(View(it->value())))
+      max_idle = std::min<Duration>(max_idle, *t - 500ms);
+  }
+  // Bytes left over answer no request: the connection is out of step and must not carry another
+  // one.
+  if (parser_->keep_alive() && in_.size() == 0 && now < replace_at_ && max_idle > 0s) {
+    state_ = State::kIdle;
+    idle_since_ = now;
+    idle_until_ = now + max_idle;
+  } else {
+    Close();
+  }
+  owner_.OnReply(*this, reply);
+}
+
+HttpLoss HttpConnection::LostReply(const error_code& ec) const {
+  HttpLoss loss{.delivery = Delivery::kUnanswered, .timeout = late_, .message = {}};
+  if (late_) {
+    loss.message = "no answer in time";
+  } else if (ec == http::error::end_of_stream || ec == http::error::partial_message ||
+             ec == asio::error::eof) {
+    loss.message = "the server closed the connection before its reply was complete";
+  } else if (ec == http::error::body_limit) {
+    loss.message =
+        "the reply is longer than " + std::to_string(options_.max_reply_bytes) + " bytes";
+  } else if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+    loss.message = "the head of the reply is longer than 8 KiB";
+  } else {
+    loss.message = "reading the reply: " + ec.message();
+  }
+  return loss;
+}
+
+void HttpConnection::Lose(HttpLoss loss) {
+  Close();
+  owner_.OnLoss(*this, loss);
+}
+
+void HttpConnection::WatchIdle() {
+  watching_ = true;
+  socket_.async_wait(TcpSocket::wait_read, [this](error_code ec) {
+    watching_ = false;
+    // Readable without a request: the server has closed it, or speaks out of turn.
+    if (!ec && state_ == State::kIdle) Close();
+  });
+}
+
+void HttpConnection::Tick(Time now) {
+  const auto end_as_late =
+      [this] {  // the pending operation ends with an error: one path for every kind of loss
+        late_ = true;
+        error_code ignored;
+        socket_.close(ignored);
+      };
+  switch (state_) {
+    case State::kClosed:
+      break;
+    case State::kConnecting:
+      if (now >= step_deadline_ && !late_) end_as_late();
+      break;
+    case State::kBusy:
+      if (now >= deadline_ && !late_) end_as_late();
+      break;
+    case State::kIdle:
+      if (now >= idle_until_ || now >= replace_at_) {
+        Close();
+      } else if (!watching_) {
+        WatchIdle();
+      }
+      break;
+  }
+}
+
+void HttpConnection::Close() {
+  error_code ignored;
+  socket_.close(ignored);
+  state_ = State::kClosed;
+}
+
+}  // namespace backfill::worker

@@ -1,0 +1,256 @@
+#include "worker/target/http_sender.h"
+
+#include <algorithm>
+#include <deque>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "worker/target/http_connection.h"
+
+namespace backfill::worker {
+namespace {
+
+using boost::system::error_code;
+using Resolver = boost::asio::ip::basic_resolver<Tcp, boost::asio::io_context::executor_type>;
+
+constexpr std::size_t kMaxAddresses = 64;
+constexpr Duration kAvoidBadAddress = 10s;
+
+std::size_t MaxReply(std::uint32_t batch_size) { return 64 * 1024 + std::size_t{512} * batch_size; }
+
+}  // namespace
+
+class HttpSender::Impl final : public HttpConnection::Owner {
+ public:
+  Impl(boost::asio::io_context& io, Renderer renderer, OutcomeMap outcomes,
+       const HttpSenderOptions& options, Target::Done done)
+      : io_(io),
+        renderer_(std::move(renderer)),
+        outcomes_(std::move(outcomes)),
+        options_(options),
+        done_(std::move(done)),
+        resolver_(io),
+        random_(options.seed) {
+    error_code ec;
+    const auto literal = boost::asio::ip::make_address(renderer_.host(), ec);
+    if (ec) return;
+    literal_ = true;
+    addresses_.push_back(
+        {Tcp::endpoint(literal, static_cast<unsigned short>(std::stoul(renderer_.port()))), {}});
+  }
+
+  void Send(const Dispatch& dispatch, Time now) {
+    Job& job = JobOf(dispatch.slot);
+    job.records = dispatch.records;
+    job.started = now;
+    job.deadline = now + renderer_.timeout();
+    HttpConnection* connection = TakeConnection();
+    const Status rendered = renderer_.Append(*dispatch.records, connection->Buffer());
+    if (!rendered) {
+      Release(*connection);
+      return Fail(dispatch.slot, FailureClass::kPermanent, rendered.error().message);
+    }
+    connection->slot = dispatch.slot;
+    if (connection->Reusable(now)) return connection->Start(job.deadline);
+    if (!addresses_.empty() && (literal_ || now < resolve_again_)) {
+      return connection->StartNew(Addresses(now), job.deadline, now);
+    }
+    waiting_.push_back(connection);
+    Resolve();
+  }
+
+  void Tick(Time now) {
+    for (HttpConnection& c : connections_) c.Tick(now);
+    // A lookup cannot be cancelled; those that wait for it can.
+    for (std::size_t i = 0; i < waiting_.size();) {
+      HttpConnection* c = waiting_[i];
+      if (now < JobOf(c->slot).deadline) {
+        ++i;
+        continue;
+      }
+      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+      OnLoss(*c, {.delivery = Delivery::kNotSent,
+                  .unreachable = true,
+                  .timeout = true,
+                  .message = "looking up " + renderer_.host() + ": no answer in time"});
+    }
+  }
+
+  void OnReply(HttpConnection& connection, const HttpReply& reply) override {
+    const Job& job = JobOf(connection.slot);
+    BatchResult result{.verdict = outcomes_.Of(reply.status)};
+    result.latency = std::chrono::steady_clock::now() - job.started;
+    result.retry_after = reply.retry_after;
+    // A target that is overloaded says nothing about records.
+    const bool speaks_of_records = result.verdict.outcome != Outcome::kFailed ||
+                                   result.verdict.failure == FailureClass::kPermanent ||
+                                   result.verdict.failure == FailureClass::kConflict;
+    if (speaks_of_records && !reply.body.empty()) {
+      if (auto verdicts = ParseOutcomes(reply.body, *job.records)) {
+        result.per_record = true;
+        result.records = std::move(*verdicts);
+        result.verdict = {Outcome::kFailed, FailureClass::kTransient,
+                          "the reply leaves the record out"};
+      }
+    }
+    const std::uint32_t slot = connection.slot;
+    Release(connection);
+    done_(slot, std::move(result));
+  }
+
+  void OnLoss(HttpConnection& connection, const HttpLoss& loss) override {
+    const std::uint32_t slot = connection.slot;
+    Release(connection);
+    BatchResult result{.delivery = loss.delivery, .unreachable = loss.unreachable};
+    result.verdict = {Outcome::kFailed,
+                      loss.timeout ? FailureClass::kTimeout : FailureClass::kTransient,
+                      loss.message};
+    result.latency = std::chrono::steady_clock::now() - JobOf(slot).started;
+    done_(slot, std::move(result));
+  }
+
+  void OnBadAddress(const Tcp::endpoint& endpoint) override {
+    for (Address& a : addresses_) {
+      if (a.endpoint == endpoint)
+        a.avoid_until = std::chrono::steady_clock::now() + kAvoidBadAddress;
+    }
+  }
+
+ private:
+  struct Address {
+    Tcp::endpoint endpoint;
+    Time avoid_until{};
+  };
+  struct Job {
+    const std::vector<Record>* records = nullptr;
+    Time started{};
+    Time deadline{};
+  };
+
+  Job& JobOf(std::uint32_t slot) {
+    if (slot >= jobs_.size()) jobs_.resize(slot + 1);
+    return jobs_[slot];
+  }
+
+  void Fail(std::uint32_t slot, FailureClass failure, std::string message) {
+    BatchResult result{.delivery = Delivery::kNotSent};
+    result.verdict = {Outcome::kFailed, failure, std::move(message)};
+    done_(slot, std::move(result));
+  }
+
+  // The one that was used last is the least likely to have been closed.
+  HttpConnection* TakeConnection() {
+    if (!free_.empty()) {
+      HttpConnection* c = free_.back();
+      free_.pop_back();
+      return c;
+    }
+    const auto quarter =
+        std::chrono::duration_cast<std::chrono::milliseconds>(options_.max_age).count() / 4;
+    const std::chrono::milliseconds jitter(
+        std::uniform_int_distribution<std::int64_t>(-quarter, quarter)(random_));
+    return &connections_.emplace_back(
+        io_, *this,
+        HttpConnectionOptions{.max_reply_bytes = MaxReply(options_.batch_size),
+                              .max_idle = options_.max_idle,
+                              .max_age = options_.max_age + jitter,
+                              .replies_without_body = renderer_.method() == "HEAD"});
+  }
+
+  void Release(HttpConnection& c) {
+    if (c.open()) {
+      free_.push_back(&c);
+    } else {
+      free_.push_front(&c);
+    }
+  }
+
+  // Good ones first, beginning with another one each time.
+  std::vector<Tcp::endpoint> Addresses(Time now) {
+    std::vector<Tcp::endpoint> order;
+    const std::size_t n = addresses_.size();
+    const std::size_t first = next_address_++ % n;
+    for (const bool avoided : {false, true}) {
+      for (std::size_t i = 0; i < n; ++i) {
+        const Address& a = addresses_[(first + i) % n];
+        if ((now < a.avoid_until) == avoided) order.push_back(a.endpoint);
+      }
+    }
+    return order;
+  }
+
+  void Resolve() {
+    if (resolving_) return;
+    resolving_ = true;
+    resolver_.async_resolve(
+        renderer_.host(), renderer_.port(), Resolver::numeric_service,
+        [this](error_code ec, const Resolver::results_type& results) { OnResolved(ec, results); });
+  }
+
+  void OnResolved(error_code ec, const Resolver::results_type& results) {
+    resolving_ = false;
+    const Time now = std::chrono::steady_clock::now();
+    if (!ec) {
+      std::vector<Address> fresh;
+      for (const auto& r : results) {
+        if (fresh.size() == kMaxAddresses) break;
+        const auto known =
+            std::find_if(addresses_.begin(), addresses_.end(),
+                         [&](const Address& a) { return a.endpoint == r.endpoint(); });
+        fresh.push_back({r.endpoint(), known == addresses_.end() ? Time{} : known->avoid_until});
+      }
+      addresses_ = std::move(fresh);
+    }
+    // With an old answer the lookup may fail and work goes on.
+    if (!addresses_.empty()) resolve_again_ = now + options_.dns_fresh;
+    for (HttpConnection* c : std::exchange(waiting_, {})) {
+      if (addresses_.empty()) {
+        OnLoss(*c, {.delivery = Delivery::kNotSent,
+                    .unreachable = true,
+                    .message = "looking up " + renderer_.host() + ": " +
+                               (ec ? ec.message() : "no address")});
+      } else {
+        c->StartNew(Addresses(now), JobOf(c->slot).deadline, now);
+      }
+    }
+  }
+
+  boost::asio::io_context& io_;
+  const Renderer renderer_;
+  const OutcomeMap outcomes_;
+  const HttpSenderOptions options_;
+  const Target::Done done_;
+
+  std::deque<HttpConnection> connections_;  // never shrinks; as many as were ever busy together
+  std::deque<HttpConnection*>
+      free_;  // not busy: first those without a socket, last what was used last
+  std::vector<HttpConnection*> waiting_;  // for the name lookup
+  std::vector<Job> jobs_;                 // by slot
+
+  Resolver resolver_;
+  bool resolving_ = false;
+  bool literal_ = false;  // the host is an address: nothing to look up
+  std::vector<Address> addresses_;
+  std::size_t next_address_ = 0;
+  Time resolve_again_{};
+  std::mt19937_64 random_;
+};
+
+HttpSender::HttpSender(boost::asio::io_context& io, WriteRequest request, OutcomeMap outcomes,
+                       const HttpSenderOptions& options, Target::Done done)
+    : impl_(std::make_unique<Impl>(io, request.renderer(), std::move(outcomes), options,
+                                   std::move(done))) {}
+
+HttpSender::HttpSender(boost::asio::io_context& io, SafeRequest request, OutcomeMap outcomes,
+                       const HttpSenderOptions& options, Target::Done done)
+    : impl_(std::make_unique<Impl>(io, request.renderer(), std::move(outcomes), options,
+                                   std::move(done))) {}
+
+HttpSender::~HttpSender() = default;
+
+void HttpSender::Send(const Dispatch& dispatch, Time now) { impl_->Send(dispatch, now); }
+void HttpSender::Tick(Time now) { impl_->Tick(now); }
+
+}  // namespace backfill::worker

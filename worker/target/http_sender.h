@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "worker/target/http_request.h"
+#include "worker/target/outcome_map.h"
+#include "worker/target/target.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace backfill::worker {
+
+using namespace std::chrono_literals;
+
+struct HttpSenderOptions {
+  std::uint32_t batch_size = 1;  // sizes the longest reply
+  Duration max_idle = 4s;        // Node closes after 5
+  Duration max_age = 60s;        // of a connection, plus or minus a quarter
+  Duration dns_fresh = 5s;       // a name is looked up again after
+  std::uint64_t seed = 1;
+};
+
+// Sends requests over a pool of keep-alive connections that grows to as many as are sent at the
+// same time. The deadline of a request counts from Send() and covers name lookup and connecting. A
+// name's addresses are used in turn; one that does not answer is tried last for a while. Never
+// sends a request twice by itself.
+//
+// One thread: calls and handlers run on the io_context's. No handler may run after the sender is
+// gone.
+class HttpSender {
+ public:
+  HttpSender(boost::asio::io_context& io, WriteRequest request, OutcomeMap outcomes,
+             const HttpSenderOptions& options, Target::Done done);
+  HttpSender(boost::asio::io_context& io, SafeRequest request, OutcomeMap outcomes,
+             const HttpSenderOptions& options, Target::Done done);
+  ~HttpSender();
+
+  void Send(const Dispatch& dispatch, Time now);
+  void Tick(Time now);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace backfill::worker

@@ -1,0 +1,108 @@
+#include "worker/target/outcome_map.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <unordered_map>
+
+#include "worker/target/escape.h"
+
+namespace backfill::worker {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kMaxDepth = 16;
+
+FailureClass ClassOf(const std::string& name) {
+  if (name == "transient") return FailureClass::kTransient;
+  if (name == "timeout") return FailureClass::kTimeout;
+  if (name == "conflict") return FailureClass::kConflict;
+  return FailureClass::kPermanent;
+}
+
+std::string Text(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+Verdict VerdictOf(const Json& object) {
+  const std::string outcome = Text(object, "outcome");
+  if (outcome == "updated") return {Outcome::kUpdated, {}, {}};
+  if (outcome == "unchanged") return {Outcome::kUnchanged, {}, {}};
+  if (outcome == "skipped") return {Outcome::kSkipped, {}, {}};
+  if (outcome == "failed") {
+    return {Outcome::kFailed, ClassOf(Text(object, "class")),
+            CutToUtf8(Text(object, "message"), 256)};
+  }
+  return {Outcome::kFailed, FailureClass::kTransient, "the reply names an unknown outcome"};
+}
+
+std::optional<std::string> KeyOf(const Json& object) {
+  const auto it = object.find("key");
+  if (it == object.end()) return std::nullopt;
+  if (it->is_string()) return it->get<std::string>();
+  if (it->is_number_integer()) return it->dump();
+  return std::nullopt;
+}
+
+}  // namespace
+
+OutcomeMap::OutcomeMap(const Overrides& overrides) {
+  for (unsigned s = 200; s < 300; ++s) meanings_[s] = {Outcome::kUpdated, {}};
+  meanings_[304] = {Outcome::kUnchanged, {}};
+  for (const unsigned s : {408U, 425U, 429U}) meanings_[s].failure = FailureClass::kTransient;
+  for (unsigned s = 500; s < 600; ++s) meanings_[s].failure = FailureClass::kTransient;
+  for (const unsigned s : {409U, 412U}) meanings_[s].failure = FailureClass::kConflict;
+
+  const auto set = [&](const std::vector<std::uint32_t>& codes, Meaning meaning) {
+    for (const std::uint32_t code : codes) {
+      if (code < meanings_.size()) meanings_[code] = meaning;
+    }
+  };
+  set(overrides.updated, {Outcome::kUpdated, {}});
+  set(overrides.unchanged, {Outcome::kUnchanged, {}});
+  set(overrides.skipped, {Outcome::kSkipped, {}});
+  set(overrides.transient, {Outcome::kFailed, FailureClass::kTransient});
+  set(overrides.conflict, {Outcome::kFailed, FailureClass::kConflict});
+  set(overrides.permanent, {Outcome::kFailed, FailureClass::kPermanent});
+}
+
+Verdict OutcomeMap::Of(unsigned status) const {
+  const Meaning m = status < meanings_.size() ? meanings_[status] : Meaning{};
+  if (m.outcome != Outcome::kFailed) return {m.outcome, {}, {}};
+  return {m.outcome, m.failure, "HTTP " + std::to_string(status)};
+}
+
+std::optional<std::vector<std::pair<std::uint32_t, Verdict>>> ParseOutcomes(
+    std::string_view body, const std::vector<Record>& records) {
+  if (body.find("\"outcome") == std::string_view::npos)
+    return std::nullopt;  // most replies: no need to parse
+  // A deep document is cut off while it is parsed: destroying it would recurse.
+  const Json reply = Json::parse(
+      body.begin(), body.end(),
+      [](int depth, Json::parse_event_t, Json&) { return depth < kMaxDepth; }, false);
+  if (!reply.is_object()) return std::nullopt;
+
+  std::vector<std::pair<std::uint32_t, Verdict>> verdicts;
+  const auto list = reply.find("outcomes");
+  if (list == reply.end()) {
+    if (records.size() != 1 || Text(reply, "outcome").empty()) return std::nullopt;
+    verdicts.emplace_back(0, VerdictOf(reply));
+    return verdicts;
+  }
+  if (!list->is_array()) return std::nullopt;
+  std::unordered_multimap<std::string_view, std::uint32_t> index;
+  for (std::uint32_t i = 0; i < records.size(); ++i) index.emplace(records[i].key, i);
+  for (const Json& entry : *list) {
+    if (!entry.is_object()) continue;
+    const auto key = KeyOf(entry);
+    if (!key) continue;
+    const auto [first, last] = index.equal_range(*key);
+    for (auto it = first; it != last; ++it) verdicts.emplace_back(it->second, VerdictOf(entry));
+    if (verdicts.size() > 2 * records.size())
+      break;  // it repeats itself: no reason to follow it for ever
+  }
+  return verdicts;
+}
+
+}  // namespace backfill::worker

@@ -1,0 +1,371 @@
+#include "worker/target/renderer.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <utility>
+
+#include "base/template.h"
+#include "worker/target/escape.h"
+
+namespace backfill::worker {
+namespace {
+
+std::string Lower(std::string_view s) {
+  std::string out(s);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+Error Invalid(std::string message) { return {ErrorCode::kInvalid, std::move(message)}; }
+
+// The sender decides these itself: another value would break the framing or the promise of the
+// idempotency key.
+bool IsOwnHeader(const std::string& lower) {
+  static constexpr std::array<std::string_view, 10> kOwn = {"host",
+                                                            "content-length",
+                                                            "transfer-encoding",
+                                                            "connection",
+                                                            "idempotency-key",
+                                                            "expect",
+                                                            "upgrade",
+                                                            "te",
+                                                            "trailer",
+                                                            "keep-alive"};
+  return std::find(kOwn.begin(), kOwn.end(), lower) != kOwn.end();
+}
+
+bool IsSecretHeader(const std::string& lower) {
+  static constexpr std::array<std::string_view, 8> kMarks = {
+      "auth", "cookie", "token", "secret", "passwd", "password", "apikey", "api-key"};
+  if (lower.ends_with("-key") && lower != "idempotency-key") return true;
+  return std::any_of(kMarks.begin(), kMarks.end(),
+                     [&](std::string_view m) { return lower.find(m) != std::string::npos; });
+}
+
+bool IsUrlSafe(std::string_view s) {
+  return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7F && c != '#'; });
+}
+
+}  // namespace
+
+Result<Renderer> Renderer::Compile(const RequestTemplate& request, const TemplateNames& names) {
+  Renderer r;
+  if (!IsHttpToken(request.method)) return Invalid("method: not an HTTP method");
+  r.method_ = request.method;
+  r.timeout_ = request.timeout;
+  r.numeric_keys_ = names.numeric_keys;
+  if (request.timeout.count() <= 0) return Invalid("timeout: must be positive");
+  AppendPercentEncoded(r.key_prefix_, names.backfill_uid);
+  r.key_prefix_ += '/';
+  for (const std::string& f : names.fields) AppendJsonString(r.field_json_.emplace_back(), f);
+  TRY(r.CompileUrl(request.url, names).Annotate("url"));
+
+  std::string content_type;
+  for (const auto& [name, value] : request.headers) {
+    const std::string lower = Lower(name);
+    if (!IsHttpToken(name))
+      return Invalid("headers: \"" + CutToUtf8(name, 64) + "\" is not a header name");
+    if (IsOwnHeader(lower)) return Invalid("headers: " + name + " is set by the worker itself");
+    Text text = TRY(CompileText(value, Place::kHeader, names).Annotate("headers." + name));
+    if (lower == "content-type") content_type = Lower(value);
+    r.headers_.push_back({name, std::move(text), IsSecretHeader(lower)});
+  }
+
+  const std::size_t first = request.body.find_first_not_of(" \t\r\n");
+  const bool looks_json =
+      first != std::string::npos &&
+      (request.body[first] == '[' ||
+       (request.body[first] == '{' && request.body.compare(first, 2, "{{") != 0));
+  const bool json =
+      content_type.empty() || content_type.find("json") != std::string::npos || looks_json;
+  r.has_body_ = !request.body.empty();
+  r.sends_length_ = r.has_body_ || request.method == "POST" || request.method == "PUT" ||
+                    request.method == "PATCH";
+  r.body_ = TRY(
+      CompileText(request.body, json ? Place::kJsonBody : Place::kRawBody, names).Annotate("body"));
+  if (r.has_body_ && content_type.empty()) {
+    r.headers_.push_back(
+        {"Content-Type", TRY(CompileText("application/json", Place::kHeader, names)), false});
+  }
+  return r;
+}
+
+Status Renderer::CompileUrl(std::string_view url, const TemplateNames& names) {
+  constexpr std::string_view kScheme = "http://";
+  if (Lower(url.substr(0, 8)) == "https://")
+    return Invalid("https:// is not supported yet; use http://");
+  if (Lower(url.substr(0, kScheme.size())) != kScheme) return Invalid("must begin with http://");
+  url.remove_prefix(kScheme.size());
+  const std::size_t path = std::min(url.find_first_of("/?"), url.size());
+  const std::string_view authority = url.substr(0, path);
+  if (authority.empty()) return Invalid("has no host");
+  if (authority.find("{{") != std::string_view::npos)
+    return Invalid("the host cannot hold a placeholder");
+  if (authority.find('@') != std::string_view::npos) {
+    return Invalid("user and password do not belong in it; use a header");
+  }
+  if (!IsUrlSafe(authority)) return Invalid("the host holds characters that need escaping");
+
+  std::string_view host = authority;
+  std::string_view port = "80";
+  const std::size_t colon = authority.rfind(':');
+  const std::size_t bracket = authority.rfind(']');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    host = authority.substr(0, colon);
+    port = authority.substr(colon + 1);
+  }
+  unsigned number = 0;
+  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (ec != std::errc() || end != port.data() + port.size() || number == 0 || number > 65535) {
+    return Invalid("the port is not a number between 1 and 65535");
+  }
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  if (host.empty()) return Invalid("has no host");
+  authority_ = authority;
+  host_ = host;
+  port_ = port;
+
+  std::string target(url.substr(path));
+  if (target.empty() || target.front() == '?') target.insert(0, "/");
+  path_ = TRY(CompileText(target, Place::kUrl, names));
+  for (const Segment& s : path_.segments) {
+    if (s.kind == Kind::kLiteral && !IsUrlSafe(s.literal)) {
+      return Invalid("holds characters that need escaping, or a fragment");
+    }
+  }
+  return Ok{};
+}
+
+Result<Renderer::Text> Renderer::CompileText(std::string_view text, Place place,
+                                             const TemplateNames& names) {
+  Text out{.place = place, .segments = {}};
+  const auto literal = [&](std::string_view s) {
+    if (out.segments.empty() || out.segments.back().kind != Kind::kLiteral)
+      out.segments.emplace_back();
+    out.segments.back().literal += s;
+  };
+  const auto constant = [&](const std::string& value, bool json) {
+    std::string shown;
+    if (json) {
+      AppendJsonString(shown, value);
+    } else if (place == Place::kJsonBody) {
+      AppendJsonEscaped(shown, value);
+    } else {
+      shown = value;
+    }
+    if (place != Place::kUrl) return literal(shown);
+    std::string encoded;
+    AppendPercentEncoded(encoded, shown);
+    literal(encoded);
+  };
+
+  for (const TemplatePart& part : TRY(ParseTemplate(text))) {
+    if (part.kind == TemplatePart::Kind::kLiteral) {
+      literal(part.text);
+      continue;
+    }
+    const std::string at =
+        "line " + std::to_string(part.line) + ", column " + std::to_string(part.column) + ": ";
+    const bool json = part.filter == "json";
+    if (!json && !part.filter.empty())
+      return Invalid(at + "unknown filter \"" + part.filter + "\"; there is json");
+    if (part.text == "key") {
+      out.segments.push_back({.kind = json ? Kind::kKeyJson : Kind::kKey});
+    } else if (part.text == "record") {
+      out.segments.push_back({.kind = Kind::kRecord});
+    } else if (part.text == "records") {
+      out.segments.push_back({.kind = Kind::kRecords});
+    } else if (part.text == "ndjson") {
+      if (place == Place::kHeader)
+        return Invalid(at + "{{ndjson}} has lines and cannot stand in a header");
+      out.segments.push_back({.kind = Kind::kNdjson});
+    } else if (part.text == "backfill.name") {
+      constant(names.backfill_name, json);
+    } else if (part.text == "backfill.uid") {
+      constant(names.backfill_uid, json);
+    } else if (part.text.starts_with("fields.")) {
+      const auto it = std::find(names.fields.begin(), names.fields.end(), part.text.substr(7));
+      if (it == names.fields.end())
+        return Invalid(at + "the source has no field \"" + part.text.substr(7) + "\"");
+      out.segments.push_back({.kind = json ? Kind::kFieldJson : Kind::kField,
+                              .literal = {},
+                              .field = static_cast<std::size_t>(it - names.fields.begin())});
+    } else {
+      return Invalid(at + "unknown name \"" + part.text + "\"");
+    }
+  }
+  if (place == Place::kHeader) {
+    for (const Segment& s : out.segments) {
+      if (!IsHeaderSafe(s.literal)) return Invalid("CR, LF and NUL cannot stand in a header");
+    }
+  }
+  return out;
+}
+
+Status Renderer::Append(const std::vector<Record>& records, std::string& out) const {
+  out += method_;
+  out += ' ';
+  TRY(AppendText(path_, records, out));
+  out += " HTTP/1.1\r\nHost: ";
+  out += authority_;
+  out += "\r\nUser-Agent: backfill-worker\r\n";
+  for (const HeaderLine& h : headers_) {
+    out += h.name;
+    out += ": ";
+    TRY(AppendText(h.value, records, out).Annotate("header " + h.name));
+    out += "\r\n";
+  }
+  out += "Idempotency-Key: ";
+  AppendIdempotencyKey(records, out);
+  if (!sends_length_) {
+    out += "\r\n\r\n";
+    return Ok{};
+  }
+  // The length stands before the body but is known after it: room for it first, then the number,
+  // right-aligned. Leading blanks are legal before a field value.
+  constexpr std::size_t kDigits = 10;
+  out += "\r\nContent-Length: ";
+  const std::size_t length_at = out.size();
+  out.append(kDigits, ' ');
+  out += "\r\n\r\n";
+  const std::size_t body_at = out.size();
+  if (has_body_) TRY(AppendText(body_, records, out));
+  char digits[kDigits + 1];
+  const auto end = std::to_chars(digits, digits + sizeof digits, out.size() - body_at).ptr;
+  const auto n = static_cast<std::size_t>(end - digits);
+  if (n > kDigits) return Invalid("the body is too large");
+  std::copy(digits, end, out.begin() + static_cast<std::ptrdiff_t>(length_at + kDigits - n));
+  return Ok{};
+}
+
+Status Renderer::AppendText(const Text& text, const std::vector<Record>& records,
+                            std::string& out) const {
+  for (const Segment& s : text.segments) {
+    if (s.kind == Kind::kLiteral) {
+      out += s.literal;
+      continue;
+    }
+    if (s.kind == Kind::kKey || s.kind == Kind::kField) {
+      const Record& first = records.front();
+      const std::string& value = s.kind == Kind::kKey ? first.key : first.fields[s.field];
+      switch (text.place) {
+        case Place::kUrl:
+          AppendPercentEncoded(out, value);
+          break;
+        case Place::kJsonBody:
+          AppendJsonEscaped(out, value);
+          break;
+        case Place::kRawBody:
+          out += value;
+          break;
+        case Place::kHeader:
+          if (!IsHeaderSafe(value)) return Invalid("the value holds CR, LF or NUL");
+          out += value;
+          break;
+      }
+      continue;
+    }
+    if (text.place == Place::kUrl) {
+      std::string json;
+      AppendJson(s, records, json);
+      AppendPercentEncoded(out, json);
+    } else {
+      AppendJson(s, records, out);  // JSON holds no control characters: safe in a header, too
+    }
+  }
+  return Ok{};
+}
+
+void Renderer::AppendJson(const Segment& segment, const std::vector<Record>& records,
+                          std::string& out) const {
+  switch (segment.kind) {
+    case Kind::kLiteral:
+    case Kind::kKey:
+    case Kind::kField:
+      break;  // not JSON: rendered by the caller
+    case Kind::kKeyJson:
+      if (numeric_keys_) {
+        out += records.front().key;
+      } else {
+        AppendJsonString(out, records.front().key);
+      }
+      break;
+    case Kind::kFieldJson:
+      AppendJsonString(out, records.front().fields[segment.field]);
+      break;
+    case Kind::kRecord:
+      AppendRecord(records.front(), out);
+      break;
+    case Kind::kRecords:
+      out += '[';
+      for (const Record& r : records) {
+        if (&r != &records.front()) out += ',';
+        AppendRecord(r, out);
+      }
+      out += ']';
+      break;
+    case Kind::kNdjson:
+      for (const Record& r : records) {
+        AppendRecord(r, out);
+        out += '\n';
+      }
+      break;
+  }
+}
+
+void Renderer::AppendRecord(const Record& record, std::string& out) const {
+  out += "{\"key\":";
+  if (numeric_keys_) {
+    out += record.key;
+  } else {
+    AppendJsonString(out, record.key);
+  }
+  for (std::size_t i = 0; i < record.fields.size(); ++i) {
+    out += ',';
+    out += field_json_[i];
+    out += ':';
+    AppendJsonString(out, record.fields[i]);
+  }
+  out += '}';
+}
+
+void Renderer::AppendIdempotencyKey(const std::vector<Record>& records, std::string& out) const {
+  out += key_prefix_;
+  AppendPercentEncoded(out, records.front().key);
+  if (records.size() == 1) return;
+  out += "..";
+  AppendPercentEncoded(out, records.back().key);
+  out += '/';
+  out += std::to_string(records.size());
+}
+
+std::string Renderer::Describe(const std::vector<Record>& records, std::size_t max_bytes) const {
+  std::string out = method_ + " http://" + authority_;
+  const auto append = [&](const Text& text) {
+    const Status done = AppendText(text, records, out);
+    if (!done) out += "(" + done.error().message + ")";
+  };
+  append(path_);
+  for (const HeaderLine& h : headers_) {
+    out += '\n' + h.name + ": ";
+    if (h.secret) {
+      out += "(left out)";
+    } else {
+      append(h.value);
+    }
+  }
+  out += "\nIdempotency-Key: ";
+  AppendIdempotencyKey(records, out);
+  out += '\n';
+  if (has_body_) {
+    out += '\n';
+    append(body_);
+  }
+  return CutToUtf8(out, max_bytes);
+}
+
+}  // namespace backfill::worker

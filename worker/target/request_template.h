@@ -1,0 +1,27 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace backfill::worker {
+
+// An HTTP request with placeholders, as the user wrote it.
+struct RequestTemplate {
+  std::string method;
+  std::string url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  std::chrono::milliseconds timeout{5000};
+};
+
+// What placeholders can refer to beside the record.
+struct TemplateNames {
+  std::string backfill_name;
+  std::string backfill_uid;
+  std::vector<std::string> fields;  // Source::field_names()
+  bool numeric_keys = false;        // the JSON literal of a key is a number
+};
+
+}  // namespace backfill::worker

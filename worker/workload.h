@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backfill/v1/workload.pb.h"
+#include "worker/source/source.h"
+#include "worker/target/target.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace backfill::worker {
+
+// What this worker does, made from what the coordinator sent.
+struct Work {
+  std::unique_ptr<Source> source;
+  std::unique_ptr<Target> target;
+};
+
+// kInvalid: it cannot be done, or is not of this stage ("run" or "dry-run"); trying again would not
+// help.
+Result<Work> MakeWork(const v1::Workload& workload, const std::string& stage,
+                      boost::asio::io_context& io, std::uint64_t seed, const Target::Done& done);
+
+}  // namespace backfill::worker
