@@ -12,6 +12,7 @@ Node Node::Bool(bool value) {
   Node n;
   n.kind = Kind::kBool;
   n.boolean = value;
+  n.text = value ? "true" : "false";
   return n;
 }
 

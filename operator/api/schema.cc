@@ -24,30 +24,46 @@ std::vector<std::string> Names(const Schema& schema) {
   return names;
 }
 
-std::string Bounds(const std::optional<Integer>& low, const std::optional<Integer>& high) {
+std::string Bounds(std::optional<Integer> low, std::optional<Integer> high) {
+  // The ends of int64 tell a reader nothing.
+  if (low == Integer{std::numeric_limits<std::int64_t>::min()}) low.reset();
+  if (high == Integer{std::numeric_limits<std::int64_t>::max()}) high.reset();
   if (low && high) return " from " + ToString(*low) + " to " + ToString(*high);
   if (low) return " of at least " + ToString(*low);
   if (high) return " of at most " + ToString(*high);
   return "";
 }
 
-// A number that stands where a string belongs could be quoted; a quoted one need not be.
+// std::regex recurses by the length of the text: what is too long does not match.
+bool Fits(const Schema& schema, const std::string& text) {
+  if (!schema.pattern) return true;
+  return static_cast<Integer>(text.size()) <= 4 * *schema.max_length &&
+         std::regex_search(text, *schema.pattern);
+}
+
+// A number as written, if it is not endless.
+std::string Shown(const Node& node) {
+  return std::string(CutToBytes(node.text, kMaxExcerptBytes)) +
+         (node.text.size() > kMaxExcerptBytes ? "..." : "");
+}
+
+// Why the value is not what it must be, and what would be. A number that stands where a string
+// belongs could be quoted; a quoted one need not be.
 std::string Actual(const Schema& schema, const Node& node) {
-  const bool wants_string = schema.type == Schema::Type::kString;
-  const std::string quote = wants_string ? "; put it in quotes: " + Excerpt(node.text) : "";
+  const bool quotable = schema.type == Schema::Type::kString && Fits(schema, node.text);
+  const std::string quote = quotable ? "; put it in quotes: " + Excerpt(node.text) : "";
   switch (node.kind) {
     case Kind::kNull:
       return "has no value; give one, or leave the line out";
     case Kind::kBool:
-      return node.text.empty() ? (node.boolean ? "is true" : "is false")
-                               : "is " + node.text + quote;
+      return "is " + node.text + quote;
     case Kind::kInteger:
     case Kind::kFloat:
-      return "is the number " + node.text + quote;
+      return "is the number " + Shown(node) + quote;
     case Kind::kAmbiguous:
-      return "is " + node.text + ", which programs read in different ways; " +
-             (wants_string ? "put it in quotes: " + Excerpt(node.text)
-                           : "write it as a plain decimal number");
+      return "is " + Shown(node) + ", which programs read in different ways" +
+             (schema.type == Schema::Type::kString ? quote
+                                                   : "; write it as a plain decimal number");
     case Kind::kList:
       return "is a list";
     case Kind::kMap:
@@ -56,8 +72,7 @@ std::string Actual(const Schema& schema, const Node& node) {
       break;
   }
   if (schema.format == "password") return "is a string";
-  return "is the string " + Excerpt(node.text) +
-         (LooksLike(schema, node.text) ? "; remove the quotes" : "");
+  return "is the string " + Excerpt(node.text) + HowToWrite(schema, node.text);
 }
 
 class Validator {
@@ -185,7 +200,7 @@ class Validator {
       problems_.Add(node, path,
                     length == 0 ? "is empty; it must be " + Allowed(schema)
                                 : "must be " + Allowed(schema) + ", " + Actual(schema, node));
-    } else if (schema.pattern && !std::regex_search(node.text, *schema.pattern)) {
+    } else if (!Fits(schema, node.text)) {
       problems_.Add(node, path, "must be " + Allowed(schema) + ", " + Actual(schema, node));
     } else if (!schema.values.empty() && std::ranges::count(schema.values, node.text) == 0) {
       const auto near = Nearest(node.text, schema.values);
@@ -199,19 +214,10 @@ class Validator {
     const bool low = schema.minimum && node.integer < *schema.minimum;
     const bool high = schema.maximum && node.integer > *schema.maximum;
     if (!low && !high) return;
-    const bool wide = !schema.title.empty() || schema.format == "int64";
-    if (wide && schema.minimum && schema.maximum) {
-      problems_.Add(node, path, "must be " + Allowed(schema) + ", is " + Shown(node));
-    } else {
-      problems_.Add(node, path,
-                    (low ? "must be at least " + ToString(*schema.minimum)
-                         : "must be at most " + ToString(*schema.maximum)) +
-                        ", is " + Shown(node));
-    }
-  }
-
-  static std::string Shown(const Node& node) {
-    return std::string(CutToBytes(node.text, kMaxExcerptBytes));
+    problems_.Add(node, path,
+                  (low ? "must be at least " + ToString(*schema.minimum)
+                       : "must be at most " + ToString(*schema.maximum)) +
+                      ", is " + Shown(node));
   }
 
   void CheckNumber(const Schema& schema, const Node& node, const std::string& path) {

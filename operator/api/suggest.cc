@@ -4,7 +4,7 @@
 #include <cctype>
 #include <numeric>
 
-#include "operator/api/yaml_reader.h"
+#include "operator/api/yaml_scalar.h"
 
 namespace backfill::api {
 namespace {
@@ -64,21 +64,28 @@ std::optional<std::string> FindField(const Schema& root, std::string_view name) 
   return found.front();
 }
 
-bool LooksLike(const Schema& schema, std::string_view text) {
+std::string HowToWrite(const Schema& schema, std::string_view text) {
   const Node plain = PlainScalar(std::string(text));
+  const std::string lower = text.size() <= kMaxWordBytes ? Lower(text) : "";
+  bool fits = false;
   switch (schema.type) {
     case Schema::Type::kBoolean:
-      return plain.Is(Node::Kind::kBool);
+      if (lower == "yes" || lower == "on" || lower == "y") return "; write true";
+      if (lower == "no" || lower == "off" || lower == "n") return "; write false";
+      fits = plain.Is(Node::Kind::kBool);
+      break;
     case Schema::Type::kInteger:
-      return plain.Is(Node::Kind::kInteger);
+      fits = plain.Is(Node::Kind::kInteger);
+      break;
     case Schema::Type::kNumber:
-      return plain.Is(Node::Kind::kInteger) || plain.Is(Node::Kind::kFloat);
+      fits = plain.Is(Node::Kind::kInteger) || plain.Is(Node::Kind::kFloat);
+      break;
     case Schema::Type::kObject:
     case Schema::Type::kArray:
     case Schema::Type::kString:
-      return false;
+      break;
   }
-  return false;
+  return fits ? "; remove the quotes" : "";
 }
 
 }  // namespace backfill::api

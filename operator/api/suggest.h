@@ -17,7 +17,8 @@ std::optional<std::string> Nearest(std::string_view word,
 // The path of the map that has a field of exactly this name, if there is only one: "spec.workers".
 std::optional<std::string> FindField(const Schema& root, std::string_view name);
 
-// Whether the text, without quotes, would be a value of the schema's type.
-bool LooksLike(const Schema& schema, std::string_view text);
+// A hint for a string that stands where another type belongs: "; remove the quotes". Empty: there
+// is none.
+std::string HowToWrite(const Schema& schema, std::string_view text);
 
 }  // namespace backfill::api

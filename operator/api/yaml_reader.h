@@ -17,7 +17,4 @@ inline constexpr std::size_t kMaxDepth = 64;
 // stand twice, problems say why.
 std::optional<Node> ReadYaml(std::string_view text, Problems& problems);
 
-// What a plain (unquoted) scalar stands for.
-Node PlainScalar(std::string text);
-
 }  // namespace backfill::api
