@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 namespace backfill::throttle {
@@ -51,6 +52,7 @@ void RateShare::SetRate(double records_per_second, Time now) {
 void RateShare::Join(SessionId session, Time now) {
   if (!learning_until_) learning_until_ = now + options_.learning;
   Worker& worker = workers_[session];
+  worker.session = session;
   worker.joined = true;
   worker.heard = now;
 }
@@ -170,9 +172,9 @@ void RateShare::ChooseFew(std::vector<Worker*>& eligible, Time now) {
     for (Worker* worker : eligible) worker->chosen = false;
   }
   // Those who have it keep it until the next rotation; then those who have waited longest.
-  std::stable_sort(eligible.begin(), eligible.end(), [](const Worker* a, const Worker* b) {
+  std::sort(eligible.begin(), eligible.end(), [](const Worker* a, const Worker* b) {
     if (a->chosen != b->chosen) return a->chosen;
-    return a->chosen_at < b->chosen_at;
+    return std::tie(a->chosen_at, a->session) < std::tie(b->chosen_at, b->session);
   });
   for (std::size_t i = 0; i < eligible.size(); ++i) {
     const bool chosen = i < few;
@@ -189,8 +191,8 @@ void RateShare::Fill(std::vector<Worker*>& workers) const {
   const auto wish = [&](const Worker* worker) {
     return std::max(worker->wanted.value_or(kMaxRate), toehold);
   };
-  std::stable_sort(workers.begin(), workers.end(),
-                   [&](const Worker* a, const Worker* b) { return wish(a) < wish(b); });
+  std::sort(workers.begin(), workers.end(),
+            [&](const Worker* a, const Worker* b) { return wish(a) < wish(b); });
   double left = rate_ * (1 - kRounding);
   std::size_t waiting = workers.size();
   for (Worker* worker : workers) {
@@ -216,9 +218,9 @@ std::vector<GrantAction> RateShare::Tick(Time now) {
 
   std::vector<GrantAction> actions;
   // Never beyond what the worker may believe to have plus what is free.
-  const auto grant = [&](SessionId session, Worker& worker, double has) {
+  const auto grant = [&](Worker& worker, double has) {
     const double rate = std::min(worker.target, has + std::max(0.0, free));
-    actions.push_back(Send(session, worker, rate, now));
+    actions.push_back(Send(worker, rate, now));
     free -= std::max(0.0, rate - has);
   };
   // Decreases first. They free nothing yet: the worker has to say that it obeys.
@@ -226,7 +228,7 @@ std::vector<GrantAction> RateShare::Tick(Time now) {
     if (!worker.joined || worker.target >= worker.granted) continue;
     const bool small = worker.target > worker.granted * (1 - kSlack);
     if (small && !short_of_rate && now < worker.refresh_at) continue;
-    grant(session, worker, Outstanding(worker, now));
+    grant(worker, Outstanding(worker, now));
   }
   // Increases and renewals.
   for (auto& [session, worker] : workers_) {
@@ -238,12 +240,12 @@ std::vector<GrantAction> RateShare::Tick(Time now) {
     const bool quiet = worker.granted == 0 && possible == 0 && !worker.sent.empty() &&
                        worker.acknowledged == worker.sent.back().sequence;
     const bool due = now >= worker.refresh_at && !quiet;
-    if (!worker.greeted || higher || due) grant(session, worker, has);
+    if (!worker.greeted || higher || due) grant(worker, has);
   }
   return actions;
 }
 
-GrantAction RateShare::Send(SessionId session, Worker& worker, double rate, Time now) {
+GrantAction RateShare::Send(Worker& worker, double rate, Time now) {
   const std::uint64_t sequence = next_sequence_++;
   worker.greeted = true;
   worker.granted = rate;
@@ -257,7 +259,7 @@ GrantAction RateShare::Send(SessionId session, Worker& worker, double rate, Time
   }
   worker.sent.push_back({.sequence = sequence, .rate = rate, .expires = now + options_.ttl});
   const double burst = rate > 0 ? std::max({kBurstSeconds * rate, batch_size_, 1.0}) : 0;
-  return {.session = session,
+  return {.session = worker.session,
           .sequence = sequence,
           .records_per_second = rate,
           .burst = burst,

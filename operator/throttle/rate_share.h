@@ -75,6 +75,7 @@ class RateShare {
     Time expires;
   };
   struct Worker {
+    SessionId session;
     bool joined = false;
     bool greeted = false;          // has been sent a grant
     std::optional<double> wanted;  // nullopt: has not said yet
@@ -97,7 +98,7 @@ class RateShare {
   std::vector<Worker*> Eligible(Time now);
   void ChooseFew(std::vector<Worker*>& eligible, Time now);
   void Fill(std::vector<Worker*>& workers) const;
-  GrantAction Send(SessionId session, Worker& worker, double rate, Time now);
+  GrantAction Send(Worker& worker, double rate, Time now);
 
   const RateShareOptions options_;
   const double batch_size_;

@@ -53,11 +53,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(FleetTest, UnequalWorkersUseWhatTheyCanTogether) {
   Fleet fleet({}, 3);
   fleet.SetRate(1000);
-  double capacity = 0;
-  for (const double c : {5.0, 20.0, 20.0, 100.0, 900.0, 900.0}) {
-    fleet.Join(c);
-    capacity += c;
-  }
+  for (const double capacity : {5.0, 20.0, 20.0, 100.0, 900.0, 900.0}) fleet.Join(capacity);
   fleet.Run(30s);
   const double before = fleet.sent();
   fleet.Run(100s);
