@@ -34,7 +34,7 @@ std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
   switch (message.body_case()) {
     case v1::WorkerMessage::kHello:
       if (!IsName(message.hello().worker()) || !IsName(message.hello().instance())) {
-        return "worker and instance must have 1 to 128 bytes";
+        return "worker and instance must have 1 to 100 bytes";
       }
       if (message.hello().held_size() > kMaxReports) return "too many leases";
       return std::nullopt;

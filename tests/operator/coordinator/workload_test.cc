@@ -1,0 +1,85 @@
+#include "operator/coordinator/workload.h"
+
+#include "backfill/v1/workload.pb.h"
+
+namespace backfill::coordinator {
+namespace {
+
+using namespace std::chrono_literals;
+
+api::Backfill Backfill() {
+  api::Backfill b;
+  b.name = "reprice", b.ns = "shop", b.uid = "u1";
+  b.spec.source = api::RangeSource{.start = 0, .end = 10};
+  b.spec.workers.batch_size = 20;
+  b.spec.target = {.url = "http://orders/{{key}}",
+                   .method = "PUT",
+                   .headers = {{"X-Team", "pay"}},
+                   .body = "{{record|json}}",
+                   .timeout = 2500ms,
+                   .outcomes = {},
+                   .dry_run = std::nullopt};
+  b.spec.target.outcomes.unchanged = {304};
+  b.spec.target.outcomes.skipped = {404, 410};
+  return b;
+}
+
+TEST(Workload, ARunCarriesTheTarget) {
+  const v1::Workload w = MakeWorkload(Backfill(), reconcile::Stage::kRun, 7500ms);
+  EXPECT_EQ(w.backfill_name(), "reprice");
+  EXPECT_EQ(w.backfill_namespace(), "shop");
+  EXPECT_EQ(w.backfill_uid(), "u1");
+  EXPECT_TRUE(w.source().has_range());
+  EXPECT_EQ(w.batch_size(), 20u);
+  EXPECT_EQ(w.wire_time_ms(), 7500u);
+  ASSERT_EQ(w.mode_case(), v1::Workload::kRunHttp);
+  const v1::HttpRequestTemplate& request = w.run_http().request();
+  EXPECT_EQ(request.method(), "PUT");
+  EXPECT_EQ(request.url(), "http://orders/{{key}}");
+  EXPECT_EQ(request.body(), "{{record|json}}");
+  EXPECT_EQ(request.timeout_ms(), 2500u);
+  ASSERT_EQ(request.headers_size(), 1);
+  EXPECT_EQ(request.headers(0).name(), "X-Team");
+  EXPECT_EQ(request.headers(0).value(), "pay");
+  EXPECT_THAT(w.run_http().outcomes().skipped(), ::testing::ElementsAre(404, 410));
+  EXPECT_THAT(w.run_http().outcomes().unchanged(), ::testing::ElementsAre(304));
+}
+
+TEST(Workload, ADryRunCarriesTheTargetAsASampleOnly) {
+  const v1::Workload w = MakeWorkload(Backfill(), reconcile::Stage::kDryRun, 7500ms);
+  ASSERT_EQ(w.mode_case(), v1::Workload::kDryRunHttp);
+  EXPECT_FALSE(w.has_run_http());
+  EXPECT_EQ(w.dry_run_http().sample().url(), "http://orders/{{key}}");
+  EXPECT_FALSE(w.dry_run_http().has_probe());
+}
+
+TEST(Workload, ADryRunsProbeIsTheDeclaredOne) {
+  api::Backfill b = Backfill();
+  b.spec.target.dry_run = api::HttpDryRun{.method = "POST",
+                                          .url = "http://orders/check/{{key}}",
+                                          .headers = {{"X-Validate", "only"}},
+                                          .body = "{}",
+                                          .side_effects = api::SideEffects::kNone};
+  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kDryRun, 7500ms);
+  const v1::HttpProbe& probe = w.dry_run_http().probe();
+  EXPECT_EQ(probe.request().method(), "POST");
+  EXPECT_EQ(probe.request().url(), "http://orders/check/{{key}}");
+  EXPECT_EQ(probe.request().timeout_ms(), 2500u);
+  EXPECT_EQ(probe.request().headers(0).name(), "X-Validate");
+  EXPECT_TRUE(probe.declared_without_side_effects());
+  b.spec.target.dry_run->side_effects = api::SideEffects::kUnknown;
+  EXPECT_FALSE(MakeWorkload(b, reconcile::Stage::kDryRun, 1s)
+                   .dry_run_http()
+                   .probe()
+                   .declared_without_side_effects());
+}
+
+TEST(Workload, KeysTravelInTheirOrder) {
+  api::Backfill b = Backfill();
+  b.spec.source = api::KeysSource{.keys = {"b", "a", "b"}};
+  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun, 1s);
+  EXPECT_THAT(w.source().keys().keys(), ::testing::ElementsAre("b", "a", "b"));
+}
+
+}  // namespace
+}  // namespace backfill::coordinator
