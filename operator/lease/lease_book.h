@@ -3,19 +3,23 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <optional>
-#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "operator/lease/lease_table.h"
+#include "operator/lease/reserve.h"
+#include "operator/lease/write_waits.h"
 #include "operator/ledger/ledger.h"
 
-// Who may work on which shard: a pure state machine over the ledger. Input: what workers said, what the store confirmed,
-// the time. Output: effects. Invariants and their reasons: docs/concepts.md, tests/model/lease.pml.
+// Who may work on which shard: a pure state machine over the ledger. Input: what workers said, what
+// the store confirmed, the time. Output: effects. Invariants and their reasons: README.md,
+// tests/model/lease.pml.
 namespace backfill::lease {
 
 using namespace std::chrono_literals;
@@ -23,15 +27,18 @@ using namespace std::chrono_literals;
 struct LeaseOptions {
   // The shard is given away this long after the last accepted report of its holder was received.
   Duration ttl = 60s;
-  // The worker stops this long after it sent the last answered message. ttl - fence must be at least wire_time.
+  // The worker stops this long after it sent the last answered message. ttl - fence must be at
+  // least wire_time.
   Duration fence = 50s;
-  // The longest time a request may stay on the wire: the target's timeout + 5 s. What a worker that is known to be dead
-  // held is given away only after it.
+  // The longest time a request may stay on the wire: the target's timeout + 5 s. What a worker that
+  // is known to be dead held is given away only after it.
   Duration wire_time = 10s;
-  // A new leader leaves shards that were in flight alone this long, for their workers to come back. At least ttl.
+  // A new leader leaves shards that were in flight alone this long, for their workers to come back.
+  // At least ttl.
   Duration recovery_freeze = 65s;
-  int max_leases = 2;            // a worker holds at the same time
-  int max_reserved = 500;        // shards that are in the ledger as in flight before anyone asked for them
+  int max_leases = 2;  // a worker holds at the same time
+  int max_reserved =
+      500;  // shards that are in the ledger as in flight before anyone asked for them
   std::uint64_t min_split = 64;  // records; a straggler's rest is not split below twice this
 
   [[nodiscard]] std::string Validate() const;  // empty: fine
@@ -85,8 +92,8 @@ struct CloseSession {  // replaced by a newer instance, or broke the protocol
   SessionId session;
   std::string reason;
 };
-// The shard is about to be leased again from this state: failures that earlier attempts recorded beyond it no longer
-// stand (FailureLog::Supersede).
+// The shard is about to be leased again from this state: failures that earlier attempts recorded
+// beyond it no longer stand (FailureLog::Supersede).
 struct Supersede {
   ShardId shard;
   Attempt next_attempt;
@@ -97,7 +104,8 @@ struct LeaseExpired {  // for events and metrics
   ShardId shard;
   std::string holder;
 };
-using Effect = std::variant<SendLease, SendAck, SendRevoke, SendShrink, SendNoMoreWork, CloseSession, Supersede, LeaseExpired>;
+using Effect = std::variant<SendLease, SendAck, SendRevoke, SendShrink, SendNoMoreWork,
+                            CloseSession, Supersede, LeaseExpired>;
 using Effects = std::vector<Effect>;
 
 // How soon a dirty chunk has to be written.
@@ -105,34 +113,47 @@ enum class Urgency { kClean, kCursorsOnly, kWaited };  // kWaited: a lease or an
 
 // What the book knows when it starts over a ledger that a predecessor left.
 enum class Predecessors {
-  kMayLive,     // workers of the previous leader may still be sending: freeze what is in flight for recovery_freeze
+  kMayLive,     // workers of the previous leader may still be sending: freeze what is in flight for
+                // recovery_freeze
   kProvenGone,  // every one of their processes has ended: wire_time is enough
 };
 
-// Not thread-safe; no I/O; the time is an argument and never goes back. The ledger must outlive the book, and only the
-// book changes it. The owner (1) performs effects in order, (2) writes dirty chunks with ledger.Encode() and calls
-// OnWritten() after the store has confirmed, one write per chunk at a time, and (3) makes no call and performs no effect
-// while its own leadership is not certain.
+// Not thread-safe; no I/O; the time is an argument and never goes back. The ledger must outlive the
+// book, and only the book changes it. The owner (1) performs effects in order, (2) writes dirty
+// chunks with ledger.Encode() and calls OnWritten() after the store has confirmed, one write per
+// chunk at a time, and (3) makes no call and performs no effect while its own leadership is not
+// certain.
 class LeaseBook {
  public:
-  LeaseBook(const LeaseOptions& options, ledger::Ledger& ledger, Epoch epoch, Time now, Predecessors predecessors);
+  // Ends the process if the options are invalid. Chunks that were not written under `epoch` yet are
+  // marked as dirty.
+  LeaseBook(const LeaseOptions& options, ledger::Ledger& ledger, Epoch epoch, Time now,
+            Predecessors predecessors);
+  LeaseBook(const LeaseBook&) = delete;
+  LeaseBook& operator=(const LeaseBook&) = delete;
 
-  // A worker's stream has begun. `worker` is the slot, `instance` the process. Reports under earlier epochs are taken up
-  // if (shard, attempt) is what the ledger has and the shard is not done; the others are absent from Kept().
+  // A worker's stream has begun. `worker` is the slot, `instance` the process. Reports under
+  // earlier epochs are taken up if (shard, attempt) is what the ledger has and the shard is not
+  // done; the others are absent from Kept().
   Effects OnHello(SessionId session, const std::string& worker, const std::string& instance,
                   const std::vector<LeaseReport>& held, Time now);
   // The leases of that session, for Welcome.kept.
   [[nodiscard]] std::vector<LeaseName> Kept(SessionId session) const;
 
-  // Each is answered by a SendAck for `sequence` at once; what must be durable first (`done`) comes in a later SendAck.
-  Effects OnProgress(SessionId session, std::uint64_t sequence, const std::vector<LeaseReport>& reports,
-                     int shards_wanted, Time now);
-  Effects OnShardDone(SessionId session, std::uint64_t sequence, const LeaseReport& report, Time now);
-  Effects OnDraining(SessionId session, std::uint64_t sequence, const std::vector<LeaseReport>& reports, Time now);
+  // Each is answered by a SendAck for `sequence` at once; what must be durable first (`done`) comes
+  // in a later SendAck. A message of an unknown session, or with a sequence number that is not
+  // higher than the session's last, is dropped.
+  Effects OnProgress(SessionId session, std::uint64_t sequence,
+                     const std::vector<LeaseReport>& reports, int shards_wanted, Time now);
+  Effects OnShardDone(SessionId session, std::uint64_t sequence, const LeaseReport& report,
+                      Time now);
+  Effects OnDraining(SessionId session, std::uint64_t sequence,
+                     const std::vector<LeaseReport>& reports, Time now);
   // An accepted message that says nothing about leases.
   Effects OnOther(SessionId session, std::uint64_t sequence, Time now);
 
-  // The stream ended. Changes nothing but where effects can go: the worker may come back before the TTL.
+  // The stream ended. Changes nothing but where effects can go: the worker may come back before the
+  // TTL.
   void OnDisconnect(SessionId session);
   // That process has ended for certain: what it held is given away after wire_time.
   void OnWorkerGone(const std::string& worker, const std::string& instance, Time now);
@@ -140,11 +161,13 @@ class LeaseBook {
   // The store has confirmed the write of a chunk with this sequence number.
   Effects OnWritten(int chunk, std::uint64_t sequence, Time now);
 
-  // Expiry, reservation, splits, NoMoreWork. Call at least every 250 ms and after every batch of inputs.
+  // Expiry, reservation, splits, NoMoreWork. Call at least every 250 ms and after every batch of
+  // inputs.
   Effects Tick(Time now);
 
-  // No new leases while paused. Reports and Acks go on.
-  void SetPaused(bool paused) { paused_ = paused; }
+  // No new leases while paused; what was reserved goes back, so that pausing before the end leaves
+  // nothing to freeze. Reports and Acks go on.
+  void SetPaused(bool paused);
 
   [[nodiscard]] Urgency UrgencyOf(int chunk) const;
   [[nodiscard]] int connected() const;
@@ -157,8 +180,47 @@ class LeaseBook {
   [[nodiscard]] Frozen frozen(Time now) const;
 
  private:
-  struct Impl;
-  // (members are the implementer's)
+  // ---- sessions
+  Session* Accept(SessionId id, std::uint64_t sequence, Time now);
+  void Close(SessionId id, std::string_view reason);
+  void Extend(SessionId id, Time now);
+  void Acknowledge(SessionId id, std::vector<LeaseName> done);
+
+  // ---- reports
+  bool CheckReports(SessionId id, const std::vector<LeaseReport>& reports);
+  Lease* FindNamed(SessionId id, const LeaseReport& report);
+  void AnswerStale(SessionId id, const LeaseReport& report, std::vector<LeaseName>& done);
+  bool Absorb(const LeaseReport& report);
+  void TakeUp(SessionId id, const LeaseReport& report, Time now);
+
+  // ---- the life of a lease
+  void ReserveShard(const ledger::Shard& shard);
+  void Grant(SessionId id, ShardId shard, Time now);
+  void RecordHolder(ShardId shard, const std::string& holder);
+  void Finish(ShardId shard);
+  void GiveBack(ShardId shard);
+  void ExpireLeases(Time now);
+
+  // ---- handing out
+  [[nodiscard]] int Asking(const Session& session, Time now) const;
+  void HandOut(Time now);
+  void FillReserve(Time now);
+  void AskForSplits(Time now);
+  void TellNoMoreWork();
+
+  [[nodiscard]] const ledger::Shard& Get(ShardId shard) const { return *ledger_.Find(shard); }
+  [[nodiscard]] LeaseName NameOf(ShardId shard) const;
+  Effects TakeEffects() { return std::exchange(effects_, {}); }
+
+  const LeaseOptions options_;
+  ledger::Ledger& ledger_;
+  const Epoch epoch_;
+  LeaseTable table_;  // what is in flight and not reserved by this leader
+  Reserve reserve_;
+  WriteWaits waits_;
+  bool paused_ = false;
+  std::deque<std::string> gone_;  // holders that have ended, the latest ones
+  Effects effects_;               // of the call that is running
 };
 
 }  // namespace backfill::lease

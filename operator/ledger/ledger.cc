@@ -111,6 +111,7 @@ Result<Ledger> Ledger::FromChunks(const std::vector<std::string>& chunks) {
     ledger.highest_epoch_ = std::max(ledger.highest_epoch_, header.epoch);
     ledger.chunks_.push_back({.shards = std::move(decoded->shards),
                               .planned = *planned,
+                              .epoch = header.epoch,
                               .sequence = header.sequence,
                               .redone_at_most = header.redone_at_most});
   }
@@ -186,6 +187,7 @@ ChunkImage Ledger::Encode(int chunk, Epoch epoch) {
   Require(epoch >= highest_epoch_);
   highest_epoch_ = epoch;
   Chunk& c = chunks_.at(static_cast<std::size_t>(chunk));
+  c.epoch = epoch;
   ++c.sequence;
   c.dirty = false;
   return {.chunk = chunk,
@@ -204,6 +206,8 @@ bool Ledger::IsDirty(int chunk) const { return chunks_.at(static_cast<std::size_
 std::uint64_t Ledger::SequenceOf(int chunk) const {
   return chunks_.at(static_cast<std::size_t>(chunk)).sequence;
 }
+
+Epoch Ledger::EpochOf(int chunk) const { return chunks_.at(static_cast<std::size_t>(chunk)).epoch; }
 
 void Ledger::Touch(int chunk) { chunks_.at(static_cast<std::size_t>(chunk)).dirty = true; }
 

@@ -77,6 +77,8 @@ class Ledger {
   [[nodiscard]] bool IsDirty(int chunk) const;
   // Of the latest Encode(): what changes now stands in every image with a higher one.
   [[nodiscard]] std::uint64_t SequenceOf(int chunk) const;
+  // Of the latest Encode() or of the bytes it was loaded from; 0: never written.
+  [[nodiscard]] Epoch EpochOf(int chunk) const;
   // Marks a chunk as dirty without a change: a new leader stamps its epoch into every chunk.
   void Touch(int chunk);
 
@@ -86,6 +88,7 @@ class Ledger {
   struct Chunk {
     std::vector<Shard> shards;  // slots 0, 1, .. planned - 1, then 500, 501, ..
     int planned = 0;
+    Epoch epoch;
     std::uint64_t sequence = 0;
     std::uint64_t redone_at_most = 0;
     bool dirty = false;

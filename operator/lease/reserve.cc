@@ -1,0 +1,42 @@
+#include "operator/lease/reserve.h"
+
+#include <chrono>
+
+namespace backfill::lease {
+
+std::optional<ShardId> Reserve::NextPending() const {
+  if (pending_.empty()) return std::nullopt;
+  return *pending_.begin();
+}
+
+void Reserve::Begin(ShardId shard, Attempt attempt) {
+  pending_.erase(shard);
+  writing_[shard] = attempt;
+}
+
+void Reserve::Written(ShardId shard, Attempt attempt) {
+  const auto it = writing_.find(shard);
+  if (it == writing_.end() || it->second != attempt) return;
+  writing_.erase(it);
+  ready_.insert(shard);
+}
+
+ShardId Reserve::Take(Time now) {
+  taken_.push_back(now);
+  return ready_.extract(ready_.begin()).value();
+}
+
+std::vector<ShardId> Reserve::TakeBack() {
+  std::vector<ShardId> shards(ready_.begin(), ready_.end());
+  for (const auto& [shard, attempt] : writing_) shards.push_back(shard);
+  ready_.clear();
+  writing_.clear();
+  return shards;
+}
+
+int Reserve::TakenLately(Time now) {
+  while (!taken_.empty() && now - taken_.front() > std::chrono::seconds(2)) taken_.pop_front();
+  return static_cast<int>(taken_.size());
+}
+
+}  // namespace backfill::lease
