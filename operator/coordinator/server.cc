@@ -2,6 +2,7 @@
 
 #include "base/mutex.h"  // before gRPC: Abseil defines GUARDED_BY, too
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <openssl/crypto.h>
 #include <sys/stat.h>
@@ -76,6 +77,14 @@ StatusCode ToGrpc(ErrorCode code) {
   return StatusCode::INTERNAL;
 }
 
+// Takes gRPC's library into use for the rest of the process. When its last user goes, the library
+// waits for a poller of its own that may sleep for 10 s: a runner must not hang for that long at
+// its end.
+void KeepLibrary() {
+  static const bool kept = (grpc_init(), true);
+  static_cast<void>(kept);
+}
+
 Error SystemError(ErrorCode code, const std::string& doing) {
   return {code, doing + ": " + std::generic_category().message(errno)};
 }
@@ -117,6 +126,7 @@ class Server::Impl final : public v1::Coordinator::CallbackService {
 
   Status Start() {
     if (options_.token.empty()) return Error{ErrorCode::kInvalid, "the coordinator needs a token"};
+    KeepLibrary();
     const bool unix_socket = !options_.unix_socket.empty();
     if (unix_socket) TRY(PrepareSocket(options_.unix_socket));
     const std::string address = unix_socket ? "unix:" + options_.unix_socket : "127.0.0.1:0";
