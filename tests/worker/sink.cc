@@ -1,0 +1,229 @@
+#include "tests/worker/sink.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+namespace backfill::fakes {
+namespace {
+
+constexpr std::size_t kMaxRequest = 16 * 1024 * 1024;
+
+std::string_view HeaderValue(std::string_view head, std::string_view name) {
+  for (std::size_t at = head.find("\r\n"); at != std::string_view::npos;
+       at = head.find("\r\n", at)) {
+    at += 2;
+    if (head.size() - at > name.size() && head[at + name.size()] == ':' &&
+        strncasecmp(head.data() + at, name.data(), name.size()) == 0) {
+      std::string_view value = head.substr(at + name.size() + 1);
+      value = value.substr(0, value.find("\r\n"));
+      while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
+      return value;
+    }
+  }
+  return {};
+}
+
+std::string_view Digits(std::string_view s) {
+  std::size_t n = 0;
+  while (n < s.size() && s[n] >= '0' && s[n] <= '9') ++n;
+  return s.substr(0, n);
+}
+
+}  // namespace
+
+std::string SinkStats::ToJson() const {
+  const auto n = [](const char* name, std::uint64_t v) {
+    return "\"" + std::string(name) + "\":" + std::to_string(v);
+  };
+  return "{" + n("requests", requests) + "," + n("records", records) + "," +
+         n("distinct", distinct) + "," + n("duplicates", duplicates) + "," + n("missing", missing) +
+         "," + n("outside", outside) + "}";
+}
+
+Sink::Sink(const SinkOptions& options) : options_(options), seen_(options.bitmap) {
+  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(options.port));
+  socklen_t size = sizeof address;
+  // NOLINTNEXTLINE: the socket API's own cast
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(listener_, generic, size) != 0 || ::listen(listener_, 1024) != 0) std::abort();
+  ::getsockname(listener_, generic, &size);
+  port_ = ntohs(address.sin_port);
+  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event{.events = EPOLLIN, .data = {.fd = listener_}};
+  ::epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event);
+}
+
+Sink::~Sink() {
+  if (thread_.joinable()) {
+    thread_.request_stop();
+    thread_.join();
+  }
+  for (const auto& [fd, c] : connections_) ::close(fd);
+  ::close(epoll_);
+  ::close(listener_);
+}
+
+void Sink::Start() {
+  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+}
+
+void Sink::Run(const std::stop_token& stop) {
+  epoll_event events[256];
+  while (!stop.stop_requested()) {
+    const int n = ::epoll_wait(epoll_, events, 256, due_.empty() ? 50 : 1);
+    for (int i = 0; i < n; ++i) {
+      const int fd = events[i].data.fd;
+      if (fd == listener_) {
+        Accept();
+        continue;
+      }
+      const auto it = connections_.find(fd);
+      if (it != connections_.end() && !OnReadable(it->second)) {
+        ::close(fd);
+        connections_.erase(it);
+        std::erase_if(due_, [fd](const auto& d) { return d.second == fd; });
+      }
+    }
+    SendDue(std::chrono::steady_clock::now());
+  }
+}
+
+void Sink::Accept() {
+  while (true) {
+    const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return;
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    connections_[fd].fd = fd;
+    epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
+}
+
+bool Sink::OnReadable(Connection& c) {
+  char buffer[64 * 1024];
+  const ssize_t n = ::recv(c.fd, buffer, sizeof buffer, 0);
+  if (n < 0) return errno == EAGAIN;
+  if (n == 0) return false;
+  c.in.append(buffer, static_cast<std::size_t>(n));
+  return Serve(c);
+}
+
+bool Sink::Serve(Connection& c) {
+  while (true) {
+    const std::size_t end = c.in.find("\r\n\r\n");
+    if (end == std::string::npos) return c.in.size() < 64 * 1024;
+    const std::string_view head(c.in.data(), end);
+    const std::string_view value = HeaderValue(head, "Content-Length");
+    std::size_t length = 0;
+    std::from_chars(value.data(), value.data() + value.size(), length);
+    if (length > kMaxRequest) return false;
+    if (c.in.size() < end + 4 + length) return true;
+    const std::size_t from = head.find(' ');
+    if (from == std::string_view::npos) return false;
+    const std::string_view path = head.substr(from + 1, head.find(' ', from + 1) - from - 1);
+    Answer(c, head, path, std::string_view(c.in).substr(end + 4, length));
+    c.in.erase(0, end + 4 + length);
+  }
+}
+
+void Sink::Answer(Connection& c, std::string_view head, std::string_view path,
+                  std::string_view body) {
+  std::chrono::milliseconds latency{0};
+  if (path == "/stats") {
+    const std::string json = stats().ToJson();
+    c.out = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
+            std::to_string(json.size()) + "\r\n\r\n" + json;
+  } else {
+    bool fail = false;
+    {
+      MutexLock l(mu_);
+      ++stats_.requests;
+      fail = options_.fail_every > 0 && stats_.requests % options_.fail_every == 0;
+      latency = options_.latency;
+    }
+    if (!fail) Count(path, body);
+    c.out = fail ? "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+            : head.starts_with("HEAD") ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+                                       : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  }
+  if (latency.count() > 0) {
+    due_.emplace(std::chrono::steady_clock::now() + latency, c.fd);
+  } else {
+    [[maybe_unused]] const ssize_t n = ::send(c.fd, c.out.data(), c.out.size(), MSG_NOSIGNAL);
+  }
+}
+
+void Sink::SendDue(Time now) {
+  while (!due_.empty() && due_.begin()->first <= now) {
+    const Connection& c = connections_[due_.begin()->second];
+    [[maybe_unused]] const ssize_t n = ::send(c.fd, c.out.data(), c.out.size(), MSG_NOSIGNAL);
+    due_.erase(due_.begin());
+  }
+}
+
+void Sink::Count(std::string_view path, std::string_view body) {
+  MutexLock l(mu_);
+  if (path.starts_with("/r/")) return CountKey(Digits(path.substr(3)));
+  constexpr std::string_view kKey = "\"key\":";
+  for (std::size_t at = body.find(kKey); at != std::string_view::npos; at = body.find(kKey, at)) {
+    at += kKey.size();
+    while (at < body.size() && (body[at] == ' ' || body[at] == '"')) ++at;
+    CountKey(Digits(body.substr(at)));
+  }
+}
+
+void Sink::CountKey(std::string_view digits) {
+  ++stats_.records;
+  std::uint64_t key = 0;
+  const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), key);
+  if (digits.empty() || ec != std::errc() || key >= seen_.size()) {
+    ++stats_.outside;
+    return;
+  }
+  if (seen_[key] == 0) {
+    ++stats_.distinct;
+  } else {
+    ++stats_.duplicates;
+  }
+  if (seen_[key] < 255) ++seen_[key];
+}
+
+SinkStats Sink::stats() const {
+  MutexLock l(mu_);
+  SinkStats s = stats_;
+  s.missing = seen_.size() - s.distinct;
+  return s;
+}
+
+int Sink::TimesSeen(std::uint64_t key) const {
+  MutexLock l(mu_);
+  return key < seen_.size() ? seen_[key] : 0;
+}
+
+void Sink::SetFailEvery(std::uint64_t n) {
+  MutexLock l(mu_);
+  options_.fail_every = n;
+}
+
+void Sink::SetLatency(std::chrono::milliseconds latency) {
+  MutexLock l(mu_);
+  options_.latency = latency;
+}
+
+}  // namespace backfill::fakes
