@@ -26,18 +26,6 @@ using reconcile::StageSnapshot;
 constexpr Duration kServerTick = std::chrono::seconds(1);
 constexpr std::size_t kMaxProcesses = 100'000;
 
-WriteOutcome WriteAll(LedgerStore& store, Epoch epoch, const std::vector<LedgerWrite>& batch) {
-  WriteOutcome outcome;
-  for (const LedgerWrite& write : batch) {
-    outcome.status = write.kind == LedgerWrite::Kind::kPage
-                         ? store.WritePage(write.image, epoch, write.durability)
-                         : store.WriteChunk(write.image, epoch, write.durability);
-    if (!outcome.status.ok()) return outcome;
-    ++outcome.written;
-  }
-  return outcome;
-}
-
 }  // namespace
 
 struct Coordinator::Impl final : SessionHandler, MessageSink {
@@ -54,7 +42,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
       const auto shared = std::make_shared<std::vector<LedgerWrite>>(std::move(batch));
       const bool posted =
           impl_.writer.Post([&impl = impl_, key = key_, store = store_, epoch = epoch_, shared] {
-            const WriteOutcome outcome = WriteAll(*store, epoch, *shared);
+            const WriteOutcome outcome = store->Write(*shared, epoch);
             impl.loop.Post([&impl, key, epoch, outcome] { impl.OnWritten(key, epoch, outcome); });
           });
       // Only when all ends: what is not confirmed is never promised.

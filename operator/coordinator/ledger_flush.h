@@ -8,27 +8,13 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "operator/coordinator/ledger_store.h"
 #include "operator/coordinator/stage_options.h"
-#include "operator/kube/object_store.h"
 #include "operator/lease/lease_book.h"
 #include "operator/ledger/failure_log.h"
 #include "operator/ledger/ledger.h"
 
 namespace backfill::coordinator {
-
-struct LedgerWrite {
-  enum class Kind { kPage, kChunk };
-  Kind kind = Kind::kChunk;
-  ledger::ChunkImage image;
-  kube::Durability durability = kube::Durability::kPower;
-};
-
-// How a batch ended: the first `written` items are durable; an error says why the next one is not,
-// as far as is known.
-struct WriteOutcome {
-  std::size_t written = 0;
-  Status status = Ok{};
-};
 
 // Writes batches of one stage, elsewhere: Write() returns at once. In order, up to the first
 // failure. The outcome comes back by StageRun::OnWritten, on the thread that called.

@@ -67,8 +67,8 @@ Status LedgerStore::Create(const std::vector<ledger::ChunkImage>& chunks, Epoch 
   }
   chunks_ = static_cast<int>(chunks.size());
   for (std::size_t i = chunks.size(); i-- > 0;) {
-    TRY(Write(ChunkName(key_, static_cast<int>(i)), chunks[i], epoch, kube::Durability::kPower,
-              i == 0 ? Foreign::kGiveUp : Foreign::kReplace));
+    TRY(WriteObject(ChunkName(key_, static_cast<int>(i)), chunks[i], epoch,
+                    kube::Durability::kPower, i == 0 ? Foreign::kGiveUp : Foreign::kReplace));
   }
   return Ok{};
 }
@@ -122,18 +122,22 @@ Result<std::vector<std::string>> LedgerStore::LoadPages() {
   return pages;
 }
 
-Status LedgerStore::WriteChunk(const ledger::ChunkImage& image, Epoch epoch,
-                               kube::Durability durability) {
-  return Write(ChunkName(key_, image.chunk), image, epoch, durability, Foreign::kGiveUp);
+WriteOutcome LedgerStore::Write(const std::vector<LedgerWrite>& batch, Epoch epoch) {
+  WriteOutcome outcome;
+  for (const LedgerWrite& write : batch) {
+    const bool page = write.kind == LedgerWrite::Kind::kPage;
+    const int number = write.image.chunk;
+    outcome.status =
+        WriteObject(page ? PageName(key_, number) : ChunkName(key_, number), write.image, epoch,
+                    write.durability, page ? Foreign::kReplaceOlder : Foreign::kGiveUp);
+    if (!outcome.status.ok()) return outcome;
+    ++outcome.written;
+  }
+  return outcome;
 }
 
-Status LedgerStore::WritePage(const ledger::ChunkImage& image, Epoch epoch,
-                              kube::Durability durability) {
-  return Write(PageName(key_, image.chunk), image, epoch, durability, Foreign::kReplaceOlder);
-}
-
-Status LedgerStore::Write(const std::string& name, const ledger::ChunkImage& image, Epoch epoch,
-                          kube::Durability durability, Foreign foreign) {
+Status LedgerStore::WriteObject(const std::string& name, const ledger::ChunkImage& image,
+                                Epoch epoch, kube::Durability durability, Foreign foreign) {
   const bool page = foreign == Foreign::kReplaceOlder;
   kube::Object object = MakeObject(name);
   object.content = EncodeContent({.epoch = epoch,

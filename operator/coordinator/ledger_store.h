@@ -14,6 +14,21 @@
 
 namespace backfill::coordinator {
 
+// One object to be written.
+struct LedgerWrite {
+  enum class Kind { kPage, kChunk };
+  Kind kind = Kind::kChunk;
+  ledger::ChunkImage image;
+  kube::Durability durability = kube::Durability::kPower;
+};
+
+// How a batch of them ended: the first `written` are durable; an error says why the next one is
+// not, as far as is known.
+struct WriteOutcome {
+  std::size_t written = 0;
+  Status status = Ok{};
+};
+
 // Names of a stage's objects. Run: shop-1a2b3c4d-0007, failures shop-1a2b3c4d-f000002. Dry run:
 // -d0007 and -e000002.
 std::string ChunkName(const reconcile::StageKey& key, int chunk);
@@ -43,18 +58,16 @@ class LedgerStore {
   // are written: only then is every failure that the chunks count among them.
   Result<std::vector<std::string>> LoadPages();
 
-  Status WriteChunk(const ledger::ChunkImage& image, Epoch epoch, kube::Durability durability);
-
-  // A page that a leader with a lower epoch wrote in the meantime is replaced: none of its chunks
-  // counts what stands in it, and the workers repeat it.
-  Status WritePage(const ledger::ChunkImage& image, Epoch epoch, kube::Durability durability);
+  // In order, up to the first failure. A failure page that a leader with a lower epoch wrote in the
+  // meantime is replaced: none of its chunks counts what stands in it, and the workers repeat it.
+  WriteOutcome Write(const std::vector<LedgerWrite>& batch, Epoch epoch);
 
  private:
   // What to do with an object that another writer has stored under our name.
   enum class Foreign { kGiveUp, kReplaceOlder, kReplace };
   Result<kube::Object> Read(const std::string& name);
-  Status Write(const std::string& name, const ledger::ChunkImage& image, Epoch epoch,
-               kube::Durability durability, Foreign foreign);
+  Status WriteObject(const std::string& name, const ledger::ChunkImage& image, Epoch epoch,
+                     kube::Durability durability, Foreign foreign);
   [[nodiscard]] kube::Object MakeObject(const std::string& name) const;
 
   kube::ObjectStore& store_;

@@ -93,6 +93,11 @@ void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message) {
 void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
   const lease::Effects effects =
       book_.OnHello(session, hello.worker(), hello.instance(), ToReports(hello.held()), now);
+  const auto refused = [session](const lease::Effect& effect) {
+    const auto* close = std::get_if<lease::CloseSession>(&effect);
+    return close != nullptr && close->session == session;
+  };
+  if (std::ranges::any_of(effects, refused)) return Perform(effects);
   std::optional<Grants::Held> held;
   if (hello.has_grant()) {
     held = {.records_per_second = hello.grant().records_per_second(),
@@ -100,7 +105,11 @@ void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
   }
   grants_.Join(session, hello.instance(), held, now);
   ++welcomed_;
+  SendWelcome(session);  // before anything that the book wants to send
+  Perform(effects);
+}
 
+void StageRun::SendWelcome(SessionId session) {
   CoordinatorMessage message;
   v1::Welcome& welcome = *message.mutable_welcome();
   welcome.set_protocol_version(kProtocolVersion);
@@ -112,8 +121,7 @@ void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
   welcome.set_max_leases(static_cast<std::uint32_t>(lease_options_.max_leases));
   for (const lease::LeaseName& name : book_.Kept(session)) *welcome.add_kept() = ToRef(name);
   welcome.set_paused(settings_.paused);
-  Send(session, std::move(message));  // before anything that the book wants to send
-  Perform(effects);
+  Send(session, std::move(message));
 }
 
 void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::Progress& progress,

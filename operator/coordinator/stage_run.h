@@ -105,6 +105,7 @@ class StageRun {
   void Perform(const lease::Supersede& effect);
   void Perform(const lease::LeaseExpired& effect);
 
+  void SendWelcome(SessionId session);
   void Send(SessionId session, v1::CoordinatorMessage&& message);
   void SendToAll(const v1::CoordinatorMessage& message);
   // Ends a stream and forgets it.

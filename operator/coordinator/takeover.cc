@@ -10,11 +10,12 @@ namespace {
 constexpr int kMaxRounds = 5;
 
 Status Stamp(LedgerStore& store, ledger::Ledger& ledger, Epoch epoch) {
+  std::vector<LedgerWrite> stamps;
   for (int chunk = 0; chunk < ledger.chunks(); ++chunk) {
     ledger.Touch(chunk);
-    TRY(store.WriteChunk(ledger.Encode(chunk, epoch), epoch, kube::Durability::kPower));
+    stamps.push_back({.image = ledger.Encode(chunk, epoch)});
   }
-  return Ok{};
+  return store.Write(stamps, epoch).status;
 }
 
 }  // namespace

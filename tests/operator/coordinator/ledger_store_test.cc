@@ -24,6 +24,13 @@ class LedgerStoreTest : public ::testing::Test {
     LedgerStore creator(levers_, RunKey());
     ASSERT_TRUE(creator.Create(Images(plan_), Epoch{0}).ok());
   }
+  static Status WriteChunk(LedgerStore& store, const ledger::ChunkImage& image, Epoch epoch,
+                           kube::Durability durability) {
+    return store.Write({{LedgerWrite::Kind::kChunk, image, durability}}, epoch).status;
+  }
+  static Status WritePage(LedgerStore& store, const ledger::ChunkImage& image, Epoch epoch) {
+    return store.Write({{LedgerWrite::Kind::kPage, image, kube::Durability::kPower}}, epoch).status;
+  }
   LedgerContent Stored(const std::string& name) {
     const auto object = memory_.Get({"BackfillLedger", "shop", name});
     EXPECT_TRUE(object.ok());
@@ -123,7 +130,7 @@ TEST_F(LedgerStoreTest, WritesOverItsOwnWrites) {
   LedgerStore store(levers_, RunKey());
   ASSERT_TRUE(store.LoadChunks().ok());
   for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(store.WriteChunk(Next(1, Epoch{1}), Epoch{1}, kube::Durability::kProcess).ok());
+    ASSERT_TRUE(WriteChunk(store, Next(1, Epoch{1}), Epoch{1}, kube::Durability::kProcess).ok());
   }
   EXPECT_EQ(Stored(ChunkName(RunKey(), 1)).sequence, 3u);
 }
@@ -134,10 +141,10 @@ TEST_F(LedgerStoreTest, AWriteWhoseAnswerWasLostIsRecognised) {
   ASSERT_TRUE(store.LoadChunks().ok());
   const ledger::ChunkImage image = Next(0, Epoch{1});
   levers_.FailAfterApply(1, kLost);
-  EXPECT_EQ(store.WriteChunk(image, Epoch{1}, kube::Durability::kPower).error().code,
+  EXPECT_EQ(WriteChunk(store, image, Epoch{1}, kube::Durability::kPower).error().code,
             ErrorCode::kUnavailable);
-  EXPECT_TRUE(store.WriteChunk(image, Epoch{1}, kube::Durability::kPower).ok());
-  EXPECT_TRUE(store.WriteChunk(Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
+  EXPECT_TRUE(WriteChunk(store, image, Epoch{1}, kube::Durability::kPower).ok());
+  EXPECT_TRUE(WriteChunk(store, Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
 }
 
 TEST_F(LedgerStoreTest, ALaterImageReplacesOneWhoseAnswerWasLost) {
@@ -145,8 +152,8 @@ TEST_F(LedgerStoreTest, ALaterImageReplacesOneWhoseAnswerWasLost) {
   LedgerStore store(levers_, RunKey());
   ASSERT_TRUE(store.LoadChunks().ok());
   levers_.FailAfterApply(1, kLost);
-  EXPECT_FALSE(store.WriteChunk(Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
-  EXPECT_TRUE(store.WriteChunk(Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
+  EXPECT_FALSE(WriteChunk(store, Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
+  EXPECT_TRUE(WriteChunk(store, Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
   EXPECT_EQ(Stored(ChunkName(RunKey(), 0)).sequence, 2u);
 }
 
@@ -156,8 +163,8 @@ TEST_F(LedgerStoreTest, AnotherWriterOfTheSameEpochAndSequenceIsNotTakenForOurse
   ASSERT_TRUE(one.LoadChunks().ok());
   ASSERT_TRUE(other.LoadChunks().ok());
   const ledger::ChunkImage image = Next(0, Epoch{1});
-  EXPECT_TRUE(one.WriteChunk(image, Epoch{1}, kube::Durability::kPower).ok());
-  EXPECT_EQ(other.WriteChunk(image, Epoch{1}, kube::Durability::kPower).error().code,
+  EXPECT_TRUE(WriteChunk(one, image, Epoch{1}, kube::Durability::kPower).ok());
+  EXPECT_EQ(WriteChunk(other, image, Epoch{1}, kube::Durability::kPower).error().code,
             ErrorCode::kConflict);
 }
 
@@ -167,12 +174,12 @@ TEST_F(LedgerStoreTest, ADeposedLeaderIsRefusedAndTheNewOneToldOfAPredecessor) {
   ASSERT_TRUE(old.LoadChunks().ok());
   ASSERT_TRUE(fresh.LoadChunks().ok());
   const ledger::ChunkImage last_word = Next(1, Epoch{1});
-  ASSERT_TRUE(old.WriteChunk(last_word, Epoch{1}, kube::Durability::kPower).ok());
-  EXPECT_EQ(fresh.WriteChunk(Next(1, Epoch{2}), Epoch{2}, kube::Durability::kPower).error().code,
+  ASSERT_TRUE(WriteChunk(old, last_word, Epoch{1}, kube::Durability::kPower).ok());
+  EXPECT_EQ(WriteChunk(fresh, Next(1, Epoch{2}), Epoch{2}, kube::Durability::kPower).error().code,
             ErrorCode::kExpired);
   ASSERT_TRUE(fresh.LoadChunks().ok());
-  ASSERT_TRUE(fresh.WriteChunk(Next(1, Epoch{2}), Epoch{2}, kube::Durability::kPower).ok());
-  EXPECT_EQ(old.WriteChunk(last_word, Epoch{1}, kube::Durability::kPower).error().code,
+  ASSERT_TRUE(WriteChunk(fresh, Next(1, Epoch{2}), Epoch{2}, kube::Durability::kPower).ok());
+  EXPECT_EQ(WriteChunk(old, last_word, Epoch{1}, kube::Durability::kPower).error().code,
             ErrorCode::kConflict);
   EXPECT_EQ(Stored(ChunkName(RunKey(), 1)).epoch, Epoch{2});
 }
@@ -182,7 +189,7 @@ TEST_F(LedgerStoreTest, AWriteToADeletedLedgerIsAConflict) {
   LedgerStore store(levers_, RunKey());
   ASSERT_TRUE(store.LoadChunks().ok());
   Delete(ChunkName(RunKey(), 0));
-  EXPECT_EQ(store.WriteChunk(Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).error().code,
+  EXPECT_EQ(WriteChunk(store, Next(0, Epoch{1}), Epoch{1}, kube::Durability::kPower).error().code,
             ErrorCode::kConflict);
 }
 
@@ -190,22 +197,37 @@ TEST_F(LedgerStoreTest, ALatePageOfAPredecessorIsReplaced) {
   LedgerStore old(levers_, RunKey()), fresh(levers_, RunKey());
   ledger::FailureLog old_log, fresh_log;
   ASSERT_TRUE(fresh.LoadPages().ok());
-  ASSERT_TRUE(old.WritePage(Page(old_log, 1, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
-  ASSERT_TRUE(
-      fresh.WritePage(Page(fresh_log, 2, Epoch{2}), Epoch{2}, kube::Durability::kPower).ok());
-  EXPECT_EQ(
-      old.WritePage(Page(old_log, 3, Epoch{1}), Epoch{1}, kube::Durability::kPower).error().code,
-      ErrorCode::kConflict);
+  ASSERT_TRUE(WritePage(old, Page(old_log, 1, Epoch{1}), Epoch{1}).ok());
+  ASSERT_TRUE(WritePage(fresh, Page(fresh_log, 2, Epoch{2}), Epoch{2}).ok());
+  EXPECT_EQ(WritePage(old, Page(old_log, 3, Epoch{1}), Epoch{1}).error().code,
+            ErrorCode::kConflict);
   const auto failures = ReadFailures(memory_, RunKey());
   ASSERT_TRUE(failures.ok());
   ASSERT_EQ(failures->size(), 1u);
   EXPECT_EQ(failures->front().position, 2);
 }
 
+TEST_F(LedgerStoreTest, ABatchStopsAtTheFirstFailure) {
+  CreateTwoChunks();
+  LedgerStore store(levers_, RunKey());
+  ASSERT_TRUE(store.LoadChunks().ok());
+  ledger::FailureLog log;
+  const std::vector<LedgerWrite> batch = {
+      {LedgerWrite::Kind::kPage, Page(log, 1, Epoch{1}), kube::Durability::kPower},
+      {LedgerWrite::Kind::kChunk, Next(0, Epoch{1}), kube::Durability::kPower},
+      {LedgerWrite::Kind::kChunk, Next(1, Epoch{1}), kube::Durability::kPower}};
+  levers_.ForgetWrites();
+  Delete(ChunkName(RunKey(), 0));
+  const WriteOutcome outcome = store.Write(batch, Epoch{1});
+  EXPECT_EQ(outcome.written, 1u);
+  EXPECT_EQ(outcome.status.error().code, ErrorCode::kConflict);
+  EXPECT_EQ(levers_.Writes(), 1);
+}
+
 TEST_F(LedgerStoreTest, ReadersSeeFailuresOfTheirStageOnly) {
   LedgerStore run(levers_, RunKey()), dry_run(levers_, DryRunKey());
   ledger::FailureLog log;
-  ASSERT_TRUE(run.WritePage(Page(log, 5, Epoch{1}), Epoch{1}, kube::Durability::kPower).ok());
+  ASSERT_TRUE(WritePage(run, Page(log, 5, Epoch{1}), Epoch{1}).ok());
   EXPECT_EQ(ReadFailures(memory_, RunKey())->size(), 1u);
   EXPECT_TRUE(ReadFailures(memory_, DryRunKey())->empty());
 }

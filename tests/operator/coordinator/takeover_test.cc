@@ -75,9 +75,8 @@ TEST_F(TakeOverTest, LoadsThePredecessorsLastWordAndStampsAgain) {
     shard.epoch = before->epoch;
     shard.holder = "run-0/x";
     before->ledger.Update(shard);
-    ASSERT_TRUE(old.WriteChunk(before->ledger.Encode(1, before->epoch), before->epoch,
-                               kube::Durability::kPower)
-                    .ok());
+    ASSERT_TRUE(
+        old.Write({{.image = before->ledger.Encode(1, before->epoch)}}, before->epoch).status.ok());
   });
   LedgerStore store(racing, RunKey());
   const auto taken = TakeOver(store);
@@ -94,9 +93,10 @@ TEST_F(TakeOverTest, FailuresThatAPredecessorCountedWhileWeStampedAreLoaded) {
     if (write != 1) return;
     before->failures.Append(
         {.shard = {0}, .attempt = {1}, .position = 4, .key = "4", .message = "no"});
-    ASSERT_TRUE(old.WritePage(before->failures.EncodePage(0, before->epoch), before->epoch,
-                              kube::Durability::kPower)
-                    .ok());
+    ASSERT_TRUE(old.Write({{.kind = LedgerWrite::Kind::kPage,
+                            .image = before->failures.EncodePage(0, before->epoch)}},
+                          before->epoch)
+                    .status.ok());
   });
   LedgerStore store(racing, RunKey());
   const auto taken = TakeOver(store);
