@@ -9,6 +9,7 @@
 #include "cli/failures.h"
 #include "cli/human.h"
 #include "cli/lint.h"
+#include "cli/nearest.h"
 #include "cli/pause.h"
 #include "cli/plan.h"
 #include "cli/run.h"
@@ -22,7 +23,7 @@ namespace {
 
 constexpr char kAbout[] =
     "Applies a change to every record of a dataset through a live service: declared in a\n"
-    "file, throttled, resumable, dry run by default.";
+    "file, throttled, resumable, dry run by default.\n";
 
 constexpr char kExitCodes[] =
     "Exit codes:\n"
@@ -31,6 +32,8 @@ constexpr char kExitCodes[] =
     "  2    the backfill failed\n"
     "  3    stopped before its end, state kept: paused, failure budget, Ctrl-C\n"
     "  130  ended at once by a second Ctrl-C\n";
+
+constexpr std::size_t kOptionColumn = 30;
 
 // Everything that can be said on the command line.
 struct Options {
@@ -43,15 +46,6 @@ struct Options {
   ResumeOptions resume;
   ApplyOptions apply;
   std::string timeout;
-};
-
-// One line per option: name, value, meaning, default.
-class Formatter : public CLI::Formatter {
- public:
-  Formatter() { column_width(26); }
-  std::string make_usage(const CLI::App* app, std::string name) const override {
-    return CLI::Formatter::make_usage(app, name.empty() ? "backfill" : name);
-  }
 };
 
 void AddNamespace(CLI::App* command, Place& place) {
@@ -148,11 +142,9 @@ void AddStatus(CLI::App& app, Options& all) {
   CLI::App* c = app.add_subcommand("status", "Show one backfill, or a table of all");
   AddName(c, o.name, "Which one (default: all)");
   AddOutput(c, o.output, {"text", "json"});
-  CLI::Option* wait =
-      c->add_flag("--wait", o.wait, "Wait for its end, or until a person is needed");
-  c->add_option("--timeout", all.timeout, "Wait no longer than this: 90s, 10m, 1h30m")
+  c->add_flag("--wait", o.wait, "Wait for its end, or until a person is needed");
+  c->add_option("--timeout", all.timeout, "With --wait: no longer than this: 90s, 10m, 1h30m")
       ->type_name("TIME")
-      ->needs(wait)
       ->check([](const std::string& text) {
         const Result<Duration> d = ParseDuration(text);
         return d.ok() ? std::string() : Printable(d.error().message);
@@ -221,6 +213,17 @@ void AddApply(CLI::App& app, ApplyOptions& o) {
       "  backfill apply -f reprice.yaml\n");
 }
 
+// Why no command is called that; empty: one is. CLI11 would only say that a command is missing.
+std::string UnknownCommand(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  const auto any = [](const CLI::App*) { return true; };
+  for (const CLI::App* c : app.get_subcommands(any)) names.push_back(c->get_name());
+  if (std::find(names.begin(), names.end(), word) != names.end()) return "";
+  const std::string near = NearestName(word, names);
+  return "there is no command \"" + Printable(word) + "\"" +
+         (near.empty() ? "" : "; did you mean " + near + "?");
+}
+
 int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "lint") return RunLint(o.lint, env.streams);
@@ -243,7 +246,7 @@ int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
 int RunCommandLine(const std::vector<std::string>& arguments, const Environment& env) {
   Options options;
   CLI::App app(kAbout, "backfill");
-  app.formatter(std::make_shared<Formatter>());
+  app.get_formatter()->column_width(kOptionColumn);
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Print this help");
   AddLint(app, options.lint);
@@ -263,12 +266,21 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
       "  backfill run -f reprice.yaml      do it; run again to go on\n"
       "  backfill status reprice           how far it is\n"
       "  backfill COMMAND --help           more about a command\n");
+  if (arguments.empty()) {
+    env.streams.out << app.help();
+    return kExitNotStarted;
+  }
+  if (const std::string unknown = UnknownCommand(app, arguments.front());
+      !unknown.empty() && !arguments.front().starts_with('-')) {
+    env.streams.err << "error: " << unknown << "\nsee: backfill --help\n";
+    return kExitNotStarted;
+  }
   try {
     // CLI11 takes them from the back.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp& e) {
     const auto chosen = app.get_subcommands();
-    env.streams.out << (chosen.empty() ? app.help() : chosen.front()->help());
+    env.streams.out << (chosen.empty() ? app.help() : chosen.front()->help("backfill"));
     return kExitDone;
   } catch (const CLI::ParseError& e) {
     const auto chosen = app.get_subcommands();

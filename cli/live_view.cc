@@ -148,7 +148,11 @@ std::vector<Notice> NoticesOf(const api::Backfill& backfill) {
     add("Paused", false);
   }
   if (IsTrue(status, "Throttled")) add("Throttled", false);
-  if (IsTrue(status, "Reconciling")) add("Reconciling", false);
+  // The phase says the rest.
+  if (IsTrue(status, "Reconciling")) {
+    const api::Condition* c = FindCondition(status, "Reconciling");
+    notices.push_back({false, Printable(c->message.empty() ? c->reason : c->message)});
+  }
   return notices;
 }
 

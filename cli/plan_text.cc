@@ -106,7 +106,7 @@ std::string PlanToText(const PlanPreview& p) {
   line("Source", SourceText(spec.source));
   line("Records", Grouped(p.records));
   line("Shards", p.shards == 0 ? "none"
-                               : fmt::format("{} of {} each", Grouped(p.shards),
+                               : fmt::format("{} of up to {}", Grouped(p.shards),
                                              Plural(p.records_per_shard, "record")));
   if (spec.throttle.max_records_per_second) {
     line("Rate", fmt::format("at most {} records a second",

@@ -25,7 +25,6 @@ void Flatten(const Json& node, const std::string& path,
     out.emplace_back(path, Written(node));
     return;
   }
-  if (node.empty()) out.emplace_back(path, "{}");
   for (const auto& [name, child] : node.items()) Flatten(child, path + "." + name, out);
 }
 

@@ -97,6 +97,7 @@ Waited WaitForEnd(const StatusOptions& options, const Environment& env, OpenStat
 int RunStatus(const StatusOptions& options, const Environment& env) {
   if (options.name.empty() && options.wait)
     return Refuse(env.streams, "--wait needs the name of a backfill");
+  if (options.timeout && !options.wait) return Refuse(env.streams, "--timeout needs --wait");
   Result<OpenState> state = OpenExistingState(options.place, env, Access::kRead);
   if (!state.ok()) return Refuse(env.streams, state.error().message);
   if (options.name.empty()) return PrintAll(options, env, *state);

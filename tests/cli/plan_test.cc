@@ -1,0 +1,76 @@
+#include "cli/plan.h"
+
+#include "cli/exit_code.h"
+#include "tests/cli/command_fixture.h"
+#include "tests/cli/golden.h"
+
+namespace backfill::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class PlanTest : public CommandFixture {
+ protected:
+  void WriteDryRun() {
+    WriteFile(R"(apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata: {name: remind, namespace: shop}
+spec:
+  description: "Remind: once"
+  source: {keys: ["a", "b", "c"]}
+  target: {http: {url: "http://mail/{{key}}"}}
+)");
+  }
+};
+
+TEST_F(PlanTest, ShowsARealRun) {
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitDone);
+  ExpectGolden("plan.txt", out());
+  EXPECT_EQ(Run({"plan", "-f", file(), "-o", "json"}), kExitDone);
+  ExpectGolden("plan.json", out());
+  EXPECT_EQ(Run({"plan", "-f", file(), "-o", "yaml"}), kExitDone);
+  ExpectGolden("plan.yaml", out());
+}
+
+TEST_F(PlanTest, ShowsADryRun) {
+  WriteDryRun();
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitDone);
+  ExpectGolden("plan_dry_run.txt", out());
+  EXPECT_EQ(Run({"plan", "-f", file(), "-o", "yaml"}), kExitDone);
+  ExpectGolden("plan_dry_run.yaml", out());
+}
+
+TEST_F(PlanTest, TouchesNoState) {
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitDone);
+  EXPECT_FALSE(std::filesystem::exists(state_dir()));
+}
+
+TEST_F(PlanTest, IsNotMadeForAFileWithProblems) {
+  WriteFile("kind: Backfill\n");
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitNotStarted);
+  EXPECT_THAT(out(), IsEmpty());
+  EXPECT_THAT(err(), HasSubstr("nothing was done"));
+}
+
+TEST_F(PlanTest, CountsARangeOfAllNumbersWithoutOverflow) {
+  std::string text = kRealRun;
+  text.replace(text.find("start: 0, end: 10000"), 20,
+               "start: -9223372036854775808, end: 9223372036854775807");
+  WriteFile(text);
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("18,446,744,073,709,551,615"));
+  EXPECT_THAT(out(), HasSubstr("more than 10 years"));
+}
+
+TEST_F(PlanTest, OfNothingIsNothing) {
+  std::string text = kRealRun;
+  text.replace(text.find("end: 10000"), 10, "end: 0");
+  WriteFile(text);
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("Shards:         none"));
+}
+
+}  // namespace
+}  // namespace backfill::cli

@@ -1,0 +1,53 @@
+#include "cli/signal_interrupts.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <future>
+
+#include "cli/exit_code.h"
+
+namespace backfill::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(SignalInterruptsTest, TellsOfTheFirstRequestAndLives) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    SignalInterrupts interrupts;
+    std::promise<void> asked;
+    interrupts.Listen([&] { asked.set_value(); }, [] { FAIL(); });
+    kill(getpid(), signal);
+    EXPECT_EQ(asked.get_future().wait_for(30s), std::future_status::ready);
+    interrupts.Ignore();
+  }
+}
+
+TEST(SignalInterruptsTest, EndsTheProcessOnTheSecond) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        SignalInterrupts interrupts;
+        interrupts.Listen([] { kill(getpid(), SIGTERM); }, [] { std::fputs("killed", stderr); });
+        kill(getpid(), SIGINT);
+        for (;;) pause();
+      },
+      testing::ExitedWithCode(kExitKilled), "killed");
+}
+
+TEST(SignalInterruptsTest, GivesTheSignalsBack) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        SignalInterrupts interrupts;
+        interrupts.Listen([] {}, [] {});
+        interrupts.Ignore();
+        interrupts.Ignore();
+        kill(getpid(), SIGTERM);
+        for (;;) pause();
+      },
+      testing::KilledBySignal(SIGTERM), "");
+}
+
+}  // namespace
+}  // namespace backfill::cli

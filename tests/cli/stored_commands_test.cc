@@ -1,0 +1,329 @@
+// The commands that look at and change what has been run before: status, failures, pause, resume,
+// apply.
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/exit_code.h"
+#include "cli/failures.h"
+#include "cli/locks.h"
+#include "tests/cli/command_fixture.h"
+#include "tests/cli/golden.h"
+
+namespace backfill::cli {
+namespace {
+
+using api::Phase;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::Not;
+using testing::StartsWith;
+
+class StoredCommandsTest : public CommandFixture {
+ protected:
+  // Someone runs it.
+  void StartRunner() {
+    static_cast<void>(store());
+    runner_.emplace(RunnerLock::Take(dir_ / "state/default.reprice.lock", Noon()).value());
+  }
+  std::optional<RunnerLock> runner_;
+};
+
+TEST_F(StoredCommandsTest, SayWhereThereIsNoState) {
+  for (const std::string command : {"status", "failures", "pause", "resume"}) {
+    EXPECT_EQ(Run({command, "reprice"}), kExitNotStarted);
+    EXPECT_THAT(err(), HasSubstr("there is no state in DIR/state")) << command;
+  }
+  EXPECT_EQ(Run({"apply", "-f", file()}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("start it with: backfill run -f"));
+  EXPECT_FALSE(std::filesystem::exists(state_dir()));
+}
+
+TEST_F(StoredCommandsTest, GuessTheNameThatWasMeant) {
+  Store(FileIn(Phase::kRunning));
+  for (const std::string command : {"status", "failures", "pause", "resume"}) {
+    EXPECT_EQ(Run({command, "repice"}), kExitNotStarted);
+    EXPECT_EQ(err(), "error: no backfill \"repice\" in DIR/state; did you mean \"reprice\"?\n");
+  }
+}
+
+TEST_F(StoredCommandsTest, PointToTheOtherNamespace) {
+  api::Backfill b = FileIn(Phase::kRunning);
+  b.ns = "shop";
+  Store(b);
+  EXPECT_EQ(Run({"status", "reprice"}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("add -n shop"));
+  EXPECT_EQ(Run({"status", "reprice", "-n", "shop"}), kExitDone);
+}
+
+TEST_F(StoredCommandsTest, RefuseADamagedState) {
+  std::filesystem::create_directories(state_dir());
+  std::ofstream(dir_ / "state/backfill.db") << std::string(10'000, 'x');
+  EXPECT_EQ(Run({"status", "reprice"}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("DIR/state/backfill.db"));
+}
+
+// ---- status
+
+TEST_F(StoredCommandsTest, StatusDescribesOneAndListsAll) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"status", "reprice"}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("Phase:        Running"));
+  EXPECT_EQ(Run({"status"}), kExitDone);
+  EXPECT_THAT(out(), StartsWith("NAMESPACE   NAME"));
+  EXPECT_THAT(out(), HasSubstr("reprice   Running"));
+}
+
+TEST_F(StoredCommandsTest, StatusIsJsonForPrograms) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"status", "reprice", "-o", "json"}), kExitDone);
+  const auto one = nlohmann::json::parse(out());
+  EXPECT_EQ(one.at("kind"), "Backfill");
+  EXPECT_EQ(one.at("status").at("phase"), "Running");
+  EXPECT_EQ(Run({"status", "-o", "json"}), kExitDone);
+  EXPECT_EQ(nlohmann::json::parse(out()).at("items").at(0).at("metadata").at("name"), "reprice");
+}
+
+TEST_F(StoredCommandsTest, StatusOfAnEmptyStateIsNoError) {
+  static_cast<void>(store());
+  EXPECT_EQ(Run({"status"}), kExitDone);
+  EXPECT_THAT(err(), HasSubstr("no backfills in DIR/state"));
+}
+
+TEST_F(StoredCommandsTest, StatusWaitTellsHowItEnded) {
+  for (const auto& [phase, code] : {std::pair{Phase::kCompleted, kExitDone},
+                                    {Phase::kFailed, kExitFailed},
+                                    {Phase::kPaused, kExitStopped}}) {
+    Store(FileIn(phase));
+    EXPECT_EQ(Run({"status", "reprice", "--wait"}), code);
+    ASSERT_TRUE(store().Delete({"Backfill", "default", "reprice"}, "").ok());
+  }
+}
+
+TEST_F(StoredCommandsTest, StatusWaitDoesNotWaitForWhatNobodyRuns) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"status", "reprice", "--wait"}), kExitStopped);
+  EXPECT_THAT(err(), HasSubstr("nothing is running it now"));
+}
+
+TEST_F(StoredCommandsTest, StatusWaitEndsAfterItsTimeout) {
+  Store(FileIn(Phase::kRunning));
+  StartRunner();
+  EXPECT_EQ(Run({"status", "reprice", "--wait", "--timeout", "10ms"}), kExitStopped);
+  EXPECT_THAT(err(), HasSubstr("has not ended after 10 ms"));
+}
+
+// ---- failures
+
+TEST_F(StoredCommandsTest, FailuresOfAStageThatNeverRanAreNone) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"failures", "reprice"}), kExitDone);
+  EXPECT_THAT(out(), IsEmpty());
+  EXPECT_THAT(err(), HasSubstr("no failed records"));
+  EXPECT_EQ(Run({"failures", "reprice", "-o", "json"}), kExitDone);
+  EXPECT_THAT(out(), IsEmpty());
+}
+
+std::vector<ledger::FailedRecord> SomeFailures() {
+  ledger::FailedRecord a;
+  a.shard = ShardId{3};
+  a.position = 17;
+  a.key = "17";
+  a.failure_class = ledger::FailureClass::kPermanent;
+  a.attempts = 1;
+  a.message = "422 Unprocessable Entity: total is negative";
+  ledger::FailedRecord b = a;
+  b.key = "a\x1b[2J\n" + std::string(100, 'k');
+  b.failure_class = ledger::FailureClass::kTimeout;
+  b.attempts = 5;
+  b.message = "sent, no answer\xff";
+  return {a, b};
+}
+
+TEST(FailuresTest, AreATableForPeople) {
+  ExpectGolden("failures.txt", FailuresToTable(SomeFailures()));
+}
+
+TEST(FailuresTest, AreOneObjectALineForPrograms) {
+  const std::string text = FailuresToJsonLines(SomeFailures());
+  ExpectGolden("failures.jsonl", text);
+  std::istringstream lines(text);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count)
+    EXPECT_TRUE(nlohmann::json::accept(line));
+  EXPECT_EQ(count, 2);
+}
+
+// ---- pause and resume
+
+TEST_F(StoredCommandsTest, PauseWritesTheReason) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"pause", "reprice", "--reason", "errors in checkout"}), kExitDone);
+  EXPECT_EQ(Stored().annotations.at(api::kPausedAnnotation), "errors in checkout");
+  EXPECT_EQ(out(), "reprice: paused by hand: errors in checkout\n");
+  EXPECT_THAT(err(), HasSubstr("nothing is running it now"));
+}
+
+TEST_F(StoredCommandsTest, PauseSaysWhoAndWhenWithoutAReason) {
+  Store(FileIn(Phase::kRunning));
+  StartRunner();
+  EXPECT_EQ(Run({"pause", "reprice"}), kExitDone);
+  EXPECT_THAT(Stored().annotations.at(api::kPausedAnnotation),
+              MatchesRegex("paused by ann at 20..-..-..T..:..:..Z"));
+  EXPECT_THAT(err(), IsEmpty());
+}
+
+TEST_F(StoredCommandsTest, PauseAgainKeepsTheFirstReasonUnlessThereIsANewOne) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"pause", "reprice", "--reason", "first"}), kExitDone);
+  EXPECT_EQ(Run({"pause", "reprice"}), kExitDone);
+  EXPECT_EQ(out(), "reprice was paused already: paused by hand: first\n");
+  EXPECT_EQ(Run({"pause", "reprice", "--reason", "second"}), kExitDone);
+  EXPECT_EQ(Stored().annotations.at(api::kPausedAnnotation), "second");
+}
+
+TEST_F(StoredCommandsTest, PauseRefusesWhatHasEnded) {
+  Store(FileIn(Phase::kCompleted));
+  EXPECT_EQ(Run({"pause", "reprice"}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("has ended already"));
+  EXPECT_FALSE(Stored().annotations.contains(api::kPausedAnnotation));
+}
+
+TEST_F(StoredCommandsTest, PauseBoundsTheReason) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"pause", "reprice", "--reason", std::string(10'000, 'x')}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("longer than 256 bytes"));
+}
+
+TEST_F(StoredCommandsTest, PauseKeepsTheStatusThatARunnerWritesMeanwhile) {
+  Store(FileIn(Phase::kRunning));
+  // The first read of the command is followed by a write of the runner: the command has to read
+  // again.
+  auto open = env_.open_store;
+  Environment env = env_;
+  struct Racing final : kube::ObjectStore {
+    explicit Racing(std::unique_ptr<kube::ObjectStore> under) : store(std::move(under)) {}
+    std::unique_ptr<kube::ObjectStore> store;
+    int races = 3;
+    Result<kube::Object> Get(const kube::ObjectRef& ref) override {
+      auto object = store->Get(ref);
+      if (object.ok() && races-- > 0) {
+        api::Backfill b = api::FromObject(*object).value();
+        b.status.progress->records += 1;
+        EXPECT_TRUE(store->UpdateStatus(api::ToObject(b), kube::Durability::kProcess).ok());
+      }
+      return object;
+    }
+    Result<std::vector<kube::Object>> List(std::string_view kind, std::string_view ns) override {
+      return store->List(kind, ns);
+    }
+    Result<kube::Object> Create(const kube::Object& o, kube::Durability d) override {
+      return store->Create(o, d);
+    }
+    Result<kube::Object> Update(const kube::Object& o, kube::Durability d) override {
+      return store->Update(o, d);
+    }
+    Result<kube::Object> UpdateStatus(const kube::Object& o, kube::Durability d) override {
+      return store->UpdateStatus(o, d);
+    }
+    Status Delete(const kube::ObjectRef& ref, std::string_view uid) override {
+      return store->Delete(ref, uid);
+    }
+    Result<std::uint64_t> WaitForChange(std::uint64_t seen, Time deadline,
+                                        std::stop_token stop) override {
+      return store->WaitForChange(seen, deadline, std::move(stop));
+    }
+  };
+  env.open_store = [&](const std::filesystem::path& f,
+                       Access a) -> Result<std::unique_ptr<kube::ObjectStore>> {
+    return std::unique_ptr<kube::ObjectStore>(std::make_unique<Racing>(open(f, a).value()));
+  };
+  EXPECT_EQ(RunCommandLine({"pause", "reprice", "--state-dir", state_dir()}, env), kExitDone);
+  EXPECT_TRUE(Stored().annotations.contains(api::kPausedAnnotation));
+  EXPECT_EQ(Stored().status.progress->records,
+            SampleIn(Phase::kRunning).status.progress->records + 3);
+}
+
+TEST_F(StoredCommandsTest, PauseWaitsUntilTheRunnerHasStoppedSending) {
+  Store(FileIn(Phase::kRunning));
+  StartRunner();
+  std::jthread runner([this](const std::stop_token& stop) {
+    const auto mine = kube::SqliteStore::Open(dir_ / "state/backfill.db").value();
+    std::uint64_t seen = 0;
+    while (!stop.stop_requested()) {
+      const kube::Object object = mine->Get({"Backfill", "default", "reprice"}).value();
+      api::Backfill b = api::FromObject(object).value();
+      if (b.annotations.contains(api::kPausedAnnotation)) {
+        b.status.phase = Phase::kPaused;
+        b.status.rate.reset();
+        SetCondition(b, "Paused", api::ConditionStatus::kTrue, "AnnotationPaused");
+        if (mine->UpdateStatus(api::ToObject(b), kube::Durability::kProcess).ok()) return;
+      }
+      seen = mine->WaitForChange(seen, clock_.Steady() + std::chrono::seconds(1), stop).value();
+    }
+  });
+  EXPECT_EQ(Run({"pause", "reprice", "--wait"}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("reprice is paused\n"));
+}
+
+TEST_F(StoredCommandsTest, ResumeTakesThePauseBack) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"pause", "reprice"}), kExitDone);
+  EXPECT_EQ(Run({"resume", "reprice"}), kExitDone);
+  EXPECT_EQ(out(), "reprice is no longer paused\n");
+  EXPECT_THAT(err(), HasSubstr("continue with: backfill run -f FILE"));
+  EXPECT_FALSE(Stored().annotations.contains(api::kPausedAnnotation));
+  EXPECT_EQ(Run({"resume", "reprice"}), kExitDone);
+  EXPECT_EQ(out(), "reprice was not paused\n");
+}
+
+TEST_F(StoredCommandsTest, ResumeCannotOverruleTheFile) {
+  api::Backfill b = FileIn(Phase::kPaused);
+  b.spec.paused = true;
+  Store(b);
+  EXPECT_EQ(Run({"resume", "reprice"}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("set spec.paused: false there"));
+}
+
+TEST_F(StoredCommandsTest, ResumeDoesNotWaitForWhatNobodyRuns) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"pause", "reprice"}), kExitDone);
+  EXPECT_EQ(Run({"resume", "reprice", "--wait"}), kExitStopped);
+}
+
+// ---- apply
+
+TEST_F(StoredCommandsTest, ApplyPrintsWhatChangedFieldByField) {
+  Store(FileIn(Phase::kRunning));
+  StartRunner();
+  std::string text = kRealRun;
+  text.replace(text.find("500}"), 4, "200}");
+  WriteFile(text + "  paused: true\n");
+  EXPECT_EQ(Run({"apply", "-f", file()}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("reprice: spec.throttle.maxRecordsPerSecond: 500 -> 200\n"));
+  EXPECT_THAT(out(), HasSubstr("reprice: spec.paused: false -> true\n"));
+  EXPECT_EQ(Stored().spec.throttle.max_records_per_second, 200);
+  EXPECT_EQ(Run({"apply", "-f", file()}), kExitDone);
+  EXPECT_EQ(out(), "reprice: nothing differs\n");
+}
+
+TEST_F(StoredCommandsTest, ApplyRefusesOtherWorkAndSaysWhy) {
+  Store(FileIn(Phase::kRunning));
+  std::string text = kRealRun;
+  text.replace(text.find("end: 10000"), 10, "end: 20000");
+  WriteFile(text);
+  EXPECT_EQ(Run({"apply", "-f", file()}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("spec.source"));
+  EXPECT_THAT(err(), HasSubstr("reprice stays as it was"));
+  ExpectGolden("refusal_apply.txt", err());
+  EXPECT_EQ(std::get<api::RangeSource>(Stored().spec.source).end, 10'000);
+}
+
+TEST_F(StoredCommandsTest, ApplyDoesNotStartWhatWasNeverRun) {
+  static_cast<void>(store());
+  EXPECT_EQ(Run({"apply", "-f", file()}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("start it with: backfill run -f DIR/reprice.yaml"));
+}
+
+}  // namespace
+}  // namespace backfill::cli
