@@ -261,6 +261,8 @@ void Engine::OnResult(std::uint32_t slot, BatchResult result, Time now) {
 
 void Engine::SettleWhole(LeaseRun& run, Work work, const BatchResult& result, Time now) {
   const bool retryable = Retryable(result.verdict);
+  // What could not even be sent during a short outage costs no attempt.
+  if (result.unreachable && hold_.InShortOutage(now)) return Retry(std::move(work), now);
   if (retryable) ++work.failures;
   if (retryable && work.failures < limits_.attempts) return Retry(std::move(work), now);
   // One bad record may be the reason for all of them: halves, until it stands alone. Of a batch

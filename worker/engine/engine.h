@@ -38,8 +38,8 @@ struct LeaseOffer {
   LeaseKey key;
   Range range;
   Position cursor = 0;
-  std::string done_above;
-  OutcomeCounts counts;
+  std::string done_above = {};
+  OutcomeCounts counts = {};
 };
 
 // Where a lease stands, since its shard began.
@@ -47,8 +47,8 @@ struct LeaseState {
   LeaseKey key;
   Position end = 0;
   Position cursor = 0;
-  std::string done_above;
-  OutcomeCounts counts;
+  std::string done_above = {};
+  OutcomeCounts counts = {};
   std::uint32_t in_flight = 0;
   bool complete = false;
   bool operator==(const LeaseState&) const = default;

@@ -66,7 +66,7 @@ struct FailedRecord {
   std::string key;
   FailureClass failure = FailureClass::kPermanent;
   std::uint32_t attempts = 0;
-  std::string message;
+  std::string message = {};
   bool operator==(const FailedRecord&) const = default;
 };
 

@@ -44,6 +44,7 @@ void HoldBack::OnRetryAfter(Duration wait, Time now) {
 void HoldBack::OnUnreachable(Time now) {
   // Requests that were in flight together fail together: they are one piece of news.
   if (unreachable_ > 0 && now < until_) return;
+  if (unreachable_ == 0) outage_began_ = now;
   ++unreachable_;
   until_ = std::max(until_, now + backoff_.Wait(unreachable_));
 }

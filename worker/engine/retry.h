@@ -57,12 +57,17 @@ class RetryBudget {
 class HoldBack {
  public:
   static constexpr Duration kMaxRetryAfter = 5min;
+  static constexpr Duration kShortOutage = 30s;
 
   explicit HoldBack(std::uint64_t seed) : backoff_(100ms, 5s, seed) {}
 
   void OnRetryAfter(Duration wait, Time now);
   void OnUnreachable(Time now);
   void OnAnswer() { unreachable_ = 0; }
+  // Out of reach for so short a time that it says nothing about records: a restart, a failover.
+  [[nodiscard]] bool InShortOutage(Time now) const {
+    return unreachable_ > 0 && now - outage_began_ < kShortOutage;
+  }
 
   [[nodiscard]] bool Allows(std::uint32_t requests_in_flight, Time now) const {
     return now >= until_ && (unreachable_ == 0 || requests_in_flight == 0);
@@ -72,6 +77,7 @@ class HoldBack {
  private:
   Backoff backoff_;
   std::uint32_t unreachable_ = 0;  // probes in a row that failed
+  Time outage_began_{};
   Time until_{};
 };
 

@@ -10,9 +10,17 @@ namespace {
 // Rounding in the sum of many small fillings must not hold a record back for a whole wake-up.
 constexpr double kEpsilon = 1e-6;
 
+// A sender that waits for tokens wakes up a little late; what it earned meanwhile is not lost to
+// it.
+constexpr double kLateSeconds = 0.02;
+
 double Sane(double x) { return std::isfinite(x) && x > 0 ? x : 0; }
 
 }  // namespace
+
+double TokenBucket::DepthFor(std::uint32_t records) const {
+  return std::max(grant_.burst, records + grant_.records_per_second * kLateSeconds);
+}
 
 double TokenBucket::TokensAt(Time now, double depth) const {
   const std::chrono::duration<double> since = std::max(now, filled_) - filled_;
@@ -30,7 +38,7 @@ void TokenBucket::SetGrant(const RateGrant& grant, Time now) {
 
 bool TokenBucket::Take(std::uint32_t records, Time now) {
   if (!InForce(now)) return false;
-  const double tokens = TokensAt(now, std::max(grant_.burst, static_cast<double>(records)));
+  const double tokens = TokensAt(now, DepthFor(records));
   if (tokens + kEpsilon < records) return false;
   tokens_ = std::max(0.0, tokens - records);
   filled_ = std::max(now, filled_);
@@ -39,8 +47,7 @@ bool TokenBucket::Take(std::uint32_t records, Time now) {
 
 Time TokenBucket::ReadyAt(std::uint32_t records, Time now) const {
   if (!InForce(now)) return Time::max();
-  const double missing =
-      records - TokensAt(now, std::max(grant_.burst, static_cast<double>(records)));
+  const double missing = records - TokensAt(now, DepthFor(records));
   if (missing <= kEpsilon) return now;
   const double seconds = missing / grant_.records_per_second;
   if (seconds > 86400) return Time::max();

@@ -36,6 +36,7 @@ class TokenBucket {
   [[nodiscard]] const RateGrant& grant() const { return grant_; }
 
  private:
+  [[nodiscard]] double DepthFor(std::uint32_t records) const;
   [[nodiscard]] double TokensAt(Time now, double depth) const;
 
   RateGrant grant_;

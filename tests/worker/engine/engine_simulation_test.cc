@@ -1,0 +1,192 @@
+// The engine against a target that does anything, with workers that die and coordinators that take
+// leases away: every record ends with exactly one outcome, and what is redone stays within its
+// bound.
+#include <rapidcheck.h>
+
+#include <deque>
+#include <map>
+#include <random>
+
+#include "worker/engine/engine.h"
+
+namespace backfill::worker {
+namespace {
+
+class Simulation {
+ public:
+  Simulation(std::uint64_t seed, Position records, std::uint32_t batch)
+      : random_(seed), range_{-50, records - 50}, batch_(batch) {
+    state_.cursor = range_.begin;
+    state_.end = range_.end;
+    for (int i = 0; i < 5; ++i) poison_[Pick(range_.begin, range_.end - 1)] = true;
+  }
+
+  // From the last report on, with a new process. Returns whether the shard is complete.
+  bool RunWorker(bool dies) {
+    Engine engine({.batch_size = batch_, .seed = random_()},
+                  {.concurrency = 8, .attempts = 4, .retry_budget_percent = 50});
+    ++attempt_;
+    const LeaseKey key{ShardId{1}, Attempt{attempt_}};
+    auto sequence = engine.clock().OnSend(now_);
+    RC_ASSERT(engine
+                  .AddLease({.key = key,
+                             .range = {range_.begin, state_.end},
+                             .cursor = state_.cursor,
+                             .done_above = state_.done_above,
+                             .counts = state_.counts},
+                            sequence, now_)
+                  .ok());
+    engine.SetGrant({1, 1e6, 1e5, now_ + 24h}, now_);
+    std::deque<std::pair<std::uint32_t, std::vector<Position>>> in_flight;
+    const int lives = dies ? Pick(0, 300) : 1'000'000;
+    for (int step = 0; step < lives; ++step) {
+      now_ += std::chrono::microseconds(Pick(0, 20'000));
+      while (const auto wants = engine.WantsRecords()) Read(engine, *wants);
+      if (Pick(0, 2) != 0) {
+        if (const auto d = engine.Next(now_)) {
+          std::vector<Position> positions;
+          for (const Record& r : *d->records) {
+            RC_ASSERT(Range({range_.begin, state_.end}).Contains(r.position));
+            positions.push_back(r.position);
+            ++sent_[r.position];
+          }
+          in_flight.emplace_back(d->slot, std::move(positions));
+        }
+      } else if (!in_flight.empty()) {
+        const auto at = in_flight.begin() + Pick(0, static_cast<int>(in_flight.size()) - 1);
+        const auto [slot, positions] = *at;
+        in_flight.erase(at);
+        engine.OnResult(slot, Result(positions), now_);
+      }
+      if (Pick(0, 20) == 0) {  // a report that arrives
+        sequence = engine.clock().OnSend(now_);
+        engine.clock().Extend(key, sequence, now_);
+        Report(engine);
+        if (state_.complete) return true;
+      }
+    }
+    return state_.complete;
+  }
+
+  void CheckAllDone() {
+    RC_ASSERT(state_.cursor == range_.end);
+    RC_ASSERT(state_.counts.total() == range_.size());
+    // A poison record may not drag others down, and cannot succeed itself.
+    RC_ASSERT(state_.counts.failed >= poison_.size());
+    for (Position p = range_.begin; p < range_.end; ++p) RC_ASSERT(sent_[p] > 0);
+    for (const auto& [p, yes] : poison_) RC_ASSERT(failed_.contains(p));
+    RC_ASSERT(failed_.size() == state_.counts.failed);
+  }
+
+  // Records with an outcome that the last report did not know are redone: never more than the
+  // window per lost worker.
+  void CheckRedone(int deaths) {
+    std::uint64_t redone = 0;
+    for (const auto& [p, n] : answered_) redone += n > 1 ? n - 1 : 0;
+    RC_ASSERT(redone <= static_cast<std::uint64_t>(deaths) * Window::kAhead);
+  }
+
+ private:
+  int Pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+  Position Pick(Position low, Position high) {
+    return std::uniform_int_distribution<Position>(low, high)(random_);
+  }
+
+  void Read(Engine& engine, const Engine::Reading& wants) {
+    std::vector<Record> records;
+    for (std::uint64_t i = 0; i < wants.max; ++i) {
+      const Position p = Advance(wants.from, i);
+      records.push_back({.position = p, .key = std::to_string(p)});
+    }
+    engine.OnRecords(wants.run, std::move(records));
+  }
+
+  BatchResult Result(const std::vector<Position>& positions) {
+    BatchResult r{.latency = std::chrono::milliseconds(Pick(0, 50))};
+    const bool poisoned = std::any_of(positions.begin(), positions.end(),
+                                      [&](Position p) { return poison_.contains(p); });
+    const int luck = Pick(0, 99);
+    if (luck < 5) {
+      r.delivery = Delivery::kUnanswered;
+      r.verdict = {Outcome::kFailed, FailureClass::kTimeout, "slow"};
+    } else if (luck < 8) {
+      r.delivery = Delivery::kNotSent;
+      r.unreachable = true;
+      r.verdict = {Outcome::kFailed, FailureClass::kTransient, "refused"};
+    } else if (luck < 30) {
+      r.per_record = true;
+      r.verdict = {Outcome::kFailed, FailureClass::kTransient, "left out"};
+      for (std::uint32_t i = 0; i < positions.size(); ++i) {
+        if (Pick(0, 9) == 0) continue;
+        if (poison_.contains(positions[i])) {
+          r.records.push_back({i, {Outcome::kFailed, FailureClass::kPermanent, "poison"}});
+        } else {
+          r.records.push_back({i, {Outcome::kUnchanged, {}, {}}});
+          ++answered_[positions[i]];
+        }
+      }
+      return r;
+    } else if (poisoned) {
+      r.verdict = {Outcome::kFailed, FailureClass::kPermanent, "poison"};
+    }
+    if (r.verdict.outcome != Outcome::kFailed) {
+      for (const Position p : positions) ++answered_[p];
+    }
+    return r;
+  }
+
+  void Report(Engine& engine) {
+    while (engine.failures().has_unsent()) {
+      for (const FailedRecord& f : engine.failures().Take(1).failures)
+        failed_.insert_or_assign(f.position, f);
+    }
+    engine.failures().OnAnswered(1);
+    const LeaseState s = engine.Leases().front();
+    RC_ASSERT(s.cursor >= state_.cursor);
+    RC_ASSERT(s.counts.total() >= state_.counts.total());
+    state_ = s;
+    // Only failures that the report has passed stand.
+    std::erase_if(failed_, [&](const auto& e) {
+      if (e.first < s.cursor) return false;
+      const auto i = static_cast<std::uint64_t>(e.first - s.cursor);
+      return i / 8 >= s.done_above.size() || (s.done_above[i / 8] >> (i % 8) & 1) == 0;
+    });
+  }
+
+  std::mt19937_64 random_;
+  const Range range_;
+  const std::uint32_t batch_;
+  Time now_{1h};
+  std::uint32_t attempt_ = 0;
+  LeaseState state_;
+  std::map<Position, bool> poison_;
+  std::map<Position, int> sent_;
+  std::map<Position, std::uint64_t> answered_;
+  std::map<Position, FailedRecord> failed_;
+};
+
+TEST(EngineSimulation, EveryRecordEndsWithExactlyOneOutcome) {
+  rc::check("a target that does anything", [](std::uint64_t seed) {
+    Simulation sim(seed, *rc::gen::inRange<Position>(1, 600),
+                   *rc::gen::element<std::uint32_t>(1, 3, 10, 64));
+    RC_ASSERT(sim.RunWorker(false));
+    sim.CheckAllDone();
+  });
+}
+
+TEST(EngineSimulation, WorkersThatDieCostABoundedNumberOfRecords) {
+  rc::check("kill and restore", [](std::uint64_t seed) {
+    Simulation sim(seed, *rc::gen::inRange<Position>(1, 600),
+                   *rc::gen::element<std::uint32_t>(1, 3, 10, 64));
+    int deaths = 0;
+    for (; deaths < 8; ++deaths) {
+      if (sim.RunWorker(true)) break;
+    }
+    if (deaths == 8) RC_ASSERT(sim.RunWorker(false));
+    sim.CheckAllDone();
+    sim.CheckRedone(deaths);
+  });
+}
+
+}  // namespace
+}  // namespace backfill::worker
