@@ -13,7 +13,7 @@
 namespace backfill::kube {
 
 // Of one object with all its parts, as etcd has it for a request.
-inline constexpr std::size_t kMaxObjectBytes = 1536 * 1024;
+inline constexpr std::size_t kMaxObjectBytes = std::size_t{1536} * 1024;
 
 // "Backfill shop/reprice", for messages. Control characters of hostile names are replaced.
 std::string Describe(const ObjectRef& ref);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace backfill::kube {
@@ -17,7 +17,8 @@ constexpr std::chrono::milliseconds kLockedRetry{10};
 std::string Reason(sqlite3* connection) {
   const int os_error = sqlite3_system_errno(connection);
   if (os_error == 0) return sqlite3_errmsg(connection);
-  return fmt::format("{}, {}", sqlite3_errmsg(connection), std::strerror(os_error));
+  return fmt::format("{}, {}", sqlite3_errmsg(connection),
+                     std::system_category().message(os_error));
 }
 
 }  // namespace

@@ -159,9 +159,9 @@ Status SwitchToWal(SqliteDatabase& database, Time deadline) {
           ErrorCode::kUnavailable,
           database.file() + ": this file system cannot hold it: SQLite's WAL needs shared memory"};
     }
-    const bool locked = mode.error().retry_after.has_value();
+    const std::optional<std::chrono::milliseconds> locked = mode.error().retry_after;
     if (!locked || std::chrono::steady_clock::now() >= deadline) return mode.error();
-    std::this_thread::sleep_for(*mode.error().retry_after);
+    std::this_thread::sleep_for(*locked);
   }
 }
 
