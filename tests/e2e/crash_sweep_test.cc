@@ -79,7 +79,7 @@ class CrashSweepTest : public Machine {
 };
 
 TEST_F(CrashSweepTest, NothingIsMissingAndWhatIsDoneTwiceIsBounded) {
-  TargetIs({.keys = kRecords, .fail_every = kFailEvery, .latency = 1ms});
+  TargetIs({.bitmap = kRecords, .refuse_every = kFailEvery, .latency = 1ms});
   WriteSpec({.end = kRecords,
              .rate = kRate,
              .replicas = kReplicas,
@@ -122,15 +122,15 @@ TEST_F(CrashSweepTest, NothingIsMissingAndWhatIsDoneTwiceIsBounded) {
   figures << "seed " << seed_ << ": kills: one worker " << kills_[Victim::kOneWorker]
           << ", all workers " << kills_[Victim::kAllWorkers] << ", runner "
           << kills_[Victim::kRunner] << ", everything " << kills_[Victim::kEverything]
-          << "; records " << kRecords << ", missing " << sink_->missing() << ", sent twice "
-          << sink_->duplicates() << " (bound " << static_cast<std::int64_t>(bound)
+          << "; records " << kRecords << ", missing " << sink_->stats().missing << ", sent twice "
+          << sink_->stats().duplicates << " (bound " << static_cast<std::int64_t>(bound)
           << ", reported at most " << status["progress"]["redoneAtMost"] << ")";
   std::cout << figures.str() << std::endl;
   RecordProperty("figures", figures.str());
 
-  EXPECT_EQ(sink_->missing(), 0U);
-  EXPECT_LE(static_cast<double>(sink_->duplicates()), bound);
-  EXPECT_LE(sink_->duplicates(), status["progress"]["redoneAtMost"].get<std::uint64_t>())
+  EXPECT_EQ(sink_->stats().missing, 0U);
+  EXPECT_LE(static_cast<double>(sink_->stats().duplicates), bound);
+  EXPECT_LE(sink_->stats().duplicates, status["progress"]["redoneAtMost"].get<std::uint64_t>())
       << "what is reported is a bound";
   EXPECT_EQ(status["phase"], "Completed");
   EXPECT_EQ(status["progress"]["records"], kRecords);

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 class LiveTest : public Machine {
  protected:
   void Running(int rate = 500, std::int64_t end = 100'000) {
-    TargetIs({.keys = static_cast<std::uint64_t>(end)});
+    TargetIs({.bitmap = static_cast<std::uint64_t>(end)});
     spec_.end = end;
     spec_.rate = rate;
     WriteSpec(spec_);
@@ -27,23 +27,23 @@ class LiveTest : public Machine {
   Duration TimeUntilSilent(Duration at_most = 5s) {
     const Time start = std::chrono::steady_clock::now();
     Time last_seen = start;
-    std::uint64_t seen = sink_->requests();
+    std::uint64_t seen = sink_->stats().requests;
     while (std::chrono::steady_clock::now() - last_seen < 300ms) {
       if (std::chrono::steady_clock::now() - start > at_most) return at_most;
       std::this_thread::sleep_for(2ms);
-      if (sink_->requests() != seen) {
-        seen = sink_->requests();
+      if (sink_->stats().requests != seen) {
+        seen = sink_->stats().requests;
         last_seen = std::chrono::steady_clock::now();
       }
     }
     return last_seen - start;
   }
   double RateOver(Duration window) {
-    const std::uint64_t before = sink_->requests();
+    const std::uint64_t before = sink_->stats().requests;
     const Time start = std::chrono::steady_clock::now();
     std::this_thread::sleep_for(window);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    return static_cast<double>(sink_->requests() - before) / took.count();
+    return static_cast<double>(sink_->stats().requests - before) / took.count();
   }
 
   Spec spec_;
@@ -58,9 +58,9 @@ TEST_F(LiveTest, PauseAndResumeTakeEffectWithinASecond) {
   EXPECT_TRUE(run_->running());
   EXPECT_TRUE(TimeUntil(2s, [&] { return Phase() == "Paused"; }));
 
-  const std::uint64_t before = sink_->requests();
+  const std::uint64_t before = sink_->stats().requests;
   auto resume = Start({"resume", "touch"});
-  const auto took = TimeUntil(5s, [&] { return sink_->requests() > before; });
+  const auto took = TimeUntil(5s, [&] { return sink_->stats().requests > before; });
   ASSERT_TRUE(took);
   EXPECT_LT(*took, 1s);
   EXPECT_EQ(resume->Wait(5s).code, 0);
@@ -88,9 +88,9 @@ TEST_F(LiveTest, OneRecordASecondIsOneRecordASecond) {
   WriteSpec(spec_);
   EXPECT_EQ(Command({"apply", "-f", file().string()}).code, 0);
   std::this_thread::sleep_for(1500ms);
-  const std::uint64_t before = sink_->requests();
+  const std::uint64_t before = sink_->stats().requests;
   std::this_thread::sleep_for(5s);
-  EXPECT_NEAR(static_cast<double>(sink_->requests() - before), 5, 1);
+  EXPECT_NEAR(static_cast<double>(sink_->stats().requests - before), 5, 1);
 }
 
 TEST_F(LiveTest, AFixedFieldIsRefusedAndTheRunGoesOn) {
@@ -114,7 +114,7 @@ TEST_F(LiveTest, WorkersComeAndGoLive) {
         5s, [&] { return ChildrenOf(run_->pid()).size() == static_cast<std::size_t>(replicas); }));
   }
   EXPECT_GT(RateOver(1s), 150);
-  EXPECT_EQ(sink_->duplicates(), 0U)
+  EXPECT_EQ(sink_->stats().duplicates, 0U)
       << "workers that are asked to go give their shards back exactly";
 }
 
@@ -129,12 +129,12 @@ TEST_F(LiveTest, CtrlCStopsCleanlyAndTheNextRunGoesOnWithoutADuplicate) {
   WriteSpec(spec_);
   const Exit again = Run();
   EXPECT_EQ(again.code, 0) << again.err;
-  EXPECT_EQ(sink_->missing(), 0U);
-  EXPECT_EQ(sink_->duplicates(), 0U);
+  EXPECT_EQ(sink_->stats().missing, 0U);
+  EXPECT_EQ(sink_->stats().duplicates, 0U);
 }
 
 TEST_F(LiveTest, ASecondCtrlCEndsAtOnce) {
-  TargetIs({.keys = 100'000, .latency = 3s});
+  TargetIs({.bitmap = 100'000, .latency = 3s});
   spec_.end = 100'000;
   WriteSpec(spec_);
   run_ = StartRun();

@@ -7,7 +7,7 @@
 
 namespace backfill::e2e {
 
-std::string ToYaml(const Spec& s, std::uint16_t port) {
+std::string ToYaml(const Spec& s, int port) {
   std::string text =
       "apiVersion: backfill.dev/v1alpha1\nkind: Backfill\nmetadata:\n  name: " + s.name +
       "\nspec:\n";
@@ -42,9 +42,10 @@ Machine::~Machine() {
   std::filesystem::remove_all(dir_, ignored);
 }
 
-void Machine::TargetIs(const test::SinkOptions& options) {
+void Machine::TargetIs(const fakes::SinkOptions& options) {
   sink_.reset();
-  sink_ = std::make_unique<test::Sink>(options);
+  sink_ = std::make_unique<fakes::Sink>(options);
+  sink_->Start();
 }
 
 std::unique_ptr<Process> Machine::Start(std::vector<std::string> args) {
@@ -69,13 +70,13 @@ std::string Machine::Phase(const std::string& name) {
 }
 
 bool Machine::TargetSees(std::uint64_t requests, Duration at_most) {
-  return TimeUntil(at_most, [&] { return sink_->requests() >= requests; }).has_value();
+  return TimeUntil(at_most, [&] { return sink_->stats().requests >= requests; }).has_value();
 }
 
 bool Machine::TargetIsSilentFor(Duration d) {
-  const std::uint64_t before = sink_->requests();
+  const std::uint64_t before = sink_->stats().requests;
   std::this_thread::sleep_for(d);
-  return sink_->requests() == before;
+  return sink_->stats().requests == before;
 }
 
 }  // namespace backfill::e2e

@@ -26,7 +26,7 @@ struct Spec {
   std::string extra;          // more lines under spec, indented by two blanks
   std::string http_extra;     // more lines under spec.target.http, indented by six
 };
-std::string ToYaml(const Spec& spec, std::uint16_t port);
+std::string ToYaml(const Spec& spec, int port);
 
 // One machine with a state directory, a target that counts, and the real binaries. Every command is
 // a real process.
@@ -36,7 +36,7 @@ class Machine : public testing::Test {
   ~Machine() override;
 
   // The target is up before any command; `options` as for the sink.
-  void TargetIs(const test::SinkOptions& options);
+  void TargetIs(const fakes::SinkOptions& options);
 
   void WriteSpec(const Spec& spec) { WriteFile(file(), ToYaml(spec, sink_->port())); }
   [[nodiscard]] std::filesystem::path file() const { return dir_ / "backfill.yaml"; }
@@ -65,7 +65,7 @@ class Machine : public testing::Test {
   std::map<std::string, std::string> env_;
   std::optional<unsigned> max_files_;
   const std::filesystem::path dir_;
-  std::unique_ptr<test::Sink> sink_;
+  std::unique_ptr<fakes::Sink> sink_;
 };
 
 }  // namespace backfill::e2e

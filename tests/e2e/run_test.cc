@@ -18,7 +18,7 @@ TEST_F(RunTest, ADryRunIsTheDefaultAndTheTargetSeesNothing) {
   WriteSpec({.end = 5000, .real = false});
   const Exit exit = Run();
   EXPECT_EQ(exit.code, 0) << exit.err;
-  EXPECT_EQ(sink_->connections(), 0U);
+  EXPECT_EQ(sink_->stats().connections, 0U);
   const json object = Status();
   EXPECT_EQ(object["status"]["phase"], "AwaitingApproval");
   EXPECT_EQ(object["status"]["dryRun"]["records"], 5000);
@@ -26,12 +26,12 @@ TEST_F(RunTest, ADryRunIsTheDefaultAndTheTargetSeesNothing) {
 }
 
 TEST_F(RunTest, ARealRunReachesEveryRecordOnce) {
-  TargetIs({.keys = 20'000});
+  TargetIs({.bitmap = 20'000});
   WriteSpec({.end = 20'000});
   const Exit exit = Command({"run", "-f", file().string(), "-o", "json"});
   ASSERT_EQ(exit.code, 0) << exit.err;
-  EXPECT_EQ(sink_->missing(), 0U);
-  EXPECT_EQ(sink_->duplicates(), 0U);
+  EXPECT_EQ(sink_->stats().missing, 0U);
+  EXPECT_EQ(sink_->stats().duplicates, 0U);
   const json object = json::parse(exit.out);  // one document and nothing else
   EXPECT_EQ(object["kind"], "Backfill");
   EXPECT_EQ(object["status"]["phase"], "Completed");
@@ -42,44 +42,44 @@ TEST_F(RunTest, ARealRunReachesEveryRecordOnce) {
 }
 
 TEST_F(RunTest, BatchesReachEveryRecordOnce) {
-  TargetIs({.keys = 50'000});
+  TargetIs({.bitmap = 50'000});
   WriteSpec({.end = 50'000, .batch = 100});
   const Exit exit = Run();
   ASSERT_EQ(exit.code, 0) << exit.err;
-  EXPECT_EQ(sink_->missing(), 0U);
-  EXPECT_EQ(sink_->duplicates(), 0U);
+  EXPECT_EQ(sink_->stats().missing, 0U);
+  EXPECT_EQ(sink_->stats().duplicates, 0U);
 }
 
 TEST_F(RunTest, ACompletedOneSaysSoAndSendsNothing) {
   WriteSpec({});
   ASSERT_EQ(Run().code, 0);
-  const std::uint64_t sent = sink_->requests();
+  const std::uint64_t sent = sink_->stats().requests;
   const Exit again = Run();
   EXPECT_EQ(again.code, 0);
   EXPECT_THAT(again.err + again.out, HasSubstr("completed"));
-  EXPECT_EQ(sink_->requests(), sent);
+  EXPECT_EQ(sink_->stats().requests, sent);
 }
 
 TEST_F(RunTest, AnotherSpecUnderTheNameOfACompletedOneIsRefused) {
   WriteSpec({});
   ASSERT_EQ(Run().code, 0);
-  const std::uint64_t sent = sink_->requests();
+  const std::uint64_t sent = sink_->stats().requests;
   WriteSpec({.end = 2000});
   const Exit other = Run();
   EXPECT_EQ(other.code, 1);
   EXPECT_THAT(other.err, HasSubstr("AlreadyRan"));
-  EXPECT_EQ(sink_->requests(), sent);
+  EXPECT_EQ(sink_->stats().requests, sent);
 }
 
 TEST_F(RunTest, TheRunKeepsThePlanOfItsDryRun) {
-  TargetIs({.keys = 3000});
+  TargetIs({.bitmap = 3000});
   WriteSpec({.end = 3000, .real = false});
   ASSERT_EQ(Run().code, 0);
   const std::string hash = Status()["status"]["plan"]["hash"];
   WriteSpec({.end = 3000});
   ASSERT_EQ(Run().code, 0);
   EXPECT_EQ(Status()["status"]["plan"]["hash"], hash);
-  EXPECT_EQ(sink_->missing(), 0U);
+  EXPECT_EQ(sink_->stats().missing, 0U);
 }
 
 TEST_F(RunTest, AChangedSourceAfterTheDryRunIsRefused) {
@@ -89,7 +89,7 @@ TEST_F(RunTest, AChangedSourceAfterTheDryRunIsRefused) {
   const Exit exit = Run();
   EXPECT_EQ(exit.code, 1);
   EXPECT_THAT(exit.err, HasSubstr("source is fixed once planned"));
-  EXPECT_EQ(sink_->requests(), 0U);
+  EXPECT_EQ(sink_->stats().requests, 0U);
 }
 
 TEST_F(RunTest, AnEmptyRangeCompletes) {
@@ -102,14 +102,14 @@ TEST_F(RunTest, AnEmptyRangeCompletes) {
 TEST_F(RunTest, NegativeKeysAndTheEndOfTheNumbersAreKeysLikeOthers) {
   WriteSpec({.start = INT64_MAX - 50, .end = INT64_MAX});
   ASSERT_EQ(Run().code, 0);
-  EXPECT_EQ(sink_->requests(), 50U);
+  EXPECT_EQ(sink_->stats().requests, 50U);
   WriteSpec({.name = "negative", .start = INT64_MIN, .end = INT64_MIN + 50});
   ASSERT_EQ(Run().code, 0);
-  EXPECT_EQ(sink_->requests(), 100U);
+  EXPECT_EQ(sink_->stats().requests, 100U);
 }
 
 TEST_F(RunTest, FailedRecordsAreListedAndTheRestGoesOn) {
-  TargetIs({.keys = 2000, .fail_every = 500});
+  TargetIs({.bitmap = 2000, .refuse_every = 500});
   WriteSpec({.end = 2000, .extra = "  failurePolicy: {maxFailedPercent: \"1\"}\n"});
   const Exit exit = Run();
   EXPECT_EQ(exit.code, 0) << exit.err;
@@ -129,23 +129,23 @@ TEST_F(RunTest, FailedRecordsAreListedAndTheRestGoesOn) {
 }
 
 TEST_F(RunTest, TheFailureBudgetStopsItAndAHigherOneContinues) {
-  TargetIs({.keys = 4000, .fail_every = 10});
+  TargetIs({.bitmap = 4000, .refuse_every = 10});
   const std::string policy = "  failurePolicy: {maxFailedPercent: \"100\", maxFailedRecords: ";
   WriteSpec({.end = 4000, .rate = 2000, .extra = policy + "20}\n"});
   const Exit exit = Run();
   EXPECT_EQ(exit.code, 3) << exit.err;
   EXPECT_THAT(exit.err, HasSubstr("maxFailedRecords"));
   EXPECT_EQ(Phase(), "Paused");
-  EXPECT_LT(sink_->requests(), 4000U);
+  EXPECT_LT(sink_->stats().requests, 4000U);
   WriteSpec({.end = 4000, .extra = policy + "1000}\n"});
   const Exit again = Run();
   EXPECT_EQ(again.code, 0) << again.err;
-  EXPECT_EQ(sink_->missing(), 0U);
+  EXPECT_EQ(sink_->stats().missing, 0U);
   EXPECT_EQ(Status()["status"]["progress"]["failed"], 400);
 }
 
 TEST_F(RunTest, TheFailureBudgetFailsItWhereDeclared) {
-  TargetIs({.keys = 4000, .fail_every = 2});
+  TargetIs({.bitmap = 4000, .refuse_every = 2});
   WriteSpec({.end = 4000,
              .rate = 2000,
              .extra = "  failurePolicy: {maxFailedRecords: 20, onExceeded: Fail}\n"});
@@ -190,7 +190,7 @@ TEST_F(RunTest, AWorkerThatCrashesAtOnceStopsTheRunAndNothingIsLost) {
   EXPECT_THAT(exit.err, HasSubstr("exited with 1"));
   env_.clear();
   EXPECT_EQ(Run().code, 0);
-  EXPECT_EQ(sink_->requests(), 1000U);
+  EXPECT_EQ(sink_->stats().requests, 1000U);
 }
 
 TEST_F(RunTest, TooFewFileDescriptorsAreAClearError) {
@@ -207,7 +207,7 @@ TEST_F(RunTest, AFullDiskStopsItWithStateKeptAndItGoesOnWithRoom) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to mount a small tmpfs";
   std::filesystem::create_directories(state());
   ASSERT_EQ(mount("tmpfs", state().c_str(), "tmpfs", 0, "size=400k"), 0);
-  TargetIs({.keys = 30'000});
+  TargetIs({.bitmap = 30'000});
   WriteSpec({.end = 30'000, .rate = 10'000});
   WriteFile(state() / "filler", std::string(60'000, 'x'));
   auto process = StartRun();
@@ -218,7 +218,7 @@ TEST_F(RunTest, AFullDiskStopsItWithStateKeptAndItGoesOnWithRoom) {
   mount("tmpfs", state().c_str(), "tmpfs", MS_REMOUNT, "size=64m");
   const Exit again = Run();
   EXPECT_EQ(again.code, 0) << again.err;
-  EXPECT_EQ(sink_->missing(), 0U);
+  EXPECT_EQ(sink_->stats().missing, 0U);
   umount2(state().c_str(), MNT_DETACH);
 }
 

@@ -112,6 +112,8 @@ void Sink::Accept() {
     connections_[fd].fd = fd;
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+    MutexLock l(mu_);
+    ++stats_.connections;
   }
 }
 
@@ -150,15 +152,17 @@ void Sink::Answer(Connection& c, std::string_view head, std::string_view path,
     c.out = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
             std::to_string(json.size()) + "\r\n\r\n" + json;
   } else {
-    bool fail = false;
+    bool fail = false, refuse = false;
     {
       MutexLock l(mu_);
       ++stats_.requests;
       fail = options_.fail_every > 0 && stats_.requests % options_.fail_every == 0;
+      refuse = !fail && Refuses(path);
       latency = options_.latency;
     }
     if (!fail) Count(path, body);
-    c.out = fail ? "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    c.out = fail     ? "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+            : refuse ? "HTTP/1.1 422 Unprocessable Content\r\nContent-Length: 2\r\n\r\nno"
             : head.starts_with("HEAD") ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
                                        : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
   }
@@ -175,6 +179,14 @@ void Sink::SendDue(Time now) {
     [[maybe_unused]] const ssize_t n = ::send(c.fd, c.out.data(), c.out.size(), MSG_NOSIGNAL);
     due_.erase(due_.begin());
   }
+}
+
+bool Sink::Refuses(std::string_view path) const {
+  if (options_.refuse_every == 0 || !path.starts_with("/r/")) return false;
+  const std::string_view digits = Digits(path.substr(3));
+  std::uint64_t key = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), key);
+  return parsed.ec == std::errc() && key % options_.refuse_every == 0;
 }
 
 void Sink::Count(std::string_view path, std::string_view body) {

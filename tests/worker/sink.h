@@ -13,19 +13,21 @@
 namespace backfill::fakes {
 
 struct SinkOptions {
-  int port = 0;                  // 0: any
-  std::uint64_t bitmap = 0;      // keys 0..bitmap-1 are counted one by one
-  std::uint64_t fail_every = 0;  // every n-th request is answered 503; 0: none
+  int port = 0;                    // 0: any
+  std::uint64_t bitmap = 0;        // keys 0..bitmap-1 are counted one by one
+  std::uint64_t fail_every = 0;    // every n-th request is answered 503; 0: none
+  std::uint64_t refuse_every = 0;  // /r/<key> is answered 422 if n divides the key; 0: none
   std::chrono::milliseconds latency{0};
 };
 
 struct SinkStats {
-  std::uint64_t requests = 0;    // answered, of whatever status
-  std::uint64_t records = 0;     // in requests answered 200
-  std::uint64_t distinct = 0;    // keys within the bitmap that came at least once
-  std::uint64_t duplicates = 0;  // and how often they came again
-  std::uint64_t missing = 0;     // keys within the bitmap that never came
-  std::uint64_t outside = 0;     // keys that are not in the bitmap
+  std::uint64_t connections = 0;  // accepted
+  std::uint64_t requests = 0;     // answered, of whatever status
+  std::uint64_t records = 0;      // in requests answered 200
+  std::uint64_t distinct = 0;     // keys within the bitmap that came at least once
+  std::uint64_t duplicates = 0;   // and how often they came again
+  std::uint64_t missing = 0;      // keys within the bitmap that never came
+  std::uint64_t outside = 0;      // keys that are not in the bitmap
   [[nodiscard]] std::string ToJson() const;
 };
 
@@ -63,6 +65,7 @@ class Sink {
   void Answer(Connection& c, std::string_view head, std::string_view path, std::string_view body);
   void Count(std::string_view path, std::string_view body);
   void CountKey(std::string_view digits) REQUIRES(mu_);
+  bool Refuses(std::string_view path) const REQUIRES(mu_);
   void SendDue(Time now);
 
   int listener_ = -1;
