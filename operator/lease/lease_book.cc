@@ -88,10 +88,14 @@ void LeaseBook::Acknowledge(SessionId id, std::vector<LeaseName> done) {
       .session = id, .answers = table_.Find(id)->last, .held = Kept(id), .done = std::move(done)});
 }
 
-std::vector<LeaseName> LeaseBook::Kept(SessionId session) const {
+std::vector<LeaseName> LeaseBook::NamesOf(const std::vector<ShardId>& shards) const {
   std::vector<LeaseName> names;
-  for (const ShardId shard : table_.Extended(session)) names.push_back(NameOf(shard));
+  for (const ShardId shard : shards) names.push_back(NameOf(shard));
   return names;
+}
+
+std::vector<LeaseName> LeaseBook::Kept(SessionId session) const {
+  return NamesOf(table_.Accepted(session));
 }
 
 Effects LeaseBook::OnHello(SessionId session, const std::string& worker,
@@ -132,7 +136,6 @@ void LeaseBook::TakeUp(SessionId id, const LeaseReport& report, Time now) {
     if (Judge(report, Get(report.shard)).kind == Judgement::Kind::kBroken) return;
     lease->holder = holder;
     RecordHolder(report.shard, holder);
-    if (!Absorb(report)) return;
   }
   table_.Attach(report.shard, id);
   lease->naming = Naming::kNamed;
@@ -160,19 +163,11 @@ void LeaseBook::OnWorkerGone(const std::string& worker, const std::string& insta
 
 // ---- reports
 
-// The lease that a report names, if its session may speak for it. A lease without a session (the
-// stream broke, or the worker left it out) comes back when its process names it again: it has not
-// expired, so no one else has it.
+// The lease that a report names, if its session may speak for it.
 Lease* LeaseBook::FindNamed(SessionId id, const LeaseReport& report) {
   Lease* const lease = table_.Find(report.shard);
-  if (lease == nullptr || lease->attempt != report.attempt || report.epoch != epoch_ ||
-      lease->holder != table_.Find(id)->holder) {
-    return nullptr;
-  }
-  // Of a predecessor, and not taken up: its worker was told so in Welcome.
-  if (!lease->finished && Get(report.shard).epoch != epoch_) return nullptr;
-  table_.Attach(report.shard, id);
-  return lease;
+  const bool own = lease != nullptr && lease->session == id && lease->accepted();
+  return own && lease->attempt == report.attempt && report.epoch == epoch_ ? lease : nullptr;
 }
 
 // Closes the session unless all reports are sound; no outcome has been taken then.

@@ -137,7 +137,8 @@ class LeaseBook {
   // done; the others are absent from Kept().
   Effects OnHello(SessionId session, const std::string& worker, const std::string& instance,
                   const std::vector<LeaseReport>& held, Time now);
-  // The leases of that session, for Welcome.kept.
+  // The leases for which that session may speak: for Welcome.kept, and the only ones whose failures
+  // may be recorded.
   [[nodiscard]] std::vector<LeaseName> Kept(SessionId session) const;
 
   // Each is answered by a SendAck for `sequence` at once; what must be durable first (`done`) comes
@@ -210,6 +211,7 @@ class LeaseBook {
 
   [[nodiscard]] const ledger::Shard& Get(ShardId shard) const { return *ledger_.Find(shard); }
   [[nodiscard]] LeaseName NameOf(ShardId shard) const;
+  [[nodiscard]] std::vector<LeaseName> NamesOf(const std::vector<ShardId>& shards) const;
   Effects TakeEffects() { return std::exchange(effects_, {}); }
 
   const LeaseOptions options_;

@@ -52,13 +52,19 @@ void LeaseTable::Drop(ShardId shard) {
   leases_.erase(it);
 }
 
-std::vector<ShardId> LeaseTable::Extended(SessionId id) const {
+std::vector<ShardId> LeaseTable::Accepted(SessionId id) const {
   std::vector<ShardId> shards;
   const auto it = sessions_.find(id);
   if (it == sessions_.end()) return shards;
   for (const ShardId shard : it->second.leases) {
-    if (leases_.at(shard).extended()) shards.push_back(shard);
+    if (leases_.at(shard).accepted()) shards.push_back(shard);
   }
+  return shards;
+}
+
+std::vector<ShardId> LeaseTable::Extended(SessionId id) const {
+  std::vector<ShardId> shards = Accepted(id);
+  std::erase_if(shards, [this](ShardId shard) { return !leases_.at(shard).extended(); });
   return shards;
 }
 

@@ -31,8 +31,11 @@ struct Lease {
   bool finished = false;   // the shard is done, the ledger's write is under way
   int shrink_reports = 0;  // > 0: a Shrink is outstanding, for so many reports at most
 
+  // Its session may speak for it: what was granted or taken up on that stream, until a list leaves
+  // it out.
+  [[nodiscard]] bool accepted() const { return session && naming != Naming::kOmitted; }
   // An answer to its session's latest message extends it.
-  [[nodiscard]] bool extended() const { return !gone && naming != Naming::kOmitted; }
+  [[nodiscard]] bool extended() const { return accepted() && !gone; }
 };
 
 struct Session {
@@ -67,7 +70,9 @@ class LeaseTable {
   void Attach(ShardId shard, SessionId session);
   void Drop(ShardId shard);
 
-  // The leases that an answer to the session's latest message extends.
+  // The leases for which the session may speak.
+  [[nodiscard]] std::vector<ShardId> Accepted(SessionId id) const;
+  // Those of them that an answer to the session's latest message extends.
   [[nodiscard]] std::vector<ShardId> Extended(SessionId id) const;
   // How many its worker still works on.
   [[nodiscard]] int Active(const Session& session) const;
