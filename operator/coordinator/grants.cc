@@ -33,14 +33,14 @@ void Grants::Free(Time now) {
   share_.SetRate(0, now);
 }
 
-void Grants::Join(SessionId session, const std::string& instance, const std::optional<Held>& held,
+void Grants::Join(SessionId session, const std::string& process, const std::optional<Held>& held,
                   Time now) {
   // The same process on a new stream: what it says it holds replaces what the old stream was given.
-  if (const auto it = processes_.find(instance); it != processes_.end()) {
+  if (const auto it = processes_.find(process); it != processes_.end()) {
     share_.Forget(it->second.session);
     members_.erase(it->second.session);
   }
-  processes_[instance] = {.session = session, .left = std::nullopt};
+  processes_[process] = {.session = session, .left = std::nullopt};
   share_.Join(session, now);
   if (held) {
     const Duration valid_for = std::clamp(held->valid_for, Duration::zero(), options_.ttl);
@@ -49,19 +49,19 @@ void Grants::Join(SessionId session, const std::string& instance, const std::opt
       share_.Adopt(session, rate, valid_for, now);
     }
   }
-  members_.emplace(session, Member{});
+  members_.emplace(session, Member{.share_sequence = options_.first_sequence});
 }
 
 void Grants::Leave(SessionId session, Time now) {
   members_.erase(session);
   share_.Leave(session, now);
-  for (auto& [instance, process] : processes_) {
-    if (process.session == session) process.left = now;
+  for (auto& [name, known] : processes_) {
+    if (known.session == session) known.left = now;
   }
 }
 
-void Grants::ProcessGone(const std::string& instance) {
-  const auto it = processes_.find(instance);
+void Grants::ProcessGone(const std::string& process) {
+  const auto it = processes_.find(process);
   if (it == processes_.end()) return;
   share_.Forget(it->second.session);
   members_.erase(it->second.session);

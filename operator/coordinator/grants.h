@@ -30,10 +30,11 @@ class Grants {
   void Limit(double records_per_second, Time now);
   void Free(Time now);
 
-  void Join(SessionId session, const std::string& instance, const std::optional<Held>& held,
+  // `process` names it uniquely.
+  void Join(SessionId session, const std::string& process, const std::optional<Held>& held,
             Time now);
   void Leave(SessionId session, Time now);
-  void ProcessGone(const std::string& instance);
+  void ProcessGone(const std::string& process);
   void OnDemand(SessionId session, double wanted, std::uint64_t grant_sequence, Time now);
 
   std::vector<throttle::GrantAction> Tick(Time now);

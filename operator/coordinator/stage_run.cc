@@ -16,6 +16,10 @@ using v1::CoordinatorMessage;
 // Workers that wait for the retry budget hover just below it.
 constexpr double kBudgetReached = 0.9;
 
+std::string ProcessName(const std::string& worker, const std::string& instance) {
+  return worker + "/" + instance;
+}
+
 Error Unavailable(const char* text) { return {ErrorCode::kUnavailable, text}; }
 
 }  // namespace
@@ -32,6 +36,20 @@ lease::LeaseOptions MakeLeaseOptions(const StageOptions& options, Duration targe
   return out;
 }
 
+namespace {
+
+throttle::RateShareOptions MakeShareOptions(const StageOptions& options, const StageSetup& setup) {
+  throttle::RateShareOptions out = options.grants;
+  // An earlier leader's grants may be in force, and its numbers must not be taken for ours.
+  const bool predecessor =
+      setup.epoch.value > 1 && setup.predecessors == lease::Predecessors::kMayLive;
+  out.learning = predecessor ? out.ttl : Duration::zero();
+  out.first_sequence = setup.epoch.value << 32;
+  return out;
+}
+
+}  // namespace
+
 StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& clock,
                    const Leadership& leadership, MessageSink& sink, LedgerWriter& writer)
     : workload_(std::move(setup.workload)),
@@ -45,7 +63,7 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
       failures_(std::move(setup.failures)),
       book_(lease_options_, ledger_, epoch_, clock.Steady(), setup.predecessors),
       flush_(ledger_, failures_, epoch_, writer, options),
-      grants_(options.grants, setup.batch_size),
+      grants_(MakeShareOptions(options, setup), setup.batch_size),
       samples_(ledger_.chunks()),
       report_period_(options.min_report_period) {
   settings_.paused = true;
@@ -65,7 +83,6 @@ void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message) {
     return Drop(session, {ErrorCode::kInvalid, *why});
   }
   const Time now = clock_.Steady();
-  if (hello) workers_[session].instance = message.hello().instance();
   const std::uint64_t sequence = message.sequence();
   workers_[session].answered = sequence;
   switch (message.body_case()) {
@@ -103,7 +120,7 @@ void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
     held = {.records_per_second = hello.grant().records_per_second(),
             .valid_for = std::chrono::milliseconds(hello.grant().valid_for_ms())};
   }
-  grants_.Join(session, hello.instance(), held, now);
+  grants_.Join(session, ProcessName(hello.worker(), hello.instance()), held, now);
   ++welcomed_;
   SendWelcome(session);  // before anything that the book wants to send
   Perform(effects);
@@ -170,7 +187,7 @@ void StageRun::OnGone(SessionId session) {
 }
 
 void StageRun::OnWorkerGone(const std::string& worker, const std::string& instance) {
-  grants_.ProcessGone(instance);
+  grants_.ProcessGone(ProcessName(worker, instance));
   book_.OnWorkerGone(worker, instance, clock_.Steady());
 }
 

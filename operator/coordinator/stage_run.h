@@ -81,7 +81,6 @@ class StageRun {
 
  private:
   struct Worker {
-    std::string instance;
     std::uint64_t answered = 0;                      // highest accepted message
     std::optional<std::uint64_t> attempts, retries;  // as last reported
   };
