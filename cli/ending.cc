@@ -62,6 +62,13 @@ const api::ProgressStatus* ProgressOf(const api::Status& status) {
   return status.dry_run ? &*status.dry_run : nullptr;
 }
 
+std::uint64_t RecordsDone(const api::Backfill& backfill) {
+  const api::Condition* succeeded = FindCondition(backfill.status, "Succeeded");
+  const bool of_dry_run = succeeded != nullptr && succeeded->reason == "DryRun";
+  const api::ProgressStatus* progress = ProgressOf(backfill.status);
+  return progress == nullptr || of_dry_run != backfill.spec.dry_run ? 0 : progress->records;
+}
+
 std::string PausedBy(const api::Backfill& backfill) {
   if (const auto it = backfill.annotations.find(api::kPausedAnnotation);
       it != backfill.annotations.end()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,10 @@ int ExitCodeOf(Ending ending);
 
 // The progress that the phase is about: the dry run's until there is a real one.
 const api::ProgressStatus* ProgressOf(const api::Status& status);
+
+// How many records have an outcome of the kind that the spec asks for now: 0 where only a dry run
+// has been there, and the next run is for real.
+std::uint64_t RecordsDone(const api::Backfill& backfill);
 
 // What is paused and by whom: "paused by annotation: night shift", "paused by the file
 // (spec.paused)"; empty: it is not.

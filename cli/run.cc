@@ -169,12 +169,10 @@ class Runner {
       for (const SpecChange& change : changed->changes)
         streams_.err << "  " << ToString(change) << "\n";
     }
-    if (const api::ProgressStatus* p = ProgressOf(stored.status);
-        p != nullptr && stored.status.plan && p->records > 0) {
+    if (const std::uint64_t done = RecordsDone(stored); stored.status.plan && done > 0) {
+      const std::uint64_t total = stored.status.plan->records;
       streams_.err << fmt::format("{}: goes on at {}, {} of {}\n", stored.name,
-                                  Percent(p->records, stored.status.plan->records),
-                                  Grouped(p->records),
-                                  Plural(stored.status.plan->records, "record"));
+                                  Percent(done, total), Grouped(done), Plural(total, "record"));
     } else {
       streams_.err << fmt::format("{}: {}, state in {}\n", stored.name,
                                   stored.spec.dry_run ? "dry run" : "for real",
@@ -207,15 +205,14 @@ class Runner {
       outcome.ending = ending;
     if (outcome.error) streams_.err << "error: " << Printable(outcome.error->message) << "\n";
 
-    SummaryView summary{.ending = outcome.ending,
-                        .took = env_.clock.Steady() - begin,
-                        .records_before = 0,
-                        .failures = FailuresByClass(store, last),
-                        .place = place_,
-                        .file = options_.file,
-                        .color = options_.output == "text" ? streams_.color_out : streams_.color};
-    if (const api::ProgressStatus* p = ProgressOf(admitted.status))
-      summary.records_before = p->records;
+    const SummaryView summary{
+        .ending = outcome.ending,
+        .took = env_.clock.Steady() - begin,
+        .records_before = RecordsDone(admitted),
+        .failures = FailuresByClass(store, last),
+        .place = place_,
+        .file = options_.file,
+        .color = options_.output == "text" ? streams_.color_out : streams_.color};
     PrintResult(last, Summarize(last, summary));
     return outcome.ending ? ExitCodeOf(*outcome.ending) : kExitStopped;
   }

@@ -189,6 +189,17 @@ TEST_F(RunTest, SaysWhereItGoesOn) {
   EXPECT_THAT(err(), HasSubstr("reprice: goes on at 48.1 %, 4,812,000 of 10,000,000 records"));
 }
 
+TEST_F(RunTest, CountsNothingOfADryRunWhenItGoesOnForReal) {
+  api::Backfill dry = FileIn(Phase::kAwaitingApproval);
+  dry.spec.dry_run = true;
+  dry.spec.perform_disruptive_backfill = "";
+  Store(dry);
+  script_ = {Settles(Phase::kCompleted)};
+  EXPECT_EQ(RunFile(), kExitDone);
+  EXPECT_THAT(err(), HasSubstr("reprice: for real, state in"));
+  EXPECT_THAT(out(), Not(HasSubstr("in this run")));
+}
+
 TEST_F(RunTest, LetsTheFileWinOverWhatWasAppliedSince) {
   api::Backfill applied = FileIn(Phase::kRunning);
   applied.spec.throttle.max_records_per_second = 9;

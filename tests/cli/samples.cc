@@ -73,11 +73,13 @@ api::Backfill SampleIn(Phase phase) {
       break;
     case Phase::kDryRunning:
       b.spec.dry_run = true;
+      SetCondition(b, "Succeeded", ConditionStatus::kUnknown, "DryRun");
       SetActivity(b);
       SetCondition(b, "Ready", ConditionStatus::kTrue, "DryRunning");
       break;
     case Phase::kAwaitingApproval:
       b.spec.dry_run = true;
+      SetCondition(b, "Succeeded", ConditionStatus::kUnknown, "DryRun");
       b.status.dry_run = Progress(10'000'000, 0);
       SetCondition(b, "Ready", ConditionStatus::kTrue, "DryRunCompleted");
       break;
