@@ -134,7 +134,8 @@ constexpr std::array kTwins = {
          }},
     Twin{"has(self.range) != has(self.keys)",
          [](const Node& self, const Node&) {
-           return self.has_unknown_fields || Has(self, "range") != Has(self, "keys");
+           return !self.Is(Kind::kMap) || self.has_unknown_fields ||
+                  Has(self, "range") != Has(self, "keys");
          }},
     Twin{"self.start <= self.end", StartsBeforeEnd},
     Twin{"bytes(self).size() <= 128",

@@ -27,7 +27,8 @@ Node Codes(const std::vector<int>& codes) {
 
 // Three decimals are enough for a rate, and keep the status small.
 Node Rate(double rate) {
-  return Node::Float(std::isfinite(rate) ? std::round(std::max(rate, 0.0) * 1000) / 1000 : 0);
+  return Node::Float(std::isfinite(rate) ? std::round(std::clamp(rate, 0.0, 1e12) * 1000) / 1000
+                                         : 0);
 }
 
 Node WriteSource(const Source& source) {

@@ -97,7 +97,11 @@ Result<Backfill> FromObject(const kube::Object& object) {
   Node root = WriteBackfill(backfill);
   root.Remove("spec");
   for (Member& member : content->members) {
-    if (root.Find(member.key) == nullptr) root.members.push_back(std::move(member));
+    if (root.Find(member.key) != nullptr) {
+      return Error{ErrorCode::kInvalid,
+                   doing + ": content: has a " + member.key + ", which stands beside it"};
+    }
+    root.members.push_back(std::move(member));
   }
   if (!object.status.empty()) {
     auto status = ParseJsonObject(object.status);

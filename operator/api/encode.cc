@@ -1,4 +1,6 @@
-#include <utility>
+#include <algorithm>
+#include <cctype>
+#include <string_view>
 
 #include "operator/api/codec.h"
 #include "operator/api/crd.h"
@@ -25,11 +27,27 @@ void CutMessages(Node& status, std::size_t bytes) {
   }
 }
 
+// As Kubernetes wants reasons; it also bounds what escaping can add.
+void MakeWords(Node& status) {
+  Node* conditions = status.Find("conditions");
+  if (conditions == nullptr) return;
+  const auto odd = [](unsigned char c) {
+    static constexpr std::string_view kSigns = "_:.,+-";
+    return std::isalnum(c) == 0 && kSigns.find(static_cast<char>(c)) == kSigns.npos;
+  };
+  for (Node& condition : conditions->items) {
+    for (const char* field : {"type", "reason", "lastTransitionTime"}) {
+      if (Node* word = condition.Find(field)) std::ranges::replace_if(word->text, odd, '_');
+    }
+  }
+}
+
 }  // namespace
 
 std::string StatusToJson(const Status& status) {
   Node node = WriteStatus(status);
   CutToSchema(*BackfillCrd().schema.Property("status"), node);
+  MakeWords(node);
   std::string json = WriteJson(node, -1, MemberOrder::kAsGiven);
   for (const std::size_t bytes : {80U, 40U, 0U}) {
     if (json.size() <= kMaxStatusBytes) return json;

@@ -77,6 +77,36 @@ Json ToJsonValue(const Node& node) {
   return nullptr;
 }
 
+// Builds nothing; keeps the first fault.
+struct FaultFinder final : nlohmann::json_sax<json> {
+  JsonFault fault;
+
+  bool null() override { return true; }
+  bool boolean(bool /*value*/) override { return true; }
+  bool number_integer(number_integer_t /*value*/) override { return true; }
+  bool number_unsigned(number_unsigned_t /*value*/) override { return true; }
+  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return true; }
+  bool string(string_t& /*value*/) override { return true; }
+  bool binary(binary_t& /*value*/) override { return true; }
+  bool start_object(std::size_t /*size*/) override { return true; }
+  bool key(string_t& /*name*/) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t /*size*/) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t position, const std::string& /*token*/,
+                   const nlohmann::detail::exception& e) override {
+    // "[json.exception.parse_error.101] parse error at line 1, column 5: what is wrong; last read:
+    // ..."
+    std::string_view message = e.what();
+    if (const auto colon = message.find(": "); colon != std::string_view::npos) {
+      message.remove_prefix(colon + 2);
+    }
+    message = message.substr(0, message.find("; last read"));
+    fault = {position == 0 ? 0 : position - 1, std::string(message)};
+    return false;
+  }
+};
+
 }  // namespace
 
 Result<Node> ParseJsonObject(std::string_view text) {
@@ -91,9 +121,10 @@ Result<Node> ParseJsonObject(std::string_view text) {
   return FromJson(value);
 }
 
-bool IsJsonObject(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && text[first] == '{' && json::accept(text);
+std::optional<JsonFault> FindJsonFault(std::string_view text) {
+  FaultFinder finder;
+  if (json::sax_parse(text, &finder)) return std::nullopt;
+  return finder.fault;
 }
 
 std::string WriteJson(const Node& node, int indent, MemberOrder order) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,7 +14,13 @@ namespace backfill::api {
 // levels.
 Result<Node> ParseJsonObject(std::string_view text);
 
-bool IsJsonObject(std::string_view text);
+// Why a text is no JSON: the bytes before the place, and what is wrong there.
+struct JsonFault {
+  std::size_t at = 0;
+  std::string message;
+};
+// Absent: it is JSON.
+std::optional<JsonFault> FindJsonFault(std::string_view text);
 
 enum class MemberOrder { kAsGiven, kSorted };
 

@@ -32,6 +32,12 @@ bool NamesRecord(const std::string& text) {
   });
 }
 
+// Then the body must carry the records, which request_rules sees to.
+bool Batches(const Node& root) {
+  const Node* size = root.At("spec.workers.batchSize", Kind::kInteger);
+  return size != nullptr && size->integer > 1;
+}
+
 void CheckRealRun(const Node& root, Problems& risks) {
   const Node* dry_run = root.At("spec.dryRun", Kind::kBool);
   if (dry_run == nullptr || dry_run->boolean) return;
@@ -69,8 +75,8 @@ void CheckRequest(const Node& root, Problems& risks) {
   if (const Node* node = http->Find("method"); method == "GET" || method == "HEAD") {
     risks.Add(*node, "spec.target.http.method",
               method +
-                  " should change nothing; a run by it is safe to repeat only if the service takes "
-                  "repeated requests for one");
+                  " should change nothing, so caches and proxies may answer or repeat it; POST and "
+                  "PUT are for changes");
   }
   bool differs = NamesRecord(Text(*http, "url")) || NamesRecord(Text(*http, "body"));
   if (const Node* headers = http->At("headers", Kind::kMap)) {
@@ -85,7 +91,7 @@ void CheckRequest(const Node& root, Problems& risks) {
       }
     }
   }
-  if (!differs) {
+  if (!differs && !Text(*http, "url").empty() && !Batches(root)) {
     risks.Add(
         *http, "spec.target.http",
         "no placeholder names the record, so all requests are alike but for the Idempotency-Key "

@@ -130,6 +130,7 @@ class Validator {
                         std::to_string(node.members.size()));
       return;
     }
+    std::vector<std::string> meant;  // fields that seem to be there under a wrong name
     for (Member& member : node.members) {
       const Schema* property = schema.Property(member.key);
       if (property == nullptr) property = schema.additional.get();
@@ -137,8 +138,11 @@ class Validator {
         Check(*property, member.value, Join(path, member.key));
       } else if (!schema.preserve_unknown) {
         node.has_unknown_fields = true;
-        problems_.Add(member.line, member.column, Join(path, member.key),
-                      Unknown(schema, member.key));
+        const auto near = Nearest(member.key, Names(schema));
+        if (near) meant.push_back(*near);
+        problems_.Add(
+            member.line, member.column, Join(path, member.key),
+            near ? "unknown field; did you mean " + *near + "?" : Unknown(schema, member.key));
       }
     }
     for (const auto& [name, property] : schema.properties) {
@@ -147,7 +151,8 @@ class Validator {
         Node value = *property.default_value;
         Place(value, node);
         Check(property, node.Add(name, std::move(value)), Join(path, name));
-      } else if (std::ranges::count(schema.required, name) > 0) {
+      } else if (std::ranges::count(schema.required, name) > 0 &&
+                 std::ranges::count(meant, name) == 0) {
         problems_.Add(node, Join(path, name), "is missing; it must be " + Allowed(property));
       }
     }
@@ -238,7 +243,7 @@ std::string Allowed(const Schema& schema) {
   switch (schema.type) {
     case Schema::Type::kObject:
       return schema.properties.empty() ? "a map of names and values"
-                                       : "a map of " + Listed(Names(schema));
+                                       : "a map with " + Listed(Names(schema));
     case Schema::Type::kArray:
       return "a list";
     case Schema::Type::kString:
@@ -259,10 +264,10 @@ void Validate(const Schema& schema, Node& node, Problems& problems) {
 
 void CutToSchema(const Schema& schema, Node& node) {
   if (node.Is(Kind::kString)) {
-    if (schema.max_length)
+    node.text = Printable(node.text);
+    if (schema.max_length) {
       node.text = CutToBytes(node.text, static_cast<std::size_t>(*schema.max_length));
-    std::ranges::replace_if(
-        node.text, [](char c) { return static_cast<unsigned char>(c) < 0x20U || c == 0x7F; }, ' ');
+    }
   }
   if (node.Is(Kind::kInteger)) {
     node.integer = std::max(node.integer, schema.minimum.value_or(node.integer));

@@ -53,8 +53,8 @@ Result<Schema> ReadSchema(const Node& node);
 // are not run.
 void Validate(const Schema& schema, Node& node, Problems& problems);
 
-// Shortens every string to what the schema allows and lists to their maximum, and makes control
-// characters blanks: for what the product itself writes and what must never be refused.
+// Shortens strings and lists, clamps numbers to what the schema allows, and replaces what cannot be
+// printed: for what the product itself writes and must be able to read again.
 void CutToSchema(const Schema& schema, Node& node);
 
 // In words what a value must be: "a whole number from 1 to 3000".

@@ -51,6 +51,23 @@ std::string_view CutToBytes(std::string_view text, std::size_t bytes) {
   return text.substr(0, bytes);
 }
 
+std::string Printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Character next = FirstCharacter(text);
+    if (next.code == kNoCharacter) {
+      out += '?';
+    } else if (next.code < 0x20U || (next.code >= 0x7FU && next.code < 0xA0U)) {
+      out += ' ';
+    } else {
+      out += text.substr(0, next.bytes);
+    }
+    text.remove_prefix(next.bytes);
+  }
+  return out;
+}
+
 std::string Excerpt(std::string_view text) {
   const std::string_view shown = CutToBytes(text, kMaxExcerptBytes);
   std::string out = "\"";

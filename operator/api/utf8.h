@@ -25,6 +25,10 @@ std::size_t CountCharacters(std::string_view text);
 // The longest prefix of at most `bytes` bytes that does not end inside a character.
 std::string_view CutToBytes(std::string_view text, std::size_t bytes);
 
+// With a blank for each control character and a '?' for each byte that is no character. Never
+// longer.
+std::string Printable(std::string_view text);
+
 inline constexpr std::size_t kMaxExcerptBytes = 60;
 
 // The text in quotes as it may appear in a message: control characters escaped, cut to

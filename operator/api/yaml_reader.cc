@@ -121,9 +121,11 @@ class Builder final : public YAML::EventHandler {
 
   void Open(Node node, YAML::anchor_t anchor, const YAML::Mark& mark) {
     if (ExpectsKey()) {
-      Refuse(mark, node.Is(Node::Kind::kMap)
-                       ? "a map cannot be a key; is there a template in braces without quotes?"
-                       : "a list cannot be a key");
+      Refuse(
+          mark,
+          node.Is(Node::Kind::kMap)
+              ? "a map cannot be a key; is there a template without quotes, or a brace not closed?"
+              : "a list cannot be a key; is a bracket not closed?");
     }
     if (frames_.size() >= kMaxDepth) RefuseDepth(mark);
     Spend(1, mark);
@@ -202,10 +204,21 @@ class Builder final : public YAML::EventHandler {
   std::size_t spent_ = 0;
 };
 
-// What yaml-cpp says, with what usually helps.
-std::string Explain(const std::string& message) {
+std::string_view LineOf(std::string_view text, int line) {
+  for (; line > 1; --line) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
+// What yaml-cpp says of this line, with what usually helps.
+std::string Explain(const std::string& message, std::string_view line) {
   std::string hint;
-  if (message.find("tab") != std::string::npos) {
+  const std::size_t indent = line.find_first_not_of(" \t");
+  if (indent != std::string_view::npos &&
+      line.substr(0, indent).find('\t') != std::string_view::npos) {
     hint = "; indent with blanks, not with tabs";
   } else if (message == "illegal map value") {
     hint = "; put a text that contains \": \" in quotes, and check the indentation";
@@ -214,11 +227,18 @@ std::string Explain(const std::string& message) {
     hint = "; check the indentation of this line and the quotes before it";
   } else if (message.starts_with("end of map flow") ||
              message.starts_with("end of sequence flow")) {
-    hint = "; a bracket or brace is not closed";
+    hint = "; a bracket, brace or quote is not closed";
   } else if (message.starts_with("unknown token")) {
     hint = "; put a text that begins with a special character (@, `, %) in quotes";
   }
   return "this is not valid YAML: " + message + hint;
+}
+
+void AddAt(std::string_view text, std::size_t at, std::string message, Problems& problems) {
+  const std::string_view before = text.substr(0, at);
+  const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  problems.Add(static_cast<int>(std::ranges::count(before, '\n')) + 1,
+               static_cast<int>(before.size() - line_start) + 1, "", std::move(message));
 }
 
 // yaml-cpp does not read control characters as the standard says, so they are refused before it
@@ -231,13 +251,11 @@ bool CheckBytes(std::string_view text, Problems& problems) {
   });
   const auto at = static_cast<std::size_t>(bad - text.begin());
   if (at == text.size()) return true;
-  const std::string_view before = text.substr(0, at);
-  const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
-  problems.Add(static_cast<int>(std::ranges::count(before, '\n')) + 1,
-               static_cast<int>(at - line_start) + 1, "",
-               at == valid ? "the text is not UTF-8 from here on; save the file as UTF-8"
-                           : "a control character stands here; remove it, or write it escaped in "
-                             "double quotes");
+  AddAt(text, at,
+        at == valid
+            ? "the text is not UTF-8 from here on; save the file as UTF-8"
+            : "a control character stands here; remove it, or write it escaped in double quotes",
+        problems);
   return false;
 }
 
@@ -296,15 +314,24 @@ std::optional<Node> ReadYaml(std::string_view text, Problems& problems) {
   }
   if (!CheckBytes(text, problems)) return std::nullopt;
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  std::optional<JsonFault> fault;  // of a text that looks like JSON
   std::string joined;
-  if (IsJsonObject(text)) text = joined = JoinSurrogates(text);
+  if (first != std::string_view::npos && text[first] == '{') {
+    fault = FindJsonFault(text);
+    if (!fault) text = joined = JoinSurrogates(text);
+    const std::size_t second = text.find_first_not_of(" \t\r\n", first + 1);
+    if (fault && second != std::string_view::npos && text[second] != '"') fault.reset();  // YAML
+  }
   try {
     return Parse(text, problems);
   } catch (const Refused& refused) {
-    problems.Add(refused.line, refused.column, "", refused.message);
+    if (!fault) problems.Add(refused.line, refused.column, "", refused.message);
   } catch (const YAML::Exception& e) {
-    problems.Add(e.mark.line + 1, e.mark.column + 1, "", Explain(e.msg));
+    const int line = e.mark.line + 1;
+    if (!fault) problems.Add(line, e.mark.column + 1, "", Explain(e.msg, LineOf(text, line)));
   }
+  if (fault) AddAt(text, fault->at, "this is not valid JSON: " + fault->message, problems);
   return std::nullopt;
 }
 

@@ -1,7 +1,6 @@
 #include "operator/api/yaml_scalar.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <limits>
 #include <utility>
@@ -35,19 +34,28 @@ NumberShape ShapeOf(std::string_view unsigned_text) {
 
 // Numbers of YAML 1.1 or of other bases, which some programs read as numbers and others as text.
 bool ProgramsDisagree(std::string_view unsigned_text) {
+  const auto only = [](std::string_view text, std::string_view allowed) {
+    return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
+  };
   if (unsigned_text.size() > 1 && unsigned_text[0] == '0') {
-    const char base = unsigned_text[1];
-    if (base == 'x' || base == 'X' || base == 'o' || base == 'O' || base == 'b' || base == 'B') {
-      return unsigned_text.size() > 2 && std::ranges::all_of(unsigned_text.substr(2), [](char c) {
-               return std::isxdigit(static_cast<unsigned char>(c)) != 0 || c == '_';
-             });
+    const std::string_view rest = unsigned_text.substr(2);
+    switch (unsigned_text[1]) {
+      case 'x':
+      case 'X':
+        return only(rest, "0123456789abcdefABCDEF_");
+      case 'o':
+      case 'O':
+        return only(rest, "01234567_");
+      case 'b':
+      case 'B':
+        return only(rest, "01_");
+      default:
+        break;
     }
     if (ShapeOf(unsigned_text) == NumberShape::kInteger) return true;  // octal to some
   }
-  return !unsigned_text.empty() && IsDigit(unsigned_text[0]) &&
-         unsigned_text.find('_') != std::string_view::npos &&
-         std::ranges::all_of(unsigned_text,
-                             [](char c) { return IsDigit(c) || c == '_' || c == '.'; });
+  return IsDigit(unsigned_text[0]) && unsigned_text.find('_') != std::string_view::npos &&
+         only(unsigned_text, "0123456789_.");
 }
 
 Integer ParseDigits(std::string_view digits, bool negative) {

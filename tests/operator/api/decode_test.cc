@@ -1,0 +1,195 @@
+#include "operator/api/decode.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include "operator/api/work_rules.h"
+#include "operator/plan/plan.h"
+#include "tests/operator/api/cases.h"
+
+namespace backfill::api {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr char kSmallest[] = R"(apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata: {name: a}
+spec:
+  source: {range: {start: 0, end: 10}}
+  target: {http: {url: "http://orders/{{key}}"}}
+)";
+
+constexpr char kEverything[] = R"(apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata:
+  name: reprice-orders
+  namespace: shop
+  uid: u
+  resourceVersion: "5"
+  generation: 3
+  creationTimestamp: "2026-01-01T00:00:00Z"
+  labels: {team: payments}
+  annotations: {backfill.dev/paused: "on call"}
+spec:
+  description: Recompute totals
+  source: {keys: [a, "5"]}
+  target:
+    http:
+      url: "http://orders/bulk"
+      method: PUT
+      headers: {X-Run: "{{backfill.uid}}"}
+      body: "{{records}}"
+      timeout: 1m30s
+      outcomes: {updated: [202], unchanged: [208], skipped: [404, 410], transient: [423], conflict: [424], permanent: [501]}
+      dryRun: {method: POST, url: "http://orders/check", headers: {X-Dry: "1"}, body: "{{ndjson}}", sideEffects: None}
+  sharding: {recordsPerShard: 100}
+  workers: {replicas: 3, concurrency: 4, batchSize: 5}
+  dryRun: false
+  performDisruptiveBackfill: reprice-orders
+  paused: true
+  throttle: {maxRecordsPerSecond: 600}
+  failurePolicy: {attempts: 7, maxFailedRecords: 8, maxFailedPercent: "9.5", onExceeded: Fail}
+status: {observedGeneration: 3, phase: Running}
+)";
+
+TEST(DecodeTest, ReadsEveryField) {
+  const Decoded decoded = DecodeBackfill(kEverything, "f.yaml");
+  ASSERT_THAT(Said(decoded.problems), IsEmpty());
+  ASSERT_TRUE(decoded.backfill.has_value());
+  const Backfill& b = *decoded.backfill;
+  EXPECT_EQ(b.name, "reprice-orders");
+  EXPECT_EQ(b.ns, "shop");
+  EXPECT_THAT(b.labels, ElementsAre(testing::Pair("team", "payments")));
+  EXPECT_THAT(b.annotations, ElementsAre(testing::Pair(kPausedAnnotation, "on call")));
+  Spec spec;
+  spec.description = "Recompute totals";
+  spec.source = KeysSource{{"a", "5"}};
+  spec.target.url = "http://orders/bulk";
+  spec.target.method = "PUT";
+  spec.target.headers = {{"X-Run", "{{backfill.uid}}"}};
+  spec.target.body = "{{records}}";
+  spec.target.timeout = 90s;
+  spec.target.outcomes = {{202}, {208}, {404, 410}, {423}, {424}, {501}};
+  spec.target.dry_run =
+      HttpDryRun{"POST", "http://orders/check", {{"X-Dry", "1"}}, "{{ndjson}}", SideEffects::kNone};
+  spec.sharding = Sharding{100};
+  spec.workers = {3, 4, 5};
+  spec.dry_run = false;
+  spec.perform_disruptive_backfill = "reprice-orders";
+  spec.paused = true;
+  spec.throttle.max_records_per_second = 600;
+  spec.failure_policy = {7, 8, "9.5", OnExceeded::kFail};
+  EXPECT_EQ(b.spec, spec);
+}
+
+TEST(DecodeTest, WhatAStoreSetsIsDropped) {
+  const Decoded decoded = DecodeBackfill(kEverything, "f.yaml");
+  ASSERT_TRUE(decoded.backfill.has_value());
+  EXPECT_EQ(decoded.backfill->uid, "");
+  EXPECT_EQ(decoded.backfill->resource_version, "");
+  EXPECT_EQ(decoded.backfill->generation, 0);
+  EXPECT_EQ(decoded.backfill->creation_time, "");
+  EXPECT_EQ(decoded.backfill->status, Status{});
+}
+
+// The CRD's defaults and the initial values of the types are the same, or tests that build a Spec
+// by hand test another.
+TEST(DecodeTest, DefaultsAreTheInitialValuesOfTheTypes) {
+  const Decoded decoded = DecodeBackfill(kSmallest, "f.yaml");
+  ASSERT_TRUE(decoded.backfill.has_value());
+  Spec spec;
+  spec.source = RangeSource{0, 10};
+  spec.target.url = "http://orders/{{key}}";
+  EXPECT_EQ(decoded.backfill->spec, spec);
+  EXPECT_EQ(decoded.backfill->ns, "default");
+
+  std::string text = kSmallest;
+  text.replace(text.find("url:"), 4, "dryRun: {url: \"http://orders/{{key}}\"}, url:");
+  const Decoded with_dry_run = DecodeBackfill(text, "f.yaml");
+  ASSERT_TRUE(with_dry_run.backfill.has_value());
+  HttpDryRun dry_run;
+  dry_run.url = "http://orders/{{key}}";
+  EXPECT_EQ(with_dry_run.backfill->spec.target.dry_run, dry_run);
+}
+
+TEST(DecodeTest, ProblemsAreWrittenAsCompilersDo) {
+  EXPECT_EQ(ToString(Problem{"f.yaml", 12, 9, "spec.x", "is wrong"}),
+            "f.yaml:12:9: spec.x: is wrong");
+  EXPECT_EQ(ToString(Problem{"f.yaml", 0, 0, "", "is wrong"}), "f.yaml: is wrong");
+  EXPECT_EQ(ToString(Problem{"", 0, 0, "spec.x", "is wrong"}), "spec.x: is wrong");
+  EXPECT_EQ(ToString(Problem{"", 2, 1, "", "is wrong"}), "line 2:1: is wrong");
+}
+
+TEST(DecodeTest, ProblemsComeInTheOrderOfLines) {
+  const Decoded decoded = DecodeBackfill(
+      "kind: Backfill\nspec:\n  workers: {replicas: 0}\n  target: {}\nmetadata: {name: A}\n", "f");
+  ASSERT_GE(decoded.problems.size(), 4U);
+  for (std::size_t i = 1; i < decoded.problems.size(); ++i) {
+    EXPECT_LE(decoded.problems[i - 1].line, decoded.problems[i].line);
+  }
+}
+
+std::string WithKeys(int keys) {
+  std::string text = kSmallest;
+  std::string list = "keys: [";
+  for (int i = 0; i < keys; ++i) list += "k" + std::to_string(i) + ", ";
+  text.replace(text.find("range: {start: 0, end: 10}"), 26, list + "]");
+  return text;
+}
+
+TEST(DecodeTest, TakesTenThousandKeysAndNoMore) {
+  const Decoded most = DecodeBackfill(WithKeys(10'000), "f");
+  ASSERT_TRUE(most.backfill.has_value());
+  EXPECT_EQ(std::get<KeysSource>(most.backfill->spec.source).keys.size(), 10'000U);
+  EXPECT_THAT(Said(DecodeBackfill(WithKeys(10'001), "f").problems),
+              ElementsAre("spec.source.keys: must have at most 10000 items, has 10001"));
+}
+
+TEST(DecodeTest, WarnsOfFilesThatAreTooLargeToApply) {
+  std::string text = kSmallest;
+  text += "#" + std::string(256 * 1024, 'x') + "\n";
+  EXPECT_THAT(Said(DecodeBackfill(text, "f").warnings),
+              ElementsAre(HasSubstr("larger than 256 KiB")));
+}
+
+TEST(DecodeTest, NothingThatIsSaidRepeatsAHeader) {
+  for (const char* file : {"requests.txt", "values.txt"}) {
+    for (const TextCase& one : ReadTextCases(file)) {
+      EXPECT_EQ(one.said.find("hunter2"), std::string::npos) << one.name;
+    }
+  }
+}
+
+TEST(DecodeTest, TheLimitOfShardsIsThePlanners) {
+  EXPECT_EQ(kMaxPlannedShards, Integer{plan::kMaxShards});
+}
+
+// Any file, however broken, is either a valid Backfill or explained.
+TEST(DecodeTest, BrokenFilesAreExplained) {
+  rc::check("mutations", [] {
+    std::string text = kEverything;
+    const int changes = *rc::gen::inRange(1, 6);
+    for (int i = 0; i < changes; ++i) {
+      const auto at = *rc::gen::inRange<std::size_t>(0, text.size());
+      const auto length = *rc::gen::inRange<std::size_t>(0, 12);
+      const auto piece =
+          *rc::gen::element<std::string>("", "\n", "  ", ": ", "{", "}", "[", "- ", "\"", "'", "{{",
+                                         "0", "-", "null", "\xff", "&a ", "*a", "é");
+      text.replace(at, length, piece);
+    }
+    const Decoded decoded = DecodeBackfill(text, "f.yaml");
+    RC_ASSERT(decoded.backfill.has_value() == decoded.problems.empty());
+    for (const Problem& problem : decoded.problems) {
+      RC_ASSERT(!problem.message.empty());
+      RC_ASSERT(problem.file == "f.yaml");
+    }
+  });
+}
+
+}  // namespace
+}  // namespace backfill::api
