@@ -1,0 +1,521 @@
+// The worker's side of the protocol, message by message, under a clock of the test's own.
+#include "worker/link/session.h"
+
+namespace backfill::worker {
+namespace {
+
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class FakeHost final : public Session::Host {
+ public:
+  bool Send(std::uint64_t stream, v1::WorkerMessage message) override {
+    if (broken) return false;
+    EXPECT_EQ(stream, current);
+    sent.push_back(std::move(message));
+    return true;
+  }
+  void SetReconnectWindow(Duration window) override { reconnect_window = window; }
+  Status OnWorkload(const v1::Workload&) override {
+    if (refuse) return Error{ErrorCode::kInvalid, "cannot"};
+    return Ok{};
+  }
+  std::vector<TargetSample> TakeSamples() override { return std::exchange(samples, {}); }
+
+  std::uint64_t current = 1;
+  bool broken = false;
+  bool refuse = false;
+  Duration reconnect_window{};
+  std::vector<v1::WorkerMessage> sent;
+  std::vector<TargetSample> samples;
+};
+
+class SessionTest : public ::testing::Test {
+ protected:
+  void Connect() { session_.OnConnected(host_.current, now_); }
+  void Reconnect() {
+    session_.OnDisconnected(host_.current, {ErrorCode::kUnavailable, "gone"}, now_);
+    ++host_.current;
+    Connect();
+  }
+  void Tell(v1::CoordinatorMessage message, std::uint64_t answers) {
+    message.set_answers(answers);
+    session_.OnMessage(host_.current, message, now_);
+  }
+  void TellAll(v1::CoordinatorMessage message) { Tell(std::move(message), LastSequence()); }
+  v1::CoordinatorMessage Welcome(const std::vector<std::int32_t>& kept = {}) const {
+    v1::CoordinatorMessage m;
+    m.mutable_welcome()->set_protocol_version(1);
+    m.mutable_welcome()->set_epoch(epoch_);
+    m.mutable_welcome()->mutable_workload()->set_batch_size(1);
+    m.mutable_welcome()->mutable_workload()->set_backfill_uid("u");
+    m.mutable_welcome()->mutable_limits()->set_concurrency(4);
+    m.mutable_welcome()->mutable_limits()->set_attempts(1);
+    m.mutable_welcome()->mutable_limits()->set_report_period_ms(1000);
+    m.mutable_welcome()->set_fence_ms(50'000);
+    m.mutable_welcome()->set_max_leases(2);
+    m.mutable_welcome()->set_reconnect_window_ms(700);
+    for (const std::int32_t shard : kept) *m.mutable_welcome()->add_kept() = Ref(shard);
+    return m;
+  }
+  v1::LeaseRef Ref(std::int32_t shard, std::uint32_t attempt = 1) const {
+    v1::LeaseRef ref;
+    ref.set_shard(shard);
+    ref.set_attempt(attempt);
+    ref.set_epoch(epoch_);
+    return ref;
+  }
+  v1::CoordinatorMessage Lease(std::int32_t shard, Position begin, Position end) const {
+    v1::CoordinatorMessage m;
+    *m.mutable_lease()->mutable_lease() = Ref(shard);
+    m.mutable_lease()->set_begin(begin);
+    m.mutable_lease()->set_end(end);
+    m.mutable_lease()->set_cursor(begin);
+    return m;
+  }
+  v1::CoordinatorMessage Ack(const std::vector<std::int32_t>& held,
+                             const std::vector<std::int32_t>& done = {}) const {
+    v1::CoordinatorMessage m;
+    m.mutable_ack();
+    for (const auto s : held) *m.mutable_ack()->add_held() = Ref(s);
+    for (const auto s : done) *m.mutable_ack()->add_done() = Ref(s);
+    return m;
+  }
+  v1::CoordinatorMessage Grant(std::uint64_t sequence, double rate,
+                               std::uint32_t valid_ms = 30'000) const {
+    v1::CoordinatorMessage m;
+    m.mutable_grant()->set_sequence(sequence);
+    m.mutable_grant()->set_records_per_second(rate);
+    m.mutable_grant()->set_burst(1e6);
+    m.mutable_grant()->set_valid_for_ms(valid_ms);
+    return m;
+  }
+  // Connected, welcomed, with a lease of shard 1 over [0, 100) and a rate.
+  void Begin() {
+    Connect();
+    Tell(Welcome(), 1);
+    TellAll(Grant(1, 1e6));
+    TellAll(Lease(1, 0, 100));
+    now_ += 10ms;
+  }
+  std::uint64_t LastSequence() const {
+    return host_.sent.empty() ? 0 : host_.sent.back().sequence();
+  }
+  std::vector<v1::WorkerMessage> Sent() { return std::exchange(host_.sent, {}); }
+  void Wait(Duration d) {
+    now_ += d;
+    session_.Tick(now_);
+  }
+  // Sends the next records and answers them.
+  int Work(int records, Outcome outcome = Outcome::kUpdated) {
+    int n = 0;
+    Engine& e = session_.engine();
+    for (; n < records; ++n) {
+      while (const auto wants = e.WantsRecords()) {
+        std::vector<Record> block;
+        for (std::uint64_t i = 0; i < wants->max; ++i) {
+          const Position p = Advance(wants->from, i);
+          block.push_back({.position = p, .key = std::to_string(p)});
+        }
+        e.OnRecords(wants->run, std::move(block));
+      }
+      const auto d = e.Next(now_);
+      if (!d) break;
+      e.OnResult(d->slot, {.verdict = {outcome, FailureClass::kPermanent, "no"}}, now_);
+    }
+    return n;
+  }
+  std::vector<const v1::Progress*> Reports() const {
+    std::vector<const v1::Progress*> out;
+    for (const auto& m : host_.sent) {
+      if (m.has_progress()) out.push_back(&m.progress());
+    }
+    return out;
+  }
+
+  std::uint64_t epoch_ = 7;
+  Time now_{1h};
+  FakeHost host_;
+  Session session_{{.uid = "u", .stage = "run", .worker = "run-0", .instance = "i"}, host_};
+};
+
+TEST_F(SessionTest, SaysHelloFirstAndReportsAfterTheWelcome) {
+  Connect();
+  ASSERT_THAT(host_.sent, SizeIs(1));
+  EXPECT_EQ(host_.sent[0].sequence(), 1u);
+  EXPECT_EQ(host_.sent[0].hello().worker(), "run-0");
+  EXPECT_EQ(host_.sent[0].hello().protocol_version(), 1u);
+  Wait(10s);
+  EXPECT_THAT(host_.sent, SizeIs(1)) << "nothing before the Welcome";
+  Tell(Welcome(), 1);
+  ASSERT_THAT(Reports(), SizeIs(1));
+  EXPECT_EQ(Reports()[0]->shards_wanted(), 2u);
+  EXPECT_EQ(host_.reconnect_window, 700ms);
+}
+
+TEST_F(SessionTest, ReportsEveryPeriodAlsoWhenNothingChanged) {
+  Begin();
+  Sent();
+  for (int i = 0; i < 100; ++i) Wait(100ms);
+  EXPECT_GE(Reports().size(), 9u);
+  EXPECT_LE(Reports().size(), 11u);
+}
+
+TEST_F(SessionTest, SendsUnderALeaseAndAGrantOnly) {
+  Begin();
+  EXPECT_EQ(Work(10), 10);
+  Wait(1s);
+  ASSERT_FALSE(Reports().empty());
+  const v1::LeaseProgress& p = Reports().back()->leases(0);
+  EXPECT_EQ(p.cursor(), 10);
+  EXPECT_EQ(p.counts().updated(), 10u);
+  EXPECT_EQ(p.lease().epoch(), 7u);
+  EXPECT_EQ(Reports().back()->grant_sequence(), 1u);
+}
+
+TEST_F(SessionTest, StopsAtTheFenceWhenNoAnswerComes) {
+  Begin();
+  TellAll(Grant(2, 1e6, 3'600'000));
+  Wait(49s);
+  EXPECT_EQ(Work(1), 1);
+  Wait(2s);
+  EXPECT_EQ(Work(1), 0);
+  EXPECT_FALSE(session_.engine().Holds({ShardId{1}, Attempt{1}}));
+  TellAll(Ack({1}));
+  EXPECT_EQ(Work(1), 0) << "no answer brings it back";
+}
+
+TEST_F(SessionTest, AcksKeepALeaseForAsLongAsTheyName) {
+  Begin();
+  for (int i = 0; i < 30; ++i) {
+    TellAll(Ack({1}));
+    TellAll(Grant(static_cast<std::uint64_t>(i) + 2, 1e6));
+    Wait(5s);
+    EXPECT_EQ(Work(1), 1) << i;
+  }
+}
+
+TEST_F(SessionTest, ADelayedAckExtendsFromTheReportThatItAnswers) {
+  Begin();
+  const std::uint64_t first = LastSequence();
+  Wait(40s);
+  Tell(Ack({1}), first);  // answers what was sent at the beginning
+  TellAll(Grant(2, 1e6));
+  Wait(11s);
+  EXPECT_EQ(Work(1), 0);
+}
+
+TEST_F(SessionTest, AReportedLeaseThatAnAckLeavesOutIsLost) {
+  Begin();
+  Wait(1s);
+  TellAll(Ack({}));
+  EXPECT_FALSE(session_.engine().Holds({ShardId{1}, Attempt{1}}));
+}
+
+TEST_F(SessionTest, AnAckOfAMessageBeforeTheLeaseDoesNotTakeIt) {
+  Connect();
+  Tell(Welcome(), 1);
+  const std::uint64_t before = LastSequence();
+  TellAll(Lease(1, 0, 100));
+  Tell(Ack({}), before);
+  EXPECT_TRUE(session_.engine().Holds({ShardId{1}, Attempt{1}}));
+}
+
+TEST_F(SessionTest, RefsOfAnotherEpochMeanNothing) {
+  Begin();
+  Wait(1s);
+  epoch_ = 6;
+  TellAll(Lease(2, 0, 5));
+  v1::CoordinatorMessage revoke;
+  *revoke.mutable_revoke()->mutable_lease() = Ref(1);
+  TellAll(revoke);
+  EXPECT_TRUE(session_.engine().Holds({ShardId{1}, Attempt{1}}));
+  EXPECT_FALSE(session_.engine().Holds({ShardId{2}, Attempt{1}}));
+  epoch_ = 7;
+  *revoke.mutable_revoke()->mutable_lease() = Ref(1);
+  TellAll(revoke);
+  EXPECT_FALSE(session_.engine().Holds({ShardId{1}, Attempt{1}}));
+}
+
+TEST_F(SessionTest, AGrantLastsFromTheSendingOfWhatItAnswers) {
+  Begin();
+  const std::uint64_t old = LastSequence();
+  Wait(20s);
+  Tell(Grant(2, 1e6, 25'000), old);
+  Wait(4s);
+  EXPECT_EQ(Work(1), 1);
+  Wait(2s);
+  EXPECT_EQ(Work(1), 0);
+}
+
+TEST_F(SessionTest, AnOlderGrantOrOneForAnUnknownMessageGivesNothing) {
+  Begin();
+  TellAll(Grant(5, 0));
+  TellAll(Grant(4, 1e6));
+  EXPECT_EQ(Work(1), 0);
+  Tell(Grant(6, 1e6), 9999);
+  now_ += 1s;
+  EXPECT_EQ(Work(1), 0);
+  TellAll(Grant(7, 1e6));
+  now_ += 1s;
+  EXPECT_EQ(Work(1), 1);
+}
+
+TEST_F(SessionTest, PauseActsBetweenTwoRecords) {
+  Begin();
+  EXPECT_EQ(Work(3), 3);
+  v1::CoordinatorMessage pause;
+  pause.mutable_pause()->set_paused(true);
+  TellAll(pause);
+  EXPECT_EQ(Work(3), 0);
+  pause.mutable_pause()->set_paused(false);
+  TellAll(pause);
+  EXPECT_EQ(Work(3), 3);
+}
+
+TEST_F(SessionTest, FailuresGoBeforeTheProgressThatCountsThem) {
+  Begin();
+  Work(3, Outcome::kFailed);
+  Sent();
+  Wait(1s);
+  ASSERT_GE(host_.sent.size(), 2u);
+  ASSERT_TRUE(host_.sent[0].has_record_failures());
+  EXPECT_EQ(host_.sent[0].record_failures().failures_size(), 3);
+  EXPECT_EQ(host_.sent[0].record_failures().failures(1).key(), "1");
+  EXPECT_EQ(host_.sent[0].record_failures().failures(1).class_(), v1::FAILURE_CLASS_PERMANENT);
+  EXPECT_EQ(host_.sent[1].progress().leases(0).counts().failed(), 3u);
+}
+
+TEST_F(SessionTest, RepeatsShardDoneUntilItIsAcknowledged) {
+  Begin();
+  Sent();
+  EXPECT_EQ(Work(200), 100);
+  Wait(100ms);
+  ASSERT_GE(host_.sent.size(), 2u);
+  EXPECT_EQ(host_.sent[0].shard_done().lease().cursor(), 100) << "at once, not at the next period";
+  EXPECT_EQ(Reports().back()->shards_wanted(), 2u);
+  EXPECT_EQ(Reports().back()->leases_size(), 0);
+  TellAll(Ack({}));  // not durable yet
+  Sent();
+  Wait(1s);
+  EXPECT_TRUE(host_.sent[0].has_shard_done());
+  TellAll(Ack({}, {1}));
+  Sent();
+  Wait(1s);
+  ASSERT_THAT(host_.sent, SizeIs(1));
+  EXPECT_TRUE(host_.sent[0].has_progress());
+}
+
+TEST_F(SessionTest, ShrinkShowsInTheNextReport) {
+  Begin();
+  Work(10);
+  v1::CoordinatorMessage shrink;
+  *shrink.mutable_shrink()->mutable_lease() = Ref(1);
+  shrink.mutable_shrink()->set_end(50);
+  TellAll(shrink);
+  Wait(1s);
+  EXPECT_EQ(Reports().back()->leases(0).end(), 50);
+  EXPECT_EQ(Work(100), 40);
+}
+
+TEST_F(SessionTest, AfterALossItKeepsWorkingAndTakesItsLeasesAlong) {
+  Begin();
+  Work(10);
+  Wait(1s);
+  TellAll(Ack({1}));
+  Work(5, Outcome::kFailed);
+  session_.OnDisconnected(1, {ErrorCode::kUnavailable, "gone"}, now_);
+  EXPECT_EQ(Work(5), 5) << "within fence and grant";
+  ++host_.current;
+  Sent();
+  Connect();
+  const v1::Hello& hello = host_.sent.at(0).hello();
+  ASSERT_EQ(hello.held_size(), 1);
+  EXPECT_EQ(hello.held(0).cursor(), 10) << "what was accepted: the failures beyond come first";
+  EXPECT_EQ(hello.held(0).counts().failed(), 0u);
+  EXPECT_GT(hello.grant().valid_for_ms(), 20'000u);
+  EXPECT_EQ(hello.grant().epoch(), 7u);
+  epoch_ = 8;
+  Tell(Welcome({1}), 1);
+  ASSERT_GE(host_.sent.size(), 3u);
+  EXPECT_EQ(host_.sent[1].record_failures().failures_size(), 5);
+  EXPECT_EQ(host_.sent[1].record_failures().lease().epoch(), 8u);
+  EXPECT_EQ(host_.sent[2].progress().leases(0).cursor(), 20);
+}
+
+TEST_F(SessionTest, DropsWhatTheWelcomeDoesNotKeep) {
+  Begin();
+  Reconnect();
+  EXPECT_EQ(host_.sent.back().hello().held_size(), 1);
+  Tell(Welcome({}), 1);
+  EXPECT_EQ(Work(1), 0);
+  EXPECT_FALSE(session_.engine().Holds({ShardId{1}, Attempt{1}}));
+}
+
+TEST_F(SessionTest, AKeptLeaseIsNotExtendedByTheWelcomeItself) {
+  Begin();
+  TellAll(Grant(2, 1e6, 3'600'000));
+  Wait(40s);
+  Reconnect();
+  Tell(Welcome({1}), 1);
+  Wait(11s);
+  EXPECT_EQ(Work(1), 0);
+}
+
+TEST_F(SessionTest, WhatComesOnAnOldStreamIsHistory) {
+  Begin();
+  Reconnect();
+  Tell(Welcome({1}), 1);
+  v1::CoordinatorMessage end;
+  end.mutable_no_more_work();
+  session_.OnMessage(1, end, now_);
+  EXPECT_FALSE(session_.ended().has_value());
+}
+
+TEST_F(SessionTest, EndsOnNoMoreWork) {
+  Begin();
+  v1::CoordinatorMessage end;
+  end.mutable_no_more_work();
+  TellAll(end);
+  EXPECT_EQ(session_.ended(), SessionEnd::kNoMoreWork);
+}
+
+TEST_F(SessionTest, AWorkloadThatCannotBeDoneIsFinal) {
+  host_.refuse = true;
+  Connect();
+  Tell(Welcome(), 1);
+  EXPECT_EQ(session_.ended(), SessionEnd::kBadWorkload);
+}
+
+TEST_F(SessionTest, StartsAgainWhenTheWorkloadOrTheProtocolChanges) {
+  Begin();
+  Reconnect();
+  v1::CoordinatorMessage changed = Welcome({1});
+  changed.mutable_welcome()->mutable_workload()->set_batch_size(5);
+  Tell(changed, 1);
+  EXPECT_EQ(session_.ended(), SessionEnd::kOutOfStep);
+}
+
+TEST_F(SessionTest, AcceptsAProtocolOneVersionNewerAndNoMore) {
+  Connect();
+  v1::CoordinatorMessage next = Welcome();
+  next.mutable_welcome()->set_protocol_version(2);
+  Tell(next, 1);
+  EXPECT_FALSE(session_.ended().has_value());
+  Reconnect();
+  next.mutable_welcome()->set_protocol_version(3);
+  Tell(next, 1);
+  EXPECT_EQ(session_.ended(), SessionEnd::kOutOfStep);
+}
+
+TEST_F(SessionTest, GivesUpAfterFiveMinutesOfRefusal) {
+  const Error refused{ErrorCode::kUnauthenticated, "who are you?"};
+  session_.OnDisconnected(1, refused, now_);
+  now_ += 4min;
+  session_.OnDisconnected(2, refused, now_);
+  EXPECT_FALSE(session_.ended().has_value());
+  host_.current = 3;
+  Connect();
+  Tell(Welcome(), 1);  // accepted in between
+  now_ += 2min;
+  session_.OnDisconnected(3, refused, now_);
+  EXPECT_FALSE(session_.ended().has_value());
+  now_ += 5min;
+  session_.OnDisconnected(4, refused, now_);
+  EXPECT_EQ(session_.ended(), SessionEnd::kRefused);
+}
+
+TEST_F(SessionTest, OtherErrorsAreTriedForEver) {
+  for (int i = 0; i < 1000; ++i) {
+    now_ += 1min;
+    session_.OnDisconnected(1, {ErrorCode::kUnavailable, "no route"}, now_);
+  }
+  EXPECT_FALSE(session_.ended().has_value());
+}
+
+TEST_F(SessionTest, DrainingWaitsForWhatIsInFlightAndGivesLeasesBack) {
+  Begin();
+  TellAll(Lease(2, 100, 200));
+  Work(5);
+  const auto in_flight = session_.engine().Next(now_);
+  ASSERT_TRUE(in_flight.has_value());
+  Sent();
+  session_.Drain(now_);
+  EXPECT_THAT(host_.sent, IsEmpty());
+  EXPECT_EQ(Work(1), 0);
+  session_.engine().OnResult(in_flight->slot, {}, now_);
+  Wait(20ms);
+  ASSERT_THAT(host_.sent, SizeIs(1));
+  ASSERT_EQ(host_.sent[0].draining().leases_size(), 2);
+  EXPECT_EQ(host_.sent[0].draining().leases(0).cursor(), 6);
+  EXPECT_FALSE(session_.ended().has_value());
+  TellAll(Ack({}));
+  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
+}
+
+TEST_F(SessionTest, WhatIsStillInFlightAtTheEndOfTheGraceIsNotGivenBack) {
+  Begin();
+  TellAll(Lease(2, 100, 200));
+  Work(5);
+  ASSERT_TRUE(session_.engine().Next(now_).has_value());
+  Sent();
+  session_.Drain(now_);
+  for (int i = 0; i < 95; ++i) Wait(100ms);
+  bool drained = false;
+  for (const auto& m : host_.sent) {
+    if (!m.has_draining()) continue;
+    drained = true;
+    ASSERT_EQ(m.draining().leases_size(), 1);
+    EXPECT_EQ(m.draining().leases(0).lease().shard(), 2);
+  }
+  EXPECT_TRUE(drained);
+  Wait(1s);
+  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
+}
+
+TEST_F(SessionTest, DrainingBeforeTheFirstWelcomeEndsAtOnce) {
+  Connect();
+  session_.Drain(now_);
+  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
+}
+
+TEST_F(SessionTest, DrainingSurvivesALossOfTheStream) {
+  Begin();
+  session_.Drain(now_);
+  Reconnect();
+  Sent();
+  Tell(Welcome({1}), 1);
+  ASSERT_THAT(host_.sent, SizeIs(1));
+  EXPECT_TRUE(host_.sent[0].has_draining());
+}
+
+TEST_F(SessionTest, SamplesAreSentOnceUnlessTheStreamWasLost) {
+  Begin();
+  Sent();
+  host_.samples = {{ShardId{1}, "k", "POST http://x"}};
+  Wait(1s);
+  ASSERT_TRUE(host_.sent[0].has_dry_run_samples());
+  Reconnect();
+  Sent();
+  Tell(Welcome({1}), 1);
+  ASSERT_TRUE(host_.sent[0].has_dry_run_samples()) << "nobody had confirmed them";
+  TellAll(Ack({1}));
+  Sent();
+  Wait(1s);
+  EXPECT_FALSE(host_.sent[0].has_dry_run_samples());
+}
+
+TEST_F(SessionTest, ABrokenStreamIsNoReasonToCrash) {
+  Begin();
+  Work(3, Outcome::kFailed);
+  host_.broken = true;
+  Wait(10s);
+  session_.Drain(now_);
+  Wait(1s);
+  EXPECT_FALSE(session_.ended().has_value());
+  Wait(10s);
+  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
+}
+
+}  // namespace
+}  // namespace backfill::worker
