@@ -213,7 +213,9 @@ TEST_F(RunTest, AFullDiskStopsItWithStateKeptAndItGoesOnWithRoom) {
   auto process = StartRun();
   const Exit exit = process->Wait(30s);
   EXPECT_TRUE(exit.code == 0 || exit.code == 1 || exit.code == 3) << exit.code << exit.err;
-  if (exit.code != 0) EXPECT_THAT(exit.err, HasSubstr("full"));
+  if (exit.code != 0) {
+    EXPECT_THAT(exit.err, HasSubstr("full"));
+  }
   process.reset();
   mount("tmpfs", state().c_str(), "tmpfs", MS_REMOUNT, "size=64m");
   const Exit again = Run();
