@@ -16,8 +16,16 @@ end() {
   for pid in $command $service; do wait "$pid" 2>/dev/null || true; done
   rm -rf "$work"
 }
+# Ctrl-C reaches the runner as well, which then waits for the requests in flight. A second signal would cut that short.
+interrupted() {
+  for _ in $(seq 50); do
+    { [ -n "$command" ] && kill -0 "$command" 2>/dev/null; } || break
+    sleep 0.2
+  done
+  exit 130
+}
 trap end EXIT
-trap 'exit 130' INT
+trap interrupted INT
 trap 'exit 143' TERM
 
 say() { printf '\n== %s\n' "$*"; }
@@ -36,6 +44,7 @@ get() { python3 -c 'import sys, urllib.request; sys.stdout.write(urllib.request.
 command -v backfill >/dev/null || { echo "there is no 'backfill' in build/release/bin: run 'make build' first" >&2; exit 1; }
 cd "$work"
 
+touch service.out
 say "A service with $orders orders whose totals were rounded by an old rule"
 python3 "$here/orders.py" --port 0 --db "$work/orders.db" --orders "$orders" >service.out 2>service.err &
 service=$!
