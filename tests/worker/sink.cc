@@ -68,11 +68,14 @@ Sink::Sink(const SinkOptions& options) : options_(options), seen_(options.bitmap
   ::epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event);
 }
 
+void Sink::Stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+}
+
 Sink::~Sink() {
-  if (thread_.joinable()) {
-    thread_.request_stop();
-    thread_.join();
-  }
+  Stop();
   for (const auto& [fd, c] : connections_) ::close(fd);
   ::close(epoll_);
   ::close(listener_);

@@ -45,6 +45,8 @@ class Sink {
   void Run(const std::stop_token& stop);  // on the calling thread
   void Start();                           // on a thread of its own
 
+  void Stop();  // what arrives from now on does not count
+
   [[nodiscard]] int port() const { return port_; }
   [[nodiscard]] SinkStats stats() const;
   [[nodiscard]] int TimesSeen(std::uint64_t key) const;

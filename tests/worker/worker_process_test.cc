@@ -99,5 +99,269 @@ TEST_F(WorkerProcessTest, RetriesWhatTheTargetRefusesForNow) {
   EXPECT_THAT(coordinator_->violations(), IsEmpty());
 }
 
+TEST_F(WorkerProcessTest, ReportsRecordsThatFail) {
+  Prepare(1'000, 300);
+  options_.workload.mutable_run_http()->mutable_outcomes()->add_permanent(200);
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  EXPECT_EQ(worker.ExitCode(), 0);
+  EXPECT_THAT(coordinator_->failures(), SizeIs(1'000));
+  EXPECT_EQ(coordinator_->failures().at(7).message(), "HTTP 200");
+  EXPECT_THAT(coordinator_->violations(), IsEmpty());
+}
+
+TEST_F(WorkerProcessTest, SurvivesStreamsThatDropAndLeadersThatChange) {
+  Prepare(30'000, 5'000);
+  options_.records_per_second = 20'000;
+  options_.burst = 500;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  for (int i = 0; i < 8 && worker.running(); ++i) {
+    std::this_thread::sleep_for(150ms);
+    if (i % 2 == 0) {
+      coordinator_->DropStreams();
+    } else {
+      coordinator_->NewEpoch();
+    }
+  }
+  EXPECT_EQ(worker.ExitCode(60s), 0);
+  EXPECT_GE(coordinator_->hellos().size(), 4u);
+  EXPECT_EQ(sink_->stats().missing, 0u);
+  EXPECT_EQ(sink_->stats().duplicates, 0u) << "it kept its leases and its place";
+  EXPECT_THAT(coordinator_->violations(), IsEmpty());
+}
+
+TEST_F(WorkerProcessTest, AKilledWorkerCostsNoRecordAndABoundedNumberTwice) {
+  Prepare(20'000, 4'000);
+  options_.records_per_second = 20'000;
+  options_.burst = 500;
+  StartCoordinator();
+  {
+    WorkerProcess worker(Environment("i1"));
+    ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 5'000; }));
+    worker.Signal(SIGKILL);
+    EXPECT_EQ(worker.ExitCode(), -SIGKILL);
+  }
+  for (std::int32_t shard = 0; shard < 5; ++shard)
+    coordinator_->Revoke(shard);  // given to whoever comes
+  WorkerProcess next(Environment("i2"));
+  EXPECT_EQ(next.ExitCode(60s), 0);
+  EXPECT_EQ(sink_->stats().missing, 0u);
+  EXPECT_LE(sink_->stats().duplicates, 2u * 4096u);
+  EXPECT_THAT(coordinator_->violations(), IsEmpty());
+}
+
+TEST_F(WorkerProcessTest, StopsSendingAtTheFenceWhenNoAnswersComeAndGoesOnAfterwards) {
+  Prepare(100'000, 50'000);
+  options_.records_per_second = 5'000;
+  options_.burst = 100;
+  options_.fence_ms = 700;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return sink_->stats().records > 1'000; }));
+  coordinator_->HoldAnswers(true);
+  std::this_thread::sleep_for(1s);
+  const auto sent = sink_->stats().records;
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(sink_->stats().records, sent) << "more than the fence has passed since an answer";
+  coordinator_->HoldAnswers(false);
+  for (std::int32_t shard = 0; shard < 2; ++shard) coordinator_->Revoke(shard);
+  EXPECT_TRUE(Eventually([&] { return sink_->stats().records > sent + 500; }));
+}
+
+TEST_F(WorkerProcessTest, StopsSendingWhenItsGrantExpires) {
+  Prepare(100'000, 50'000);
+  options_.records_per_second = 5'000;
+  options_.burst = 100;
+  options_.grant_valid_ms = 600;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return sink_->stats().records > 1'000; }));
+  coordinator_->HoldAnswers(true);
+  std::this_thread::sleep_for(900ms);
+  const auto sent = sink_->stats().records;
+  std::this_thread::sleep_for(400ms);
+  EXPECT_EQ(sink_->stats().records, sent);
+}
+
+TEST_F(WorkerProcessTest, KeepsToItsRateAndToChangesOfIt) {
+  Prepare(100'000, 50'000);
+  options_.records_per_second = 1'000;
+  options_.burst = 100;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return sink_->stats().records > 100; }));
+  const auto rate = [&] {
+    const auto before = sink_->stats().records;
+    const auto start = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(2s);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    return static_cast<double>(sink_->stats().records - before) / took.count();
+  };
+  EXPECT_NEAR(rate(), 1'000, 60);
+  coordinator_->SetRate(5'000, 250);
+  std::this_thread::sleep_for(200ms);
+  EXPECT_NEAR(rate(), 5'000, 300);
+  coordinator_->SetRate(0, 0);
+  std::this_thread::sleep_for(200ms);
+  EXPECT_EQ(rate(), 0);
+}
+
+TEST_F(WorkerProcessTest, PausesAtOnce) {
+  Prepare(100'000, 50'000);
+  options_.records_per_second = 5'000;
+  options_.burst = 100;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return sink_->stats().records > 500; }));
+  coordinator_->SetPaused(true);
+  std::this_thread::sleep_for(200ms);
+  const auto sent = sink_->stats().records;
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(sink_->stats().records, sent);
+  coordinator_->SetPaused(false);
+  EXPECT_TRUE(Eventually([&] { return sink_->stats().records > sent + 500; }));
+}
+
+TEST_F(WorkerProcessTest, GivesTheTailOfAShardAway) {
+  Prepare(50'000, 50'000);
+  options_.records_per_second = 5'000;
+  options_.burst = 100;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 500; }));
+  coordinator_->Shrink(0, 5'000);
+  EXPECT_EQ(worker.ExitCode(), 0);
+  EXPECT_EQ(coordinator_->records_done(), 5'000u);
+  EXPECT_EQ(sink_->stats().records, 5'000u);
+}
+
+TEST_F(WorkerProcessTest, TerminationDrainsAndGivesLeasesBack) {
+  Prepare(100'000, 50'000);
+  options_.records_per_second = 2'000;
+  options_.burst = 100;
+  StartCoordinator();
+  sink_->SetLatency(50ms);
+  WorkerProcess worker(Environment("i1"));
+  ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 100; }));
+  worker.Signal(SIGTERM);
+  EXPECT_EQ(worker.ExitCode(10s), 143);
+  EXPECT_EQ(coordinator_->drained(), 1);
+  for (const auto& shard : coordinator_->shards()) EXPECT_EQ(shard.holder, "");
+  EXPECT_EQ(coordinator_->records_done(), sink_->stats().records)
+      << "everything that was sent is accounted for";
+  EXPECT_THAT(coordinator_->violations(), IsEmpty());
+}
+
+TEST_F(WorkerProcessTest, IgnoresCtrlC) {
+  Prepare(100'000, 50'000);
+  options_.records_per_second = 1'000;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 10; }));
+  worker.Signal(SIGINT);
+  const auto before = sink_->stats().records;
+  EXPECT_TRUE(Eventually([&] { return sink_->stats().records > before + 200; }));
+}
+
+TEST_F(WorkerProcessTest, DiesWithItsRunner) {
+  Prepare(100'000, 50'000);
+  options_.records_per_second = 1'000;
+  options_.burst = 100;
+  StartCoordinator();
+  int pipe_fds[2];
+  ASSERT_EQ(::pipe2(pipe_fds, O_CLOEXEC), 0);
+  auto environment = Environment();
+  environment["BACKFILL_LIFELINE_FD"] = "9";
+  WorkerProcess worker(environment, pipe_fds[0]);
+  ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 10; }));
+  ::close(pipe_fds[1]);
+  EXPECT_EQ(worker.ExitCode(2s), 1);
+  ::close(pipe_fds[0]);
+}
+
+TEST_F(WorkerProcessTest, TriesForEverWhenTheCoordinatorIsNotThere) {
+  Prepare(10, 10);
+  StartCoordinator();
+  auto environment = Environment();
+  environment["BACKFILL_COORDINATOR"] = "unix:/tmp/backfill-test-nobody-listens-here";
+  WorkerProcess worker(environment);
+  EXPECT_EQ(worker.ExitCode(1s), std::nullopt);
+  worker.Signal(SIGTERM);
+  EXPECT_EQ(worker.ExitCode(2s), 143);
+}
+
+TEST_F(WorkerProcessTest, KeepsTryingWhileItsTokenIsRefused) {
+  Prepare(100, 100);
+  StartCoordinator();
+  coordinator_->RefuseToken(true);
+  WorkerProcess worker(Environment());
+  EXPECT_EQ(worker.ExitCode(500ms), std::nullopt);
+  coordinator_->RefuseToken(false);
+  EXPECT_EQ(worker.ExitCode(), 0);
+}
+
+TEST_F(WorkerProcessTest, AnImpossibleWorkloadExitsWithSeventyEight) {
+  Prepare(100, 100);
+  options_.workload.mutable_run_http()->mutable_request()->set_url("https://orders/{{key}}");
+  StartCoordinator();
+  WorkerProcess https(Environment());
+  EXPECT_EQ(https.ExitCode(), 78);
+  stage_ = "dry-run";
+  WorkerProcess other_stage(Environment());
+  EXPECT_EQ(other_stage.ExitCode(), 78) << "a real run for a worker of the dry run";
+  WorkerProcess no_environment({});
+  EXPECT_EQ(no_environment.ExitCode(), 78);
+}
+
+TEST_F(WorkerProcessTest, ADryRunSendsNothingAndDeliversSamples) {
+  Prepare(20'000, 1'000);
+  stage_ = "dry-run";
+  const v1::HttpRequestTemplate sample = options_.workload.run_http().request();
+  *options_.workload.mutable_dry_run_http()->mutable_sample() = sample;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  EXPECT_EQ(worker.ExitCode(), 0);
+  EXPECT_EQ(sink_->stats().requests, 0u);
+  EXPECT_EQ(coordinator_->records_done(), 20'000u);
+  std::uint64_t unchanged = 0;
+  for (const auto& shard : coordinator_->shards()) unchanged += shard.counts.unchanged();
+  EXPECT_EQ(unchanged, 20'000u);
+  EXPECT_THAT(coordinator_->samples(), SizeIs(20));
+  EXPECT_THAT(coordinator_->violations(), IsEmpty());
+}
+
+TEST_F(WorkerProcessTest, ARestartOfTheTargetCostsNothing) {
+  Prepare(3'000, 1'000);
+  options_.records_per_second = 2'000;
+  options_.burst = 100;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return sink_->stats().records > 500; }));
+  const int port = sink_->port();
+  sink_->Stop();
+  const auto before = sink_->stats().distinct;
+  sink_.reset();
+  std::this_thread::sleep_for(2s);
+  sink_ = std::make_unique<Sink>(SinkOptions{.port = port, .bitmap = 3'000});
+  sink_->Start();
+  EXPECT_EQ(worker.ExitCode(60s), 0);
+  EXPECT_THAT(coordinator_->failures(), IsEmpty());
+  EXPECT_GE(before + sink_->stats().distinct, 3'000u);
+}
+
+TEST_F(WorkerProcessTest, SharesTheWorkWithOthers) {
+  Prepare(20'000, 1'000);
+  options_.records_per_second = 20'000;
+  options_.burst = 500;
+  StartCoordinator();
+  WorkerProcess a(Environment("a"));
+  WorkerProcess b(Environment("b"));
+  EXPECT_EQ(a.ExitCode(), 0);
+  EXPECT_EQ(b.ExitCode(), 0);
+  EXPECT_EQ(sink_->stats().missing, 0u);
+  EXPECT_EQ(sink_->stats().duplicates, 0u);
+}
+
 }  // namespace
 }  // namespace backfill::fakes
