@@ -157,9 +157,9 @@ void FailureLog::Append(const FailedRecord& record) {
 void FailureLog::Supersede(ShardId shard, Attempt next_attempt, Position from,
                            const std::string& done_above) {
   next_[shard] = next_attempt;
-  // Nothing was recorded under an earlier attempt: nothing to take back, and no page grows.
-  const auto first = seen_.lower_bound({shard, Attempt{0}});
-  if (first == seen_.end() || first->first >= std::pair{shard, next_attempt}) return;
+  // Also when nothing is known of earlier attempts: a deposed leader's last page may still arrive.
+  // It then conflicts with the write of this entry, which goes before the chunk that makes the next
+  // attempt.
   Entry entry{.superseded = true, .record = {}, .done_above = done_above};
   entry.record.shard = shard;
   entry.record.attempt = next_attempt;
