@@ -111,13 +111,11 @@ TEST_F(CrashSweepTest, NothingIsMissingAndWhatIsDoneTwiceIsBounded) {
   const json status = Status()["status"];
   const int worker_kills = kills_[Victim::kOneWorker] + kReplicas * kills_[Victim::kAllWorkers];
   const int runner_kills = kills_[Victim::kRunner] + kills_[Victim::kEverything];
-  // A lost worker redoes what it did since its last report (250 ms); a lost runner what all did
-  // since the last flush of a report (250 + 250 ms); both add what was in flight. The slack is for
-  // the scheduler of a busy machine.
-  constexpr double kSlack = 1.5;
-  const double per_worker_kill = kRate * 0.25 / kReplicas + kConcurrency;
-  const double per_runner_kill = kRate * 0.50 + kReplicas * kConcurrency;
-  const double bound = kSlack * (worker_kills * per_worker_kill + runner_kills * per_runner_kill);
+  // Twice is sent at most what was done since the last report (250 ms), and what was in flight.
+  constexpr double kReportPeriodSeconds = 0.25;
+  const double per_worker_kill = kRate * kReportPeriodSeconds / kReplicas + kConcurrency;
+  const double per_runner_kill = kRate * kReportPeriodSeconds + kReplicas * kConcurrency;
+  const double bound = worker_kills * per_worker_kill + runner_kills * per_runner_kill;
   std::ostringstream figures;
   figures << "seed " << seed_ << ": kills: one worker " << kills_[Victim::kOneWorker]
           << ", all workers " << kills_[Victim::kAllWorkers] << ", runner "

@@ -124,7 +124,7 @@ TEST_F(LiveTest, CtrlCStopsCleanlyAndTheNextRunGoesOnWithoutADuplicate) {
   EXPECT_LT(TimeUntilSilent(), 1s);
   const Exit exit = run_->Wait(10s);
   EXPECT_EQ(exit.code, 3) << exit.err;
-  EXPECT_THAT(exit.err, HasSubstr("backfill run"));
+  EXPECT_THAT(exit.out, HasSubstr("backfill run -f " + file().string()));
   spec_.rate = 100'000;
   WriteSpec(spec_);
   const Exit again = Run();
@@ -154,7 +154,7 @@ TEST_F(LiveTest, ARunThatStartsPausedSaysHowToResume) {
   ASSERT_EQ(Command({"pause", "touch"}).code, 0);
   const Exit exit = Run();
   EXPECT_EQ(exit.code, 3);
-  EXPECT_THAT(exit.err, HasSubstr("backfill resume touch"));
+  EXPECT_THAT(exit.out, HasSubstr("backfill resume touch"));
 }
 
 TEST_F(LiveTest, AKilledRunnerLeavesNobodyBehindWhoSends) {
