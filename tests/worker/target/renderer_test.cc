@@ -81,7 +81,7 @@ TEST_F(RendererTest, ARecordHasItsFields) {
 
 TEST_F(RendererTest, TheLengthIsThatOfTheBody) {
   request_.url = "http://orders/x";
-  for (const std::size_t n : {1, 9, 10, 99, 12345}) {
+  for (const std::size_t n : {1U, 9U, 10U, 99U, 12345U}) {
     request_.body = "\"" + std::string(n, 'x') + "\"";
     const std::string out = Render();
     const std::size_t at = out.find("Content-Length:");
