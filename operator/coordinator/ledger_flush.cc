@@ -13,7 +13,37 @@ LedgerFlush::LedgerFlush(ledger::Ledger& ledger, ledger::FailureLog& failures, E
       writer_(writer),
       options_(options),
       backoff_(options.min_backoff),
-      jitter_(std::random_device{}()) {}
+      jitter_(options.jitter_seed != 0 ? options.jitter_seed : std::random_device{}()) {}
+
+void LedgerFlush::Cut(const lease::Supersede& cut) {
+  const int chunk = ledger::Ledger::ChunkOf(cut.shard);
+  cuts_[chunk].push_back({.sequence = ledger_.SequenceOf(chunk) + 1, .cut = cut});
+}
+
+// Whether there were any.
+bool LedgerFlush::ApplyCuts(const Confirmed& confirmed) {
+  const auto it = cuts_.find(confirmed.chunk);
+  if (it == cuts_.end()) return false;
+  std::vector<WaitingCut>& waiting = it->second;
+  const auto due = std::ranges::find_if(
+      waiting, [&](const WaitingCut& w) { return w.sequence > confirmed.sequence; });
+  const bool any = due != waiting.begin();
+  for (auto w = waiting.begin(); w != due; ++w) {
+    failures_.Supersede(w->cut.shard, w->cut.next_attempt, w->cut.from, w->cut.done_above);
+  }
+  waiting.erase(waiting.begin(), due);
+  if (waiting.empty()) cuts_.erase(it);
+  return any;
+}
+
+std::vector<LedgerFlush::Confirmed> LedgerFlush::TakeConfirmed() {
+  std::vector<Confirmed> taken;
+  while (!confirmed_.empty() && confirmed_.front().batch <= batches_durable_) {
+    taken.push_back(confirmed_.front().confirmed);
+    confirmed_.pop_front();
+  }
+  return taken;
+}
 
 void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
   if (under_way_ || failed()) return;
@@ -32,7 +62,8 @@ void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
   const auto due = [now](const std::optional<Time>& last, Duration apart) {
     return !last || now - *last >= apart;
   };
-  if (everything || (!waited.empty() && due(waited_at_, options_.waited_flush))) {
+  const bool cut = !confirmed_.empty() && confirmed_.back().batch > batches_made_;
+  if (everything || ((cut || !waited.empty()) && due(waited_at_, options_.waited_flush))) {
     waited_at_ = now;
     AddPages(kube::Durability::kPower);
     for (const int chunk : waited) AddChunk(chunk, kube::Durability::kPower);
@@ -41,7 +72,9 @@ void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
     AddPages(kube::Durability::kProcess);
     for (const int chunk : others) AddChunk(chunk, kube::Durability::kProcess);
   }
-  if (!batch_.empty()) Submit();
+  if (batch_.empty()) return;
+  ++batches_made_;
+  Submit();
 }
 
 void LedgerFlush::AddPages(kube::Durability durability) {
@@ -64,21 +97,22 @@ bool LedgerFlush::IsTransient(const Error& error) {
          error.code == ErrorCode::kAborted;
 }
 
-std::vector<LedgerFlush::Confirmed> LedgerFlush::OnOutcome(const WriteOutcome& outcome, Time now) {
+void LedgerFlush::OnOutcome(const WriteOutcome& outcome, Time now) {
   under_way_ = false;
-  std::vector<Confirmed> confirmed;
   const std::size_t written = std::min(outcome.written, batch_.size());
   for (std::size_t i = 0; i < written; ++i) {
     const LedgerWrite& write = batch_[i];
-    if (write.kind == LedgerWrite::Kind::kChunk) {
-      confirmed.push_back({write.image.chunk, write.image.sequence});
-    }
+    if (write.kind != LedgerWrite::Kind::kChunk) continue;
+    const Confirmed confirmed{write.image.chunk, write.image.sequence};
+    const bool cut = ApplyCuts(confirmed);
+    confirmed_.push_back({confirmed, cut ? batches_made_ + 1 : 0});
   }
   batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(written));
   if (outcome.status.ok()) {
+    batches_durable_ = batches_made_;
     error_.reset();
     backoff_ = options_.min_backoff;
-    return confirmed;
+    return;
   }
   error_ = outcome.status.error();
   if (IsTransient(*error_)) {
@@ -94,7 +128,6 @@ std::vector<LedgerFlush::Confirmed> LedgerFlush::OnOutcome(const WriteOutcome& o
     if (error_->code == ErrorCode::kExpired) error_->code = ErrorCode::kConflict;
     batch_.clear();
   }
-  return confirmed;
 }
 
 bool LedgerFlush::Clean() const {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <optional>
 #include <random>
 #include <vector>
@@ -24,9 +26,14 @@ class LedgerWriter {
   virtual void Write(std::vector<LedgerWrite> batch) = 0;
 };
 
-// Decides what of a ledger is written when. One batch is under way at a time; pages of failures
-// stand in it before the chunks that count them. What could not be written is repeated as it was,
-// with back-off, until it is confirmed: a newer image never overtakes it.
+// Decides what of a ledger is written when, and in which order:
+// - the pages of the failure log before the chunks that count their failures;
+// - a cut (failures of earlier attempts that no longer stand) after the chunk that begins the next
+//   attempt, and before that chunk counts as confirmed, so before the attempt is granted. A leader
+//   that dies between the two leaves an attempt without a cut, which its successor repairs
+//   (TakeOver); a cut without an attempt would void failures of a worker that comes back.
+// One batch is under way at a time. What could not be written is repeated as it was, with back-off,
+// until it is confirmed: a newer image never overtakes it.
 //
 // Not thread-safe; the time is an argument. The references must outlive it.
 class LedgerFlush {
@@ -43,9 +50,14 @@ class LedgerFlush {
   LedgerFlush(ledger::Ledger& ledger, ledger::FailureLog& failures, Epoch epoch,
               LedgerWriter& writer, const StageOptions& options);
 
+  // To be written after the change that the ledger has just seen.
+  void Cut(const lease::Supersede& cut);
+
   void Pump(const lease::LeaseBook& book, Mode mode, Time now);
-  // The chunks that have become durable.
-  std::vector<Confirmed> OnOutcome(const WriteOutcome& outcome, Time now);
+  void OnOutcome(const WriteOutcome& outcome, Time now);
+  // The chunks that have become durable with all that belongs to them, in the order of their
+  // writes; each is returned once.
+  std::vector<Confirmed> TakeConfirmed();
 
   // Everything is durable.
   [[nodiscard]] bool Clean() const;
@@ -55,7 +67,17 @@ class LedgerFlush {
   [[nodiscard]] bool failed() const { return error_ && !IsTransient(*error_); }
 
  private:
+  struct WaitingCut {
+    std::uint64_t sequence = 0;  // of the first image that has the next attempt
+    lease::Supersede cut;
+  };
+  struct WaitingChunk {
+    Confirmed confirmed;
+    std::uint64_t batch = 0;  // must be durable first: it has the cuts
+  };
+
   static bool IsTransient(const Error& error);
+  bool ApplyCuts(const Confirmed& confirmed);
   void AddPages(kube::Durability durability);
   void AddChunk(int chunk, kube::Durability durability);
   void Submit();
@@ -67,6 +89,10 @@ class LedgerFlush {
   const StageOptions options_;
 
   std::vector<LedgerWrite> batch_;  // not confirmed yet
+  std::uint64_t batches_made_ = 0;
+  std::uint64_t batches_durable_ = 0;
+  std::map<int, std::vector<WaitingCut>> cuts_;  // by chunk
+  std::deque<WaitingChunk> confirmed_;
   bool under_way_ = false;
   Time retry_at_{};
   Duration backoff_{};

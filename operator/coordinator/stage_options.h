@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include "base/clock.h"
 #include "operator/lease/lease_book.h"
@@ -27,6 +28,7 @@ struct StageOptions {
       0ms;  // writes that a worker waits for are at least this far apart; 200 ms on a cluster
   Duration min_backoff = 100ms;  // after a failed write, doubled each time, jittered
   Duration max_backoff = 5s;
+  std::uint32_t jitter_seed = 0;  // of the back-off; 0: another one each time
 
   double messages_per_second = 500;  // of all workers together; sets the report period
   Duration min_report_period = 250ms;

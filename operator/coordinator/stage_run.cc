@@ -195,9 +195,7 @@ void StageRun::OnWorkerGone(const std::string& worker, const std::string& instan
 
 void StageRun::OnWritten(const WriteOutcome& outcome) {
   const bool had_error = flush_.error().has_value();
-  for (const LedgerFlush::Confirmed& c : flush_.OnOutcome(outcome, clock_.Steady())) {
-    confirmed_.push_back(c);
-  }
+  flush_.OnOutcome(outcome, clock_.Steady());
   if (flush_.error() && !had_error) {
     Log(LogLevel::kWarning, "the ledger cannot be written",
         {{"backfill", workload_.backfill_name()}, {"error", flush_.error()->message}});
@@ -233,7 +231,7 @@ void StageRun::Configure(const reconcile::LiveSettings& settings) {
 void StageRun::Settle() {
   if (Leads() && !closing_ && !flush_.failed()) {
     const Time now = clock_.Steady();
-    for (const LedgerFlush::Confirmed& c : std::exchange(confirmed_, {})) {
+    for (const LedgerFlush::Confirmed& c : flush_.TakeConfirmed()) {
       Perform(book_.OnWritten(c.chunk, c.sequence, now));
     }
     Perform(book_.Tick(now));
@@ -333,9 +331,7 @@ void StageRun::Perform(const lease::CloseSession& effect) {
   Forget(effect.session, clock_.Steady());
 }
 
-void StageRun::Perform(const lease::Supersede& effect) {
-  failures_.Supersede(effect.shard, effect.next_attempt, effect.from, effect.done_above);
-}
+void StageRun::Perform(const lease::Supersede& effect) { flush_.Cut(effect); }
 
 void StageRun::Perform(const lease::LeaseExpired& effect) {
   ++lease_expirations_;

@@ -135,8 +135,6 @@ class StageRun {
   reconcile::LiveSettings settings_;
   Duration report_period_;
   std::map<SessionId, Worker> workers_;
-  std::vector<LedgerFlush::Confirmed>
-      confirmed_;  // the book has not heard of them: leadership was in doubt
   bool closing_ = false;
   std::uint64_t welcomed_ = 0;
   std::uint64_t lease_expirations_ = 0;

@@ -18,6 +18,16 @@ Status Stamp(LedgerStore& store, ledger::Ledger& ledger, Epoch epoch) {
   return store.Write(stamps, epoch).status;
 }
 
+// A leader may have died after it wrote the chunk that begins a later attempt and before it wrote
+// the cut. Then the attempt was not granted, and stands where it began. If the cut was written,
+// this repeats a part of it.
+void RepairCuts(const ledger::Ledger& ledger, ledger::FailureLog& failures) {
+  ledger.ForEach([&failures](const ledger::Shard& s) {
+    if (s.state == ledger::ShardState::kDone || s.attempt.value < 2) return;
+    failures.Supersede(s.id, s.attempt, s.cursor, s.done_above);
+  });
+}
+
 }  // namespace
 
 Result<ledger::Ledger> LoadLedger(LedgerStore& store) {
@@ -40,6 +50,7 @@ Result<TakenOver> TakeOver(LedgerStore& store) {
     if (!failures.ok()) {
       return Error{ErrorCode::kInternal, "failure log damaged: " + failures.error().message};
     }
+    RepairCuts(ledger, *failures);
     return TakenOver{std::move(ledger), std::move(*failures), epoch};
   }
   return Error{ErrorCode::kConflict, "another leader keeps writing the ledger"};

@@ -11,7 +11,7 @@ namespace backfill::coordinator {
 // A ledger that this process leads: no earlier leader can write it any more.
 struct TakenOver {
   ledger::Ledger ledger;
-  ledger::FailureLog failures;
+  ledger::FailureLog failures;  // may have pages to be written
   Epoch epoch;
 };
 

@@ -94,6 +94,14 @@ class StageBench {
     run_->Settle();
     return true;
   }
+  // The first of what is held become durable, and nobody hears of it: the process dies then.
+  void WriteUnheard(std::size_t count) {
+    if (!writer.held) return;
+    std::vector<LedgerWrite> batch = *std::exchange(writer.held, std::nullopt);
+    batch.resize(std::min(count, batch.size()));
+    const WriteOutcome lost = store_.Write(batch, epoch_);
+    static_cast<void>(lost);
+  }
   // Time passes as in production: ticks, with the writer keeping up.
   void Pass(Duration duration) {
     for (Duration step{}; step < duration; step += 50ms) {

@@ -475,6 +475,83 @@ TEST_F(StageRunTest, ARestartedLeaderTakesItsWorkersBackWithTheirCursors) {
   EXPECT_EQ(after.run().Snapshot().totals.redone_at_most, 0u);
 }
 
+// A leader dies while it gives a shard away for the second time.
+class SecondAttemptTest : public StageRunTest {
+ protected:
+  // Of the batches that begin the second attempt, so many objects become durable.
+  void DieAfter(std::size_t writes) {
+    StageBench& before = Open(1, 100);
+    const SessionId worker = before.Hello("run-0", "a");
+    lease_ = before.Lease(worker);
+    before.Fail(worker, lease_.lease(), 1);
+    before.Progress(worker, 0, {StageBench::At(lease_, 10, 1)});
+    before.Pass(1s);
+    before.Fail(worker, lease_.lease(), 11);  // not counted before it is lost
+    before.Pass(1s);
+    before.Disconnect(worker);
+    const SessionId other = before.Hello("run-1", "b");
+    clock_.Advance(61s);
+    before.Progress(other, 1);
+    before.run().Settle();
+    ASSERT_TRUE(before.writer.held);
+    for (std::size_t i = 0; i < writes && before.writer.held; ++i) {
+      ASSERT_EQ(before.writer.held->size(), 1u);
+      before.FinishOneBatch();
+    }
+    granted_ = before.Count(other, CoordinatorMessage::kLease) > 0;
+  }
+  // Under the next leader: the first worker is not taken back, another one does the rest.
+  void FinishTheRest() {
+    StageBench& after = Reopen();
+    const SessionId first = after.Hello("run-0", "a", {StageBench::At(lease_, 30, 3)});
+    EXPECT_EQ(after.sink.sent[first].front().welcome().kept_size(), 0);
+    const SessionId other = after.Hello("run-2", "c");
+    for (int i = 0; i < 67; ++i) after.Progress(other, 1), after.Pass(1s);
+    ASSERT_EQ(after.Count(other, CoordinatorMessage::kLease), 1u);
+    const v1::Lease rest = after.Last(other, CoordinatorMessage::kLease)->lease();
+    EXPECT_EQ(rest.cursor(), 10);
+    for (const std::int64_t p : {11, 20}) after.Fail(other, rest.lease(), p);
+    after.Done(other, StageBench::Complete(rest, 3));
+    after.FinishWrites();
+  }
+  // The failures end up as 1, by the first attempt, and 11 and 20, by whoever did the rest.
+  void ExpectFailuresOfBothAttempts() {
+    std::vector<Position> positions;
+    const auto failures = ReadFailures(memory_, RunKey());
+    for (const auto& failure : *failures) positions.push_back(failure.position);
+    EXPECT_THAT(positions, ::testing::ElementsAre(1, 11, 20));
+    EXPECT_EQ(bench_->run().Snapshot().totals.counts.failed, 3u);
+  }
+  v1::Lease lease_;
+  bool granted_ = false;
+};
+
+TEST_F(SecondAttemptTest, BeforeItIsRecordedTheFirstWorkerComesBackAndItsFailuresStand) {
+  DieAfter(0);
+  StageBench& after = Reopen();
+  const SessionId worker = after.Hello("run-0", "a", {StageBench::At(lease_, 30, 3)});
+  ASSERT_EQ(after.sink.sent[worker].front().welcome().kept_size(), 1);
+  *lease_.mutable_lease() = after.sink.sent[worker].front().welcome().kept(0);
+  for (const std::int64_t p : {1, 11, 20}) after.Fail(worker, lease_.lease(), p);
+  after.Done(worker, StageBench::Complete(lease_, 3));
+  after.FinishWrites();
+  ExpectFailuresOfBothAttempts();
+}
+
+TEST_F(SecondAttemptTest, OnceItIsRecordedTheFirstWorkerIsOutAlsoIfTheCutIsMissing) {
+  DieAfter(1);
+  EXPECT_FALSE(granted_);
+  FinishTheRest();
+  ExpectFailuresOfBothAttempts();
+}
+
+TEST_F(SecondAttemptTest, ItIsGrantedOnceTheCutIsWritten) {
+  DieAfter(2);
+  EXPECT_TRUE(granted_);
+  FinishTheRest();
+  ExpectFailuresOfBothAttempts();
+}
+
 TEST_F(StageRunTest, ARestartedLeaderDoesNotGiveAwayWhatMayStillBeWorkedOn) {
   {
     StageBench& before = Open(1, 100);
