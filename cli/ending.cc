@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "cli/exit_code.h"
 #include "cli/terminal_text.h"
@@ -104,13 +103,6 @@ std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending
         return fmt::format(
             "see what failed: {}; then raise spec.failurePolicy in the file and continue with: {}",
             failures, run);
-      }
-      if (stalled != nullptr && stalled->reason.starts_with("Worker")) {
-        const std::string log = (std::filesystem::path(here.state_dir) /
-                                 fmt::format("{}.{}.workers.log", here.Namespace(), backfill.name))
-                                    .string();
-        return fmt::format("see what the workers say in {}, then continue with: {}", Printable(log),
-                           run);
       }
       if (stalled != nullptr && stalled->reason == "AlreadyRan")
         return "to run it again give it a new name";

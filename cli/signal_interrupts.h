@@ -1,9 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <csignal>
 #include <functional>
 #include <thread>
 
+#include "base/clock.h"
 #include "cli/descriptor.h"
 #include "cli/environment.h"
 
@@ -14,7 +16,9 @@ namespace backfill::cli {
 // that it starts; children must unblock them.
 class SignalInterrupts final : public Interrupts {
  public:
-  SignalInterrupts();
+  // Signals that follow the first one within `same_request` belong to it: `timeout` and other
+  // wrappers signal the process and then its group, and nobody who presses Ctrl-C once means twice.
+  explicit SignalInterrupts(Duration same_request = std::chrono::milliseconds(250));
   ~SignalInterrupts() override { Ignore(); }
 
   void Listen(std::function<void()> first, std::function<void()> second) override;
@@ -23,6 +27,7 @@ class SignalInterrupts final : public Interrupts {
  private:
   void Take(const std::function<void()>& first, const std::function<void()>& second) const;
 
+  const Duration same_request_;
   sigset_t taken_{};
   sigset_t before_{};
   Descriptor wake_;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <thread>
 
 #include "cli/exit_code.h"
 
@@ -27,12 +28,25 @@ TEST(SignalInterruptsTest, EndsTheProcessOnTheSecond) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
-        SignalInterrupts interrupts;
+        SignalInterrupts interrupts(0s);
         interrupts.Listen([] { kill(getpid(), SIGTERM); }, [] { std::fputs("killed", stderr); });
         kill(getpid(), SIGINT);
         for (;;) pause();
       },
       testing::ExitedWithCode(kExitKilled), "killed");
+}
+
+TEST(SignalInterruptsTest, TakesARepetitionAtOnceForTheSameRequest) {
+  SignalInterrupts interrupts(1h);
+  std::promise<void> asked;
+  interrupts.Listen([&] { asked.set_value(); }, [] { FAIL(); });
+  kill(getpid(), SIGINT);
+  asked.get_future().wait();
+  kill(getpid(), SIGTERM);
+  for (sigset_t pending; sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1;) {
+    std::this_thread::yield();
+  }
+  interrupts.Ignore();
 }
 
 TEST(SignalInterruptsTest, GivesTheSignalsBack) {

@@ -42,9 +42,6 @@ TEST(DescribeTest, ExplainsWhatNeedsAPerson) {
   SetCondition(b, "Stalled", api::ConditionStatus::kTrue, "FailureBudgetExceeded",
                "1001 failed records are more than 1000");
   ExpectGolden("status_stalled.txt", DescribeBackfill(b, View()));
-  SetCondition(b, "Stalled", api::ConditionStatus::kTrue, "WorkersUnavailable",
-               "run-0 exited with 127");
-  EXPECT_THAT(DescribeBackfill(b, View()), HasSubstr(".backfill/shop.reprice.workers.log"));
 }
 
 TEST(DescribeTest, SaysWhenAChangeWasNotSeenYet) {
