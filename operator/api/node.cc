@@ -139,19 +139,19 @@ std::string JoinIndex(std::string_view path, std::size_t index) {
 }
 
 void Problems::Add(int line, int column, std::string path, std::string message) {
-  if (problems_.size() < kMaxProblems) {
-    problems_.push_back({"", line, column, std::move(path), std::move(message)});
-  } else {
+  if (problems_.size() == kMaxProblems) {
     ++left_out_;
+    return;
   }
+  // Behind those of the same place, so that what was found first is said first.
+  const auto place = [](const Problem& problem) { return std::pair(problem.line, problem.column); };
+  const auto behind = std::ranges::upper_bound(problems_, std::pair(line, column), {}, place);
+  problems_.insert(behind, {"", line, column, std::move(path), std::move(message)});
 }
 
 std::vector<Problem> Problems::Take(const std::string& file, std::string_view text) {
-  std::ranges::stable_sort(problems_, [](const Problem& a, const Problem& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
-  std::size_t line_start =
-      0;  // of `line`; problems come in the order of lines, so one pass suffices
+  // Problems come in the order of lines, so one pass over the text suffices.
+  std::size_t line_start = 0;
   int line = 1;
   for (Problem& problem : problems_) {
     problem.file = file;

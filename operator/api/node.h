@@ -90,7 +90,7 @@ class Problems {
   [[nodiscard]] std::vector<Problem> Take(const std::string& file, std::string_view text);
 
  private:
-  std::vector<Problem> problems_;
+  std::vector<Problem> problems_;  // ordered
   std::size_t left_out_ = 0;
 };
 

@@ -5,7 +5,6 @@
 #include <regex>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -22,13 +21,15 @@ struct CelRule {
   std::string field_path;  // ".spec.source", relative to where the rule stands
 };
 
+struct Field;
+
 // The subset of OpenAPI that the CRD uses, as read from it.
 struct Schema {
   enum class Type { kObject, kArray, kString, kInteger, kNumber, kBoolean };
   Type type = Type::kObject;
   std::string title;  // in words what a value must be
   std::string format;
-  std::vector<std::pair<std::string, Schema>> properties;
+  std::vector<Field> properties;
   std::vector<std::string> required;
   std::unique_ptr<Schema> additional;  // of the values of a free map
   bool preserve_unknown = false;
@@ -43,6 +44,11 @@ struct Schema {
   std::vector<CelRule> rules;
 
   [[nodiscard]] const Schema* Property(std::string_view name) const;
+};
+
+struct Field {
+  std::string name;
+  Schema schema;
 };
 
 // kInvalid for any keyword that is not interpreted: a limit that is only written down protects

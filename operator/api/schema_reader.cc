@@ -101,7 +101,7 @@ Done ReadKeyword(const std::string& keyword, const Node& node, Schema& schema) {
     return ReadFormat(node, schema);
   } else if (keyword == "properties") {
     for (const Member& member : node.members) {
-      schema.properties.emplace_back(member.key, TRY(ReadSchema(member.value)));
+      schema.properties.push_back({member.key, TRY(ReadSchema(member.value))});
     }
   } else if (keyword == "required") {
     schema.required = TRY(ReadStrings(keyword, node));
@@ -142,9 +142,8 @@ Done ReadKeyword(const std::string& keyword, const Node& node, Schema& schema) {
 }  // namespace
 
 const Schema* Schema::Property(std::string_view name) const {
-  const auto found = std::ranges::find(properties, name,
-                                       [](const auto& p) -> std::string_view { return p.first; });
-  return found == properties.end() ? nullptr : &found->second;
+  const auto found = std::ranges::find(properties, name, &Field::name);
+  return found == properties.end() ? nullptr : &found->schema;
 }
 
 Result<Schema> ReadSchema(const Node& node) {

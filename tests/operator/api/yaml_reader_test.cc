@@ -121,10 +121,10 @@ TEST(YamlReaderTest, SizeDepthAndNodesAreBounded) {
 
 // Inputs that cost other parsers minutes, gigabytes or the stack.
 TEST(YamlReaderTest, HostileTextsEndQuickly) {
-  const std::size_t size = 300'000;
-  const auto repeated = [size](std::string_view piece) {
+  static constexpr std::size_t kSize = 300'000;
+  const auto repeated = [](std::string_view piece) {
     std::string text;
-    while (text.size() + piece.size() <= size) text += piece;
+    while (text.size() + piece.size() <= kSize) text += piece;
     return text;
   };
   std::string nested_anchors;
