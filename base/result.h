@@ -51,16 +51,16 @@ class [[nodiscard]] Result {
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { return Checked<0>(state_); }
-  const T& value() const& { return Checked<0>(state_); }
-  T&& value() && { return std::move(Checked<0>(state_)); }
+  [[nodiscard]] T& value() & { return Checked<0>(state_); }
+  [[nodiscard]] const T& value() const& { return Checked<0>(state_); }
+  [[nodiscard]] T&& value() && { return std::move(Checked<0>(state_)); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
 
-  const Error& error() const { return Checked<1>(state_); }
+  [[nodiscard]] const Error& error() const { return Checked<1>(state_); }
 
   Result Annotate(std::string_view doing) && {
     if (ok()) return std::move(*this);
