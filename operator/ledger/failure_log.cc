@@ -204,8 +204,9 @@ std::vector<FailedRecord> FailureLog::Standing() const {
   for (const FailedRecord* r : candidates) {
     if (stands(*r)) standing.push_back(*r);
   }
-  std::ranges::stable_sort(standing, {},
-                           [](const FailedRecord& r) { return std::pair{r.shard, r.position}; });
+  std::ranges::sort(standing, {}, [](const FailedRecord& r) {
+    return std::tuple{r.shard, r.position, r.attempt};
+  });
   return standing;
 }
 
