@@ -1,9 +1,11 @@
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <string>
 
 #include <pthread.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "worker/settings.h"
@@ -19,6 +21,8 @@ int main() {
     if (value == nullptr) return std::nullopt;
     return std::string(value);
   });
+  // Out of /proc/self/environ, too, and not inherited by anything.
+  if (char* token = std::getenv("BACKFILL_TOKEN")) explicit_bzero(token, std::strlen(token));
   unsetenv("BACKFILL_TOKEN");
   if (!settings) {
     Log(LogLevel::kError, "bad environment", {{"error", settings.error().message}});

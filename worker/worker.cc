@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <optional>
 #include <random>
 #include <utility>  // before boost/asio.hpp: Boost 1.74 uses std::exchange without including it
 
@@ -28,6 +29,7 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
 
 constexpr Duration kTick = 20ms;
 constexpr Duration kShortestWait = 1ms;
+constexpr Duration kLogEvery = 10s;
 // Requests started in one go; then the sockets get their turn.
 constexpr int kBurst = 512;
 
@@ -99,6 +101,7 @@ class Worker::Impl final : public Session::Host {
   Status OnWorkload(const v1::Workload& workload) override {
     work_ = TRY(MakeWork(workload, settings_.stage, io_, seed_,
                          [this](std::uint32_t slot, BatchResult result) {
+                           if (result.unreachable) LogUnreachable(result.verdict.message);
                            session_.engine().OnResult(slot, std::move(result), Now());
                            Pump();
                          }));
@@ -174,6 +177,14 @@ class Worker::Impl final : public Session::Host {
     }
   }
 
+  // A target that is away would fill the log with one line per probe.
+  void LogUnreachable(const std::string& why) {
+    const Time now = Now();
+    if (logged_unreachable_ && now - *logged_unreachable_ < kLogEvery) return;
+    logged_unreachable_ = now;
+    Log(LogLevel::kWarning, "the target cannot be reached", {{"error", why}});
+  }
+
   bool ReadMore() {
     while (const auto wants = session_.engine().WantsRecords()) {
       auto records = work_.source->Read({wants->from, Advance(wants->from, wants->max)});
@@ -239,6 +250,7 @@ class Worker::Impl final : public Session::Host {
   bool pumping_ = false;
   bool pump_posted_ = false;
   std::uint64_t completions_ = 0;
+  std::optional<Time> logged_unreachable_;
   int exit_code_ = kExitFailed;
 
   std::atomic<bool> woken_{false};

@@ -135,7 +135,7 @@ TEST(WindowProperty, AgreesWithASetAndSurvivesEveryRestore) {
       RC_ASSERT(w.counts() == counts);
     }
     const std::string bits = w.DoneAbove();
-    RC_ASSERT(bits.empty() || bits.back() != '\0');
+    RC_ASSERT((bits.empty() || bits.back() != '\0'));  // the macro's own || evaluates both sides
     for (Position p = w.cursor(); p < std::min<Position>(end, w.cursor() + 4096); ++p) {
       RC_ASSERT(w.IsDone(p) == !open.contains(p));
       RC_ASSERT(BitOf(bits, static_cast<std::uint64_t>(p - w.cursor())) == !open.contains(p));

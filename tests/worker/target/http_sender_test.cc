@@ -38,8 +38,10 @@ class HttpSenderTest : public ::testing::Test {
                             .headers = {},
                             .body = method == "POST" ? "{{record}}" : ""};
     request.timeout = timeout;
+    target_.reset();  // before its io_context, whose handlers never run again
+    io_ = std::make_unique<boost::asio::io_context>(1);
     auto target = RunTarget::Create(
-        io_, request, {.backfill_name = "b", .backfill_uid = "u", .fields = {}}, OutcomeMap(),
+        *io_, request, {.backfill_name = "b", .backfill_uid = "u", .fields = {}}, OutcomeMap(),
         options, [this](std::uint32_t slot, BatchResult r) { results_[slot] = std::move(r); });
     ASSERT_TRUE(target.ok()) << target.error().message;
     target_ = std::move(*target);
@@ -56,8 +58,8 @@ class HttpSenderTest : public ::testing::Test {
     while (std::chrono::steady_clock::now() < until) Step();
   }
   void Step() {
-    io_.restart();
-    io_.run_for(5ms);
+    io_->restart();
+    io_->run_for(5ms);
     target_->Tick(std::chrono::steady_clock::now());
   }
   BatchResult Await(std::uint32_t slot) {
@@ -82,7 +84,7 @@ class HttpSenderTest : public ::testing::Test {
     EXPECT_THAT(r.verdict.message, Not(IsEmpty()));
   }
 
-  boost::asio::io_context io_{1};
+  std::unique_ptr<boost::asio::io_context> io_;
   std::unique_ptr<RunTarget> target_;
   std::map<std::uint32_t, std::vector<Record>> records_;
   std::map<std::uint32_t, BatchResult> results_;
