@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <set>
 
 #include "backfill/v1/coordinator.grpc.pb.h"
 
@@ -149,6 +150,7 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
     w.set_reconnect_window_ms(100);
     w.set_max_leases(options_.max_leases);
     w.set_paused(paused_);
+    std::set<std::size_t> named;
     for (const auto& p : hello.held()) {
       const auto i = static_cast<std::size_t>(p.lease().shard());
       if (i >= shards_.size() || shards_[i].attempt != p.lease().attempt() || shards_[i].done)
@@ -156,6 +158,11 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
       if (shards_[i].holder != s.instance) continue;
       Take(s, p);
       *w.add_kept() = Ref(i);
+      named.insert(i);
+    }
+    // A lease that was lost with the stream on its way: the process does not know of it.
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+      if (shards_[i].holder == s.instance && !named.contains(i)) shards_[i].holder.clear();
     }
     Send(s, message);
     SendGrant(s);
