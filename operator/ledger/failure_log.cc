@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <tuple>
 
 #include "backfill/v1/ledger.pb.h"
 #include "operator/ledger/frame.h"

@@ -125,7 +125,7 @@ class Deciding {
   Decision Ended() {
     out_.status = b_.status;
     out_.status.observed_generation = b_.generation;
-    const bool wound_down = WindDown(Stage::kDryRun, o_.dry_run) & WindDown(Stage::kRun, o_.run);
+    const bool wound_down = WindDownBoth();
     out_.settled = wound_down;
     out_.observe_soon = !wound_down;
     out_.reason = "ended";
@@ -140,6 +140,12 @@ class Deciding {
     if (seen.open && seen.pool.alive == 0) Do(CloseStage{stage});
     out_.observe_soon = true;
     return false;
+  }
+
+  bool WindDownBoth() {
+    const bool dry_run = WindDown(Stage::kDryRun, o_.dry_run);
+    const bool run = WindDown(Stage::kRun, o_.run);
+    return dry_run && run;
   }
 
   void PauseLeases(Stage stage) {
@@ -177,7 +183,7 @@ class Deciding {
     }
     status_.SetPhase(b_.status.plan ? Phase::kAwaitingApproval : Phase::kPending);
     status_.ClearActivity();
-    out_.settled = WindDown(Stage::kDryRun, o_.dry_run) & WindDown(Stage::kRun, o_.run);
+    out_.settled = WindDownBoth();
     return true;
   }
 
@@ -207,7 +213,7 @@ class Deciding {
         continue;
       Ready(ConditionStatus::kFalse, "LeadershipLost", stage->open->error->message);
       out_.reason = "another leader writes the ledger";
-      out_.settled = WindDown(Stage::kDryRun, o_.dry_run) & WindDown(Stage::kRun, o_.run);
+      out_.settled = WindDownBoth();
       return true;
     }
     return false;
@@ -230,7 +236,7 @@ class Deciding {
     Stalled("LedgerCorrupt", damage);
     status_.SetPhase(Phase::kPaused);
     status_.ClearActivity();
-    out_.settled = WindDown(Stage::kDryRun, o_.dry_run) & WindDown(Stage::kRun, o_.run);
+    out_.settled = WindDownBoth();
     return true;
   }
 
