@@ -7,7 +7,7 @@
 namespace backfill {
 namespace {
 
-constexpr std::size_t kMaxBytes = 64 * 1024;
+constexpr std::size_t kMaxBytes = std::size_t{64} * 1024;
 constexpr std::size_t kMaxParts = 256;
 constexpr std::size_t kMaxNameBytes = 128;
 

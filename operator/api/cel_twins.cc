@@ -12,8 +12,7 @@ namespace backfill::api {
 namespace {
 
 using Kind = Node::Kind;
-using std::chrono_literals::operator""ms;
-using std::chrono_literals::operator""min;
+using namespace std::chrono_literals;
 
 #define PLANNED "(has(oldSelf.status) && has(oldSelf.status.plan))"
 #define ENDED                                                  \
@@ -200,6 +199,7 @@ void CheckTransition(const Schema& schema, const Node& node, const Node& before,
 
 std::vector<std::string_view> TwinRules() {
   std::vector<std::string_view> rules;
+  rules.reserve(kTwins.size());
   for (const Twin& twin : kTwins) rules.push_back(twin.rule);
   return rules;
 }

@@ -13,6 +13,7 @@ Result<Node> ReadText(std::string_view text, const std::string& name) {
   auto node = ReadYaml(text, problems);
   const auto found = problems.Take(name, text);
   if (!found.empty()) return Error{ErrorCode::kInvalid, ToString(found.front())};
+  if (!node) return Error{ErrorCode::kInvalid, name + ": is empty"};
   return std::move(*node);
 }
 
@@ -44,11 +45,14 @@ Result<Crd> ReadCrd(std::string_view crd_text, std::string_view object_meta) {
   const Node meta_root = TRY(ReadText(object_meta, "object_meta"));
   Schema meta = TRY(ReadSchema(meta_root));
   crd.schema.required = {"apiVersion", "kind", "metadata", "spec"};
-  for (auto& [property, below] : crd.schema.properties) {
-    if (property == "apiVersion") below = Constant(crd.api_version);
-    if (property == "kind") below = Constant(crd.kind);
-    if (property == "metadata") below = std::move(meta);
+  std::vector<Field> fields;
+  fields.push_back({"apiVersion", Constant(crd.api_version)});
+  fields.push_back({"kind", Constant(crd.kind)});
+  fields.push_back({"metadata", std::move(meta)});
+  for (Field& field : crd.schema.properties) {
+    if (field.name == "spec" || field.name == "status") fields.push_back(std::move(field));
   }
+  crd.schema.properties = std::move(fields);
   return crd;
 }
 

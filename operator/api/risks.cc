@@ -15,9 +15,9 @@ namespace backfill::api {
 namespace {
 
 using Kind = Node::Kind;
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;
 
-constexpr std::size_t kMaxApplyBytes = 256 * 1024;
+constexpr std::size_t kMaxApplyBytes = std::size_t{256} * 1024;
 
 std::string Text(const Node& root, std::string_view path) {
   const Node* node = root.At(path, Kind::kString);

@@ -20,6 +20,7 @@ std::string Listed(const std::vector<std::string>& words) {
 
 std::vector<std::string> Names(const Schema& schema) {
   std::vector<std::string> names;
+  names.reserve(schema.properties.size());
   for (const auto& [name, property] : schema.properties) names.push_back(name);
   return names;
 }
@@ -37,7 +38,7 @@ std::string Bounds(std::optional<Integer> low, std::optional<Integer> high) {
 // std::regex recurses by the length of the text: what is too long does not match.
 bool Fits(const Schema& schema, const std::string& text) {
   if (!schema.pattern) return true;
-  return static_cast<Integer>(text.size()) <= 4 * *schema.max_length &&
+  return static_cast<Integer>(text.size()) <= 4 * schema.max_length.value_or(0) &&
          std::regex_search(text, *schema.pattern);
 }
 

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/node/node.h>  // parser.h only declares YAML::Node
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -162,7 +164,9 @@ class Builder final : public YAML::EventHandler {
       frame.node.items.push_back(std::move(node));
       return;
     }
-    Member member = *std::exchange(frame.pending, std::nullopt);
+    if (!frame.pending) std::abort();  // yaml-cpp gives the key first
+    Member member = std::move(*frame.pending);
+    frame.pending.reset();
     if (node.Is(Node::Kind::kNull)) {  // stands nowhere: its key does
       node.line = member.line;
       node.column = member.column;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -7,7 +8,7 @@
 
 namespace backfill::api {
 
-inline constexpr std::size_t kMaxTextBytes = 3 * 1024 * 1024;
+inline constexpr std::size_t kMaxTextBytes = std::size_t{3} * 1024 * 1024;
 inline constexpr std::size_t kMaxNodes = 100'000;
 inline constexpr std::size_t kMaxDepth = 64;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <memory>
 #include <utility>
 
 namespace backfill::api {
@@ -97,8 +98,8 @@ Node PlainScalar(std::string text) {
     node.integer = ParseDigits(number, word[0] == '-');
   } else if (shape == NumberShape::kFloat) {
     node.kind = Node::Kind::kFloat;
-    const char* end = number.data() + number.size();
-    const auto parsed = std::from_chars(number.data(), end, node.number);
+    const auto parsed = std::from_chars(std::to_address(number.begin()),
+                                        std::to_address(number.end()), node.number);
     if (parsed.ec != std::errc{}) node.number = std::numeric_limits<double>::quiet_NaN();
     if (word[0] == '-') node.number = -node.number;
   }
