@@ -225,4 +225,50 @@ class StageBench {
   std::uint64_t last_session_ = 0;
 };
 
+inline const Error kAway{ErrorCode::kUnavailable, "disk full"};
+
+// A stage over a store with levers.
+class StageTest : public ::testing::Test {
+ protected:
+  void CreateLedger(int shards, std::int64_t size, const reconcile::StageKey& key = RunKey()) {
+    LedgerStore creator(memory_, key);
+    ASSERT_TRUE(creator.Create(Images(PlanOf(shards, size)), Epoch{0}).ok());
+  }
+  // A stage that runs at 1,000 records/s.
+  StageBench& Open(int shards = 10, std::int64_t size = 100) {
+    CreateLedger(shards, size);
+    return Reopen();
+  }
+  StageBench& Reopen(lease::Predecessors predecessors = lease::Predecessors::kMayLive) {
+    bench_ = std::make_unique<StageBench>(levers_, clock_, RunKey(), options_, predecessors);
+    bench_->run().Configure(Running());
+    levers_.ForgetWrites();
+    return *bench_;
+  }
+  static reconcile::LiveSettings Running() {
+    reconcile::LiveSettings settings;
+    settings.records_per_second = 1000;
+    return settings;
+  }
+  static reconcile::LiveSettings Paused() {
+    reconcile::LiveSettings settings = Running();
+    settings.paused = true;
+    return settings;
+  }
+  ledger::Shard Stored(int shard) {
+    const auto shards = ReadShards(memory_, RunKey());
+    for (const ledger::Shard& s : *shards) {
+      if (s.id == ShardId{shard}) return s;
+    }
+    ADD_FAILURE() << "no shard " << shard;
+    return {};
+  }
+
+  StageOptions options_;
+  fakes::ManualClock clock_;
+  kube::MemoryStore memory_{&clock_};
+  fakes::StoreLevers levers_{memory_};
+  std::unique_ptr<StageBench> bench_;
+};
+
 }  // namespace backfill::coordinator
