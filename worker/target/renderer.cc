@@ -49,6 +49,19 @@ bool IsUrlSafe(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7F && c != '#'; });
 }
 
+// Which keys a batch has, beyond its first, last and number: what is left of a batch that was cut
+// or sent again in part must not carry the key of another selection. FNV-1a, 64 bits.
+void AppendKeysDigest(const std::vector<Record>& records, std::string& out) {
+  constexpr std::uint64_t kOffset = 14695981039346656037U, kPrime = 1099511628211U;
+  std::uint64_t hash = kOffset;
+  for (const Record& record : records) {
+    for (const char c : record.key) hash = (hash ^ static_cast<unsigned char>(c)) * kPrime;
+    hash = (hash ^ 0xffU) * kPrime;  // ends a key: no byte of UTF-8 is 0xff
+  }
+  constexpr char kHex[] = "0123456789abcdef";
+  for (int shift = 60; shift >= 0; shift -= 4) out += kHex[(hash >> shift) & 15U];
+}
+
 }  // namespace
 
 Result<Renderer> Renderer::Compile(const RequestTemplate& request, const TemplateNames& names) {
@@ -341,6 +354,8 @@ void Renderer::AppendIdempotencyKey(const std::vector<Record>& records, std::str
   AppendPercentEncoded(out, records.back().key);
   out += '/';
   out += std::to_string(records.size());
+  out += '-';
+  AppendKeysDigest(records, out);
 }
 
 std::string Renderer::Describe(const std::vector<Record>& records, std::size_t max_bytes) const {

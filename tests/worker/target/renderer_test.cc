@@ -65,9 +65,23 @@ TEST_F(RendererTest, RendersBatchesAsArrayOrLines) {
   const std::vector<Record> two = {{.position = 0, .key = "1"}, {.position = 1, .key = "2"}};
   request_.body = "{{records}}";
   EXPECT_THAT(Render(two), EndsWith("\r\n\r\n[{\"key\":\"1\"},{\"key\":\"2\"}]"));
-  EXPECT_THAT(Render(two), HasSubstr("\r\nIdempotency-Key: u-1/1..2/2\r\n"));
+  EXPECT_THAT(Render(two), HasSubstr("\r\nIdempotency-Key: u-1/1..2/2-40e56fed1ecb4a6a\r\n"));
   request_.body = "{{ndjson}}";
   EXPECT_THAT(Render(two), EndsWith("\r\n\r\n{\"key\":\"1\"}\n{\"key\":\"2\"}\n"));
+}
+
+TEST_F(RendererTest, AnotherSelectionOfTheSameSpanHasAnotherIdempotencyKey) {
+  names_.fields.clear();
+  request_.url = "http://orders/batch";
+  request_.body = "{{records}}";
+  EXPECT_THAT(
+      Render(
+          {{.position = 1, .key = "1"}, {.position = 2, .key = "2"}, {.position = 4, .key = "4"}}),
+      HasSubstr("u-1/1..4/3-95936bdec63b7c3f\r\n"));
+  EXPECT_THAT(
+      Render(
+          {{.position = 1, .key = "1"}, {.position = 3, .key = "3"}, {.position = 4, .key = "4"}}),
+      HasSubstr("u-1/1..4/3-c0116bd37cd2cc8e\r\n"));
 }
 
 TEST_F(RendererTest, ARecordHasItsFields) {
