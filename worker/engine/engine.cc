@@ -267,10 +267,7 @@ void Engine::SettleWhole(LeaseRun& run, Work work, const BatchResult& result, Ti
   if (retryable && work.failures < limits_.attempts) return Retry(std::move(work), now);
   // One bad record may be the reason for all of them: halves, until it stands alone. Of a batch
   // that ran out of attempts each part has one more.
-  if (work.records.size() > 1) {
-    if (retryable) --work.failures;
-    return Split(std::move(work));
-  }
+  if (work.records.size() > 1) return Split(std::move(work));
   Settle(run, work, work.records.front(), result.verdict, result.delivery);
 }
 

@@ -141,13 +141,20 @@ TEST_F(EngineTest, SendsNothingOnceTheFenceHasPassed) {
   EXPECT_FALSE(engine_->Holds(key));
 }
 
-TEST_F(EngineTest, RetriesAndSplitsStopAtTheFence) {
+TEST_F(EngineTest, ARetryStopsAtTheFence) {
+  Make();
+  Lease({0, 1});
+  Finish(*Next(), Failure(FailureClass::kTransient));
+  now_ += 50s - 1ns;
+  engine_->Expire(now_);
+  now_ += 1ns;  // due for long, and a moment too late
+  EXPECT_FALSE(Next().has_value());
+}
+
+TEST_F(EngineTest, TheHalvesOfABatchStopAtTheFence) {
   Make(2);
-  Lease({0, 4});
-  const auto first = *Next();
-  const auto second = *Next();
-  Finish(first, Failure(FailureClass::kTransient));
-  Finish(second, Failure(FailureClass::kPermanent));  // two halves wait
+  Lease({0, 2});
+  Finish(*Next(), Failure(FailureClass::kPermanent));
   now_ += 50s;
   EXPECT_FALSE(Next().has_value());
   engine_->Expire(now_);
