@@ -85,7 +85,7 @@ std::vector<TextCase> ReadTextCases(const std::string& file) {
 void WriteTextCases(const std::string& file, const std::vector<TextCase>& cases) {
   const std::string before = ReadAll(file);
   std::ofstream out(PathOf(file));
-  out << before.substr(0, before.find("=== "));
+  out << before.substr(0, before.find("\n=== ") + 1);
   for (const TextCase& one : cases) {
     out << "=== " << one.name << "\n" << one.text << "---\n" << one.said;
   }

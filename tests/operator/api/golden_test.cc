@@ -26,7 +26,7 @@ class TextGoldenTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(TextGoldenTest, SaysWhatIsWrongAndWhere) {
   auto cases = ReadTextCases(GetParam());
-  ASSERT_FALSE(cases.empty());
+  ASSERT_GE(cases.size(), 20U);
   const bool update = std::getenv("BACKFILL_UPDATE_GOLDEN") != nullptr;  // NOLINT: no other thread
   for (TextCase& one : cases) {
     SCOPED_TRACE(one.name);
