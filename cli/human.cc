@@ -87,9 +87,9 @@ Result<Duration> ParseDuration(std::string_view text) {
     } else if (text.starts_with('s')) {
       unit_ms = 1000;
     } else if (text.starts_with('m')) {
-      unit_ms = 60 * 1000;
+      unit_ms = 60'000;
     } else if (text.starts_with('h')) {
-      unit_ms = 3600 * 1000;
+      unit_ms = 3'600'000;
     } else {
       return wrong;
     }

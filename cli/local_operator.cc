@@ -25,8 +25,8 @@ constexpr std::size_t kTokenBytes = 32;
 // Beside this program, or where the environment says.
 std::filesystem::path WorkerBinary() {
   // No other thread changes the environment.
-  if (const char* set = std::getenv(kWorkerVariable); set != nullptr && *set != '\0')
-    return set;  // NOLINT(concurrency-mt-unsafe)
+  const char* set = std::getenv(kWorkerVariable);  // NOLINT(concurrency-mt-unsafe)
+  if (set != nullptr && *set != '\0') return set;
   std::error_code error;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   return self.parent_path() / "backfill-worker";

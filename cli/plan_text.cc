@@ -114,14 +114,14 @@ std::string PlanToText(const PlanPreview& p) {
   } else {
     line("Rate", "no limit");
   }
-  line("Duration",
-       p.Seconds() ? Lasting(*p.Seconds()) + " at that rate" : "as fast as the workers go");
+  const std::optional<double> seconds = p.Seconds();
+  line("Duration", seconds ? Lasting(*seconds) + " at that rate" : "as fast as the workers go");
   std::string worst = fmt::format("every record tried {}: {} attempts",
                                   spec.failure_policy.attempts == 1
                                       ? "once"
                                       : fmt::format("{} times", spec.failure_policy.attempts),
                                   Grouped(p.WorstAttempts()));
-  if (p.WorstSeconds()) worst += ", " + Lasting(*p.WorstSeconds());
+  if (const auto longest = p.WorstSeconds()) worst += ", " + Lasting(*longest);
   line("Worst case", worst);
   line("Workers",
        fmt::format("{}, each up to {} at a time, {} a request", spec.workers.replicas,

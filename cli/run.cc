@@ -64,15 +64,14 @@ Result<Admitted> AdmitFile(kube::ObjectStore& store, const Place& place,
       return object.error();
     }
     Admission admission = Admit(stored, declared);
-    std::optional<Result<kube::Object>> written;
-    if (std::holds_alternative<AdmitNew>(admission)) {
-      written = store.Create(api::ToObject(declared), kube::Durability::kPower);
-    } else if (const auto* changed = std::get_if<AdmitChanged>(&admission)) {
-      written = store.Update(api::ToObject(changed->updated), kube::Durability::kPower);
-    }
-    if (!written) return Admitted{std::move(admission), std::move(*stored)};
-    if (written->ok()) return Admitted{std::move(admission), TRY(api::FromObject(**written))};
-    if (written->error().code != ErrorCode::kConflict) return written->error();
+    const auto* changed = std::get_if<AdmitChanged>(&admission);
+    if (stored && changed == nullptr) return Admitted{std::move(admission), std::move(*stored)};
+    const Result<kube::Object> written =
+        changed == nullptr
+            ? store.Create(api::ToObject(declared), kube::Durability::kPower)
+            : store.Update(api::ToObject(changed->updated), kube::Durability::kPower);
+    if (written.ok()) return Admitted{std::move(admission), TRY(api::FromObject(*written))};
+    if (written.error().code != ErrorCode::kConflict) return written.error();
   }
   return Error{ErrorCode::kConflict, "someone else changes it all the time; try again"};
 }
@@ -153,7 +152,7 @@ class Runner {
       return kExitNotStarted;
     }
     if (std::holds_alternative<AlreadyEnded>(admitted.admission)) {
-      const Ending ending = *FindEnding(stored);
+      const Ending ending = FindEnding(stored).value_or(Ending::kFailed);  // one or the other
       const api::ProgressStatus* progress = ProgressOf(stored.status);
       const std::string text =
           fmt::format("{} {} at {}, {}; nothing to do", stored.name,

@@ -69,8 +69,8 @@ class Loop {
       } else {
         notes_.clear();
         pause = step->requeue_after;
-        out_.backfill = std::move(step->backfill);
-        if (IsOver(step->settled)) break;
+        const api::Backfill& seen = out_.backfill.emplace(std::move(step->backfill));
+        if (IsOver(seen, step->settled)) break;
       }
       Show();
       Wait(pause);
@@ -79,8 +79,7 @@ class Loop {
   }
 
  private:
-  bool IsOver(bool settled) {
-    const api::Backfill& backfill = *out_.backfill;
+  bool IsOver(const api::Backfill& backfill, bool settled) {
     if (PausedBy(backfill).empty()) paused_from_the_beginning_ = false;
     const std::optional<Ending> ending = FindEnding(backfill);
     if (!ending) {

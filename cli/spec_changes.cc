@@ -25,7 +25,8 @@ void Flatten(const Json& node, const std::string& path,
     out.emplace_back(path, Written(node));
     return;
   }
-  for (const auto& [name, child] : node.items()) Flatten(child, path + "." + name, out);
+  for (const auto& [name, child] : node.items())
+    Flatten(child, fmt::format("{}.{}", path, name), out);
 }
 
 std::vector<std::pair<std::string, std::string>> Fields(const api::Backfill& backfill) {

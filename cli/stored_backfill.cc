@@ -80,7 +80,7 @@ Result<api::Backfill> ChangeBackfill(kube::ObjectStore& store, const Place& plac
                                      const std::string& name, const EditBackfill& change) {
   constexpr int kMaxTries =
       20;  // a runner writes the status twice a second: one retry is rare, two are luck
-  std::optional<Error> last;
+  Error last;
   for (int i = 0; i < kMaxTries; ++i) {
     api::Backfill backfill = TRY(ReadBackfill(store, place, name));
     const bool changed = TRY(change(backfill));
@@ -91,7 +91,7 @@ Result<api::Backfill> ChangeBackfill(kube::ObjectStore& store, const Place& plac
       return written.error().Annotate("writing " + name);
     last = written.error();
   }
-  return last->Annotate(fmt::format("writing {}, {} times", name, kMaxTries));
+  return last.Annotate(fmt::format("writing {}, {} times", name, kMaxTries));
 }
 
 }  // namespace backfill::cli

@@ -57,9 +57,7 @@ std::string Printable(std::string_view text) {
   out.reserve(text.size());
   while (!text.empty()) {
     const CodePoint c = Next(text);
-    if (!c.valid) {
-      out += fmt::format("\\x{:02x}", c.value);
-    } else if (!IsInvisible(c.value)) {
+    if (c.valid && !IsInvisible(c.value)) {
       out += text.substr(0, c.bytes);
     } else if (c.value == '\n') {
       out += "\\n";
@@ -67,7 +65,7 @@ std::string Printable(std::string_view text) {
       out += "\\t";
     } else if (c.value == '\r') {
       out += "\\r";
-    } else if (c.value < 0x20) {
+    } else if (!c.valid || c.value < 0x20) {
       out += fmt::format("\\x{:02x}", c.value);
     } else if (c.value < 0x10000) {
       out += fmt::format("\\u{:04x}", c.value);
