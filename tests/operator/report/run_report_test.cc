@@ -1,0 +1,95 @@
+#include "operator/report/run_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/kube/memory_store.h"
+
+namespace backfill::report {
+namespace {
+
+const WallTime kNow{std::chrono::seconds(1'800'000'000)};
+
+class RunReportTest : public testing::Test {
+ protected:
+  RunReportTest() {
+    mine_.name = "reprice";
+    mine_.ns = "default";
+    mine_.uid = "uid-1";
+    mine_.status.plan =
+        api::PlanStatus{.hash = "sha256:abc", .shards = 2, .records = 10, .time = ""};
+    other_ = mine_;
+    other_.uid = "uid-2";
+  }
+
+  kube::MemoryStore store_;
+  ReportStore reports_{store_};
+  api::Backfill mine_, other_;
+};
+
+TEST_F(RunReportTest, BeginsOnce) {
+  ASSERT_TRUE(reports_.Begin(mine_, kNow).ok());
+  const Status again = reports_.Begin(mine_, kNow);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code, ErrorCode::kConflict);
+  const auto read = reports_.Read(other_);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->backfill_uid, "uid-1");
+  EXPECT_EQ(read->plan_hash, "sha256:abc");
+  EXPECT_EQ(read->result, RunResult::kStarted);
+}
+
+TEST_F(RunReportTest, OutlivesItsBackfill) {
+  kube::Object owner;
+  owner.ref = {"Backfill", "default", "reprice"};
+  owner.content = "{}";
+  mine_.uid = store_.Create(owner, kube::Durability::kPower)->uid;
+  ASSERT_TRUE(reports_.Begin(mine_, kNow).ok());
+  ASSERT_TRUE(store_.Delete(owner.ref, "").ok());
+  EXPECT_TRUE(reports_.Read(other_).ok());
+}
+
+TEST_F(RunReportTest, TheEndIsWrittenOnceAndNeverChanges) {
+  ASSERT_TRUE(reports_.Begin(mine_, kNow).ok());
+  api::ProgressStatus outcome;
+  outcome.records = 10;
+  outcome.failed = 3;
+  ASSERT_TRUE(reports_.Finish(mine_, RunResult::kFailed, outcome, kNow).ok());
+  EXPECT_TRUE(reports_.Finish(mine_, RunResult::kFailed, {}, kNow).ok()) << "repeating it is fine";
+  EXPECT_EQ(reports_.Finish(mine_, RunResult::kCompleted, outcome, kNow).error().code,
+            ErrorCode::kConflict);
+  EXPECT_EQ(reports_.Read(mine_)->result, RunResult::kFailed);
+  EXPECT_EQ(reports_.Read(mine_)->outcome.records, 10U);
+  EXPECT_EQ(reports_.Read(mine_)->outcome.failed, 3U);
+}
+
+TEST_F(RunReportTest, NobodyFinishesTheReportOfAnother) {
+  ASSERT_TRUE(reports_.Begin(mine_, kNow).ok());
+  EXPECT_EQ(reports_.Finish(other_, RunResult::kCompleted, {}, kNow).error().code,
+            ErrorCode::kConflict);
+}
+
+TEST_F(RunReportTest, AForeignConfigMapIsNoReportAndIsLeftAlone) {
+  for (const char* content : {"{}", R"({"data":{"report.json":"{}"}})", R"({"data":7})"}) {
+    kube::Object foreign;
+    foreign.ref = {"ConfigMap", "default", "reprice-report"};
+    foreign.content = content;
+    ASSERT_TRUE(store_.Create(foreign, kube::Durability::kPower).ok());
+    EXPECT_EQ(reports_.Read(mine_).error().code, ErrorCode::kInvalid) << content;
+    EXPECT_EQ(reports_.Begin(mine_, kNow).error().code, ErrorCode::kConflict);
+    ASSERT_TRUE(store_.Delete(foreign.ref, "").ok());
+  }
+}
+
+TEST_F(RunReportTest, ADryRunKeepsSamplesWhateverTheirBytes) {
+  ASSERT_TRUE(reports_.WriteDryRun(mine_, {}, {{"7", "POST /7"}, {"\xff", "\xc3("}}, kNow).ok());
+  ASSERT_TRUE(reports_.WriteDryRun(mine_, {}, {{"7", "POST /7"}, {"\xff", "\xc3("}}, kNow).ok())
+      << "written again";
+  const auto samples = reports_.ReadSamples(mine_);
+  ASSERT_TRUE(samples.ok());
+  ASSERT_EQ(samples->size(), 2U);
+  EXPECT_EQ(samples->at(0).request, "POST /7");
+}
+
+}  // namespace
+}  // namespace backfill::report
