@@ -217,9 +217,14 @@ std::vector<GrantAction> RateShare::Tick(Time now) {
   const bool short_of_rate = free < 0 || missing > free;
 
   std::vector<GrantAction> actions;
-  // Never beyond what the worker may believe to have plus what is free.
+  // Never beyond what the worker may believe to have plus what is free. While more is outstanding
+  // than the rate, not even that: what a cut has left has to expire, so only the latest grant is
+  // renewed.
+  const auto ceiling = [&](const Worker& worker, double has) {
+    return free >= 0 ? has + free : std::min(has, worker.granted);
+  };
   const auto grant = [&](Worker& worker, double has) {
-    const double rate = std::min(worker.target, has + std::max(0.0, free));
+    const double rate = std::min(worker.target, ceiling(worker, has));
     actions.push_back(Send(worker, rate, now));
     free -= std::max(0.0, rate - has);
   };
@@ -234,7 +239,7 @@ std::vector<GrantAction> RateShare::Tick(Time now) {
   for (auto& [session, worker] : workers_) {
     if (!worker.joined || worker.target < worker.granted) continue;
     const double has = Outstanding(worker, now);
-    const double possible = std::min(worker.target, has + std::max(0.0, free));
+    const double possible = std::min(worker.target, ceiling(worker, has));
     const bool higher = possible - std::min(worker.granted, has) > kSlack * worker.target;
     // A zero that was understood needs no renewal: it does not expire into something else.
     const bool quiet = worker.granted == 0 && possible == 0 && !worker.sent.empty() &&

@@ -253,6 +253,23 @@ TEST_F(RateShareTest, ARateTooSmallForAllGoesToFew) {
   EXPECT_THAT(Outstanding(), DoubleNear(5, 1e-3));
 }
 
+// What a cut has left in one worker's hands is no room for a new grant: it would outlive it.
+TEST_F(RateShareTest, WhatACutHasLeftIsNotGrantedAgain) {
+  Use({}, 100);  // at a rate of 1 there is one grant for both
+  share_->SetRate(100, now_);
+  Join(kA);
+  Join(kB);
+  Settle();
+  share_->SetRate(1, now_);
+  for (int i = 0; i < 31;
+       ++i) {  // both speak and neither obeys; the one that had the grant wants nothing halfway
+    Tick(1s);
+    Wants(kA, i < 10 ? 50 : 0);
+    Wants(kB, 50);
+  }
+  EXPECT_LE(Outstanding(), 1);
+}
+
 TEST_F(RateShareTest, AWorkerThatWantsNothingDoesNotBlockASmallRate) {
   Use({}, 100);
   share_->SetRate(1, now_);
