@@ -109,6 +109,13 @@ constexpr std::array kTwins = {
            return !IsFalse(self, "spec.dryRun") || !self.At("spec.throttle", Kind::kMap) ||
                   Has(self, "spec.throttle.maxRecordsPerSecond");
          }},
+    Twin{"!self.spec.dryRun || !has(self.spec.target.http.dryRun) || "
+         "has(self.spec.throttle.maxRecordsPerSecond)",
+         [](const Node& self, const Node&) {
+           return IsFalse(self, "spec.dryRun") || !self.At("spec.throttle", Kind::kMap) ||
+                  !Has(self, "spec.target.http.dryRun") ||
+                  Has(self, "spec.throttle.maxRecordsPerSecond");
+         }},
     Twin{"!" PLANNED " || self.spec.source == oldSelf.spec.source",
          [](const Node& self, const Node& before) {
            return !Planned(before) || Same(self, before, "spec.source");

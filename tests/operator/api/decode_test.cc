@@ -110,6 +110,7 @@ TEST(DecodeTest, DefaultsAreTheInitialValuesOfTheTypes) {
 
   std::string text = kSmallest;
   text.replace(text.find("url:"), 4, "dryRun: {url: \"http://orders/{{key}}\"}, url:");
+  text += "  throttle: {maxRecordsPerSecond: 5}\n";
   const Decoded with_dry_run = DecodeBackfill(text, "f.yaml");
   ASSERT_TRUE(with_dry_run.backfill.has_value());
   HttpDryRun dry_run;
