@@ -45,8 +45,12 @@ test: build build/dev/build.ninja build/tsan/build.ninja ## build and run every 
 	tests/run.sh
 
 .PHONY: lint
-lint: deps build/tidy/build.ninja ## format, clang's warnings and thread-safety analysis, clang-tidy, file sizes and names
+lint: deps build/tidy/build.ninja ## format, file sizes and names, clang's warnings and thread-safety analysis
 	tests/lint.sh
+
+.PHONY: tidy
+tidy: deps build/tidy/build.ninja ## clang-tidy over all own sources (some minutes)
+	tests/tidy.sh
 
 .PHONY: clean
 clean: ## remove build/

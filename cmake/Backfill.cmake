@@ -5,6 +5,8 @@ add_library(backfill_options INTERFACE)
 target_include_directories(backfill_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(backfill_options INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Wold-style-cast -Werror)
+# Some libraries ask for it and some do not; the precompiled header of the tests fits only if all agree.
+target_compile_options(backfill_options INTERFACE -pthread)
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   target_compile_options(backfill_options INTERFACE -Wthread-safety -Wno-gnu-statement-expression)
 endif()
