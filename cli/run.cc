@@ -65,7 +65,8 @@ Result<Admitted> AdmitFile(kube::ObjectStore& store, const Place& place,
     }
     Admission admission = Admit(stored, declared);
     const auto* changed = std::get_if<AdmitChanged>(&admission);
-    if (stored && changed == nullptr) return Admitted{std::move(admission), std::move(*stored)};
+    // Copied: g++ 12 takes the move of the variant for a use of what it does not hold.
+    if (stored && changed == nullptr) return Admitted{admission, *stored};
     const Result<kube::Object> written =
         changed == nullptr
             ? store.Create(api::ToObject(declared), kube::Durability::kPower)
