@@ -10,14 +10,10 @@ for build in tsan dev; do
   ctest --test-dir "build/$build" --parallel "$(nproc)" --output-on-failure --no-tests=error \
     --output-junit "$results/$build.xml" "$@" || status=1
 done
-awk -v status="$status" '
-  /<testsuite / || /^[[:space:]]+(tests|failures|disabled|skipped)=/ {
-    while (match($0, /(tests|failures|skipped)="[0-9]+"/)) {
-      split(substr($0, RSTART, RLENGTH), part, "=\\"|\\"$")
-      count[part[1]] += substr(part[2], 1)
-      $0 = substr($0, RSTART + RLENGTH)
-    }
-  }
-  END { printf "%d passed, %d failed, %d skipped\\n", count["tests"] - count["failures"] - count["skipped"], count["failures"], count["skipped"] }
-' "$results"/*.xml
+/usr/bin/python3 - "$results"/*.xml <<'END'
+import sys, xml.etree.ElementTree as xml
+suites = [xml.parse(path).getroot() for path in sys.argv[1:]]
+total, failed, skipped = (sum(int(s.get(name, 0)) for s in suites) for name in ("tests", "failures", "skipped"))
+print(f"{total - failed - skipped} passed, {failed} failed, {skipped} skipped")
+END
 exit "$status"
