@@ -18,7 +18,8 @@ help: ## this list
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing (quick when none is)
-	@missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null | awk '$$2=="installed"{print $$1}' | sort -u \
+	@# dpkg-query fails when it does not know a package, which is the case that matters here.
+	@missing=$$({ dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null || true; } | awk '$$2=="installed"{print $$1}' | sort -u \
 	  | comm -13 - <(printf '%s\n' $(PACKAGES) | sort -u) | tr '\n' ' '); \
 	if [ -n "$${missing// /}" ]; then \
 	  echo "installing: $$missing"; \

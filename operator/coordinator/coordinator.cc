@@ -222,6 +222,7 @@ Status Coordinator::CreateLedger(const StageKey& key, const plan::Plan& plan) {
   }
   ledger::Ledger ledger = ledger::Ledger::FromPlan(plan);
   std::vector<ledger::ChunkImage> images;
+  images.reserve(static_cast<std::size_t>(ledger.chunks()));
   for (int chunk = 0; chunk < ledger.chunks(); ++chunk) {
     images.push_back(ledger.Encode(chunk, Epoch{0}));
   }

@@ -196,9 +196,9 @@ void StageRun::OnWorkerGone(const std::string& worker, const std::string& instan
 void StageRun::OnWritten(const WriteOutcome& outcome) {
   const bool had_error = flush_.error().has_value();
   flush_.OnOutcome(outcome, clock_.Steady());
-  if (flush_.error() && !had_error) {
+  if (const auto& error = flush_.error(); error && !had_error) {
     Log(LogLevel::kWarning, "the ledger cannot be written",
-        {{"backfill", workload_.backfill_name()}, {"error", flush_.error()->message}});
+        {{"backfill", workload_.backfill_name()}, {"error", error->message}});
   }
   if (flush_.failed()) DropAll(Unavailable("not served here"));
 }
