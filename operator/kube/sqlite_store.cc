@@ -131,9 +131,14 @@ enum class Contents { kNothing, kOurs };
 
 // What the file holds. Reads only, so that a file that is not ours stays as it is.
 Result<Contents> Recognise(SqliteDatabase& database) {
-  const std::int64_t application = TRY(database.Number("PRAGMA application_id"));
-  const std::int64_t version = TRY(database.Number("PRAGMA user_version"));
-  const std::int64_t tables = TRY(database.Number("SELECT count(*) FROM sqlite_schema"));
+  // One statement sees one state: another process may be writing the schema right now.
+  SqliteStatement row =
+      TRY(database.Prepare("SELECT count(*), (SELECT application_id FROM pragma_application_id), "
+                           "(SELECT user_version FROM pragma_user_version) FROM sqlite_schema"));
+  TRY(row.Step());
+  const std::int64_t tables = row.Number(0);
+  const std::int64_t application = row.Number(1);
+  const std::int64_t version = row.Number(2);
   if (application == 0 && version == 0 && tables == 0) return Contents::kNothing;
   if (application != kApplicationId) {
     return Error{ErrorCode::kInvalid,
