@@ -38,6 +38,10 @@ function(backfill_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck backfill_options)
   target_precompile_headers(${name} REUSE_FROM backfill_test_headers)
+  if(BACKFILL_SANITIZE MATCHES undefined)
+    # In the tests' own code ASAN sees these too; instrumenting them takes a third of the compile time.
+    target_compile_options(${name} PRIVATE -fno-sanitize=null,alignment,vptr,object-size,nonnull-attribute,returns-nonnull-attribute)
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES
     LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL})
 endfunction()
