@@ -16,6 +16,15 @@ if(BACKFILL_SANITIZE)
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
 endif()
 
+# What nearly every own source includes, precompiled once: a third of the time to compile a small file. The clang presets
+# do without (CMAKE_DISABLE_PRECOMPILE_HEADERS), so that a file which includes too little is found.
+file(WRITE ${CMAKE_BINARY_DIR}/headers.cc "")
+add_library(backfill_headers OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/headers.cc)
+target_link_libraries(backfill_headers PRIVATE backfill_options)
+target_precompile_headers(backfill_headers PRIVATE
+  <algorithm> <chrono> <cstdint> <deque> <functional> <map> <memory> <optional> <set> <string> <string_view> <utility>
+  <variant> <vector>)
+
 # backfill_component(ledger SOURCES a.cc b.cc PUBLIC backfill::base PRIVATE ZLIB::ZLIB) makes backfill::ledger.
 function(backfill_component name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
@@ -23,6 +32,7 @@ function(backfill_component name)
   add_library(backfill::${name} ALIAS backfill_${name})
   target_link_libraries(backfill_${name} PUBLIC ${ARG_PUBLIC} PRIVATE backfill_options ${ARG_PRIVATE})
   target_include_directories(backfill_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_precompile_headers(backfill_${name} REUSE_FROM backfill_headers)
 endfunction()
 
 # backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL])
