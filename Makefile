@@ -10,6 +10,8 @@ PACKAGES := g++ cmake ninja-build ccache pkg-config \
   libyaml-cpp-dev libsqlite3-dev libfmt-dev libspdlog-dev libcli11-dev libssl-dev zlib1g-dev \
   libgtest-dev libgmock-dev librapidcheck-dev spin gcc python3 \
   clang-19 clang-tidy-19 clang-format-19
+# What the benchmarks compare with.
+BENCH_PACKAGES := wrk nghttp2-client util-linux golang-go
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help
@@ -19,8 +21,8 @@ help: ## this list
 .PHONY: deps
 deps: ## install the Debian packages that are missing (quick when none is)
 	@# dpkg-query fails when it does not know a package, which is the case that matters here.
-	@missing=$$({ dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null || true; } | awk '$$2=="installed"{print $$1}' | sort -u \
-	  | comm -13 - <(printf '%s\n' $(PACKAGES) | sort -u) | tr '\n' ' '); \
+	@wanted='$(PACKAGES)'; missing=$$({ dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $$wanted 2>/dev/null || true; } \
+	  | awk '$$2=="installed"{print $$1}' | sort -u | comm -13 - <(printf '%s\n' $$wanted | sort -u) | tr '\n' ' '); \
 	if [ -n "$${missing// /}" ]; then \
 	  echo "installing: $$missing"; \
 	  $(SUDO) apt-get update -q; \
@@ -52,6 +54,14 @@ lint: deps build/tidy/build.ninja ## format, file sizes and names, clang's warni
 .PHONY: tidy
 tidy: deps build/tidy/build.ninja ## clang-tidy over all own sources (some minutes)
 	tests/tidy.sh
+
+.PHONY: bench
+bench: PACKAGES += $(BENCH_PACKAGES)
+bench: build ## what a record costs, beside wrk, h2load and a Go client (some minutes, on an idle machine)
+	cmake --build --preset release -j $(JOBS) --target backfill-test-sink
+	mkdir -p build/bench
+	go build -o build/bench/post bench/peers/post.go
+	bench/bench.py
 
 .PHONY: clean
 clean: ## remove build/
