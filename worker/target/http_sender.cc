@@ -88,11 +88,23 @@ class HttpSender::Impl final : public HttpConnection::Owner {
                                    result.verdict.failure == FailureClass::kPermanent ||
                                    result.verdict.failure == FailureClass::kConflict;
     if (speaks_of_records && !reply.body.empty()) {
-      if (auto verdicts = ParseOutcomes(reply.body, *job.records)) {
-        result.per_record = true;
-        result.records = std::move(*verdicts);
-        result.verdict = {Outcome::kFailed, FailureClass::kTransient,
-                          "the reply leaves the record out"};
+      ReplyOutcomes said = ParseOutcomes(reply.body, *job.records);
+      switch (said.kind) {
+        case ReplyOutcomes::Kind::kNone:
+          break;
+        case ReplyOutcomes::Kind::kUnreadable:
+          // What the status calls a failure stays one; a success that names exceptions is none.
+          if (result.verdict.outcome != Outcome::kFailed) {
+            result.verdict = {Outcome::kFailed, FailureClass::kTransient,
+                              "the reply cannot be read"};
+          }
+          break;
+        case ReplyOutcomes::Kind::kVerdicts:
+          result.per_record = true;
+          result.records = std::move(said.verdicts);
+          result.verdict = {Outcome::kFailed, FailureClass::kTransient,
+                            "the reply leaves the record out"};
+          break;
       }
     }
     const std::uint32_t slot = connection.slot;

@@ -1,6 +1,7 @@
 #include "worker/target/outcome_map.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -94,34 +95,35 @@ Verdict OutcomeMap::Of(unsigned status) const {
   return {m.outcome, m.failure, "HTTP " + std::to_string(status)};
 }
 
-std::optional<std::vector<std::pair<std::uint32_t, Verdict>>> ParseOutcomes(
-    std::string_view body, const std::vector<Record>& records) {
-  if (body.find("\"outcome") == std::string_view::npos)
-    return std::nullopt;  // most replies: no need to parse
-  if (IsDeep(body)) return std::nullopt;
-  const Json reply = Json::parse(body.begin(), body.end(), nullptr, /*allow_exceptions=*/false);
-  if (!reply.is_object()) return std::nullopt;
-
-  std::vector<std::pair<std::uint32_t, Verdict>> verdicts;
-  const auto list = reply.find("outcomes");
-  if (list == reply.end()) {
-    if (records.size() != 1 || Text(reply, "outcome").empty()) return std::nullopt;
-    verdicts.emplace_back(0, VerdictOf(reply));
-    return verdicts;
+ReplyOutcomes ParseOutcomes(std::string_view body, const std::vector<Record>& records) {
+  using Kind = ReplyOutcomes::Kind;
+  const std::size_t first = body.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || body[first] != '{' ||
+      body.find("\"outcomes\"") == std::string_view::npos) {
+    return {};  // most replies: no need to parse
   }
-  if (!list->is_array()) return std::nullopt;
+  // From here on silence would count a record as done that the target may have refused.
+  if (IsDeep(body)) return {.kind = Kind::kUnreadable};
+  const Json reply = Json::parse(body.begin(), body.end(), nullptr, /*allow_exceptions=*/false);
+  if (!reply.is_object()) return {.kind = Kind::kUnreadable};
+  const auto list = reply.find("outcomes");
+  if (list == reply.end()) return {};  // further down, so something else
+  if (!list->is_array()) return {.kind = Kind::kUnreadable};
+
+  ReplyOutcomes result{.kind = Kind::kVerdicts};
   std::unordered_multimap<std::string_view, std::uint32_t> index;
   for (std::uint32_t i = 0; i < records.size(); ++i) index.emplace(records[i].key, i);
   for (const Json& entry : *list) {
     if (!entry.is_object()) continue;
     const auto key = KeyOf(entry);
     if (!key) continue;
-    const auto [first, last] = index.equal_range(*key);
-    for (auto it = first; it != last; ++it) verdicts.emplace_back(it->second, VerdictOf(entry));
-    if (verdicts.size() > 2 * records.size())
+    const auto [begin, end] = index.equal_range(*key);
+    for (auto it = begin; it != end; ++it)
+      result.verdicts.emplace_back(it->second, VerdictOf(entry));
+    if (result.verdicts.size() > 2 * records.size())
       break;  // it repeats itself: no reason to follow it for ever
   }
-  return verdicts;
+  return result;
 }
 
 }  // namespace backfill::worker

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -32,11 +31,19 @@ class OutcomeMap {
   std::array<Meaning, 600> meanings_;
 };
 
-// What a JSON reply says of single records: {"outcomes": [{"key", "outcome", "class", "message"}]},
-// or, for one record,
-// {"outcome", "class", "message"}. nullopt: it does not speak of records. Indexes are those of
-// `records`; a key that stands in it several times is meant everywhere.
-std::optional<std::vector<std::pair<std::uint32_t, Verdict>>> ParseOutcomes(
-    std::string_view body, const std::vector<Record>& records);
+// What a reply says of single records.
+struct ReplyOutcomes {
+  enum class Kind {
+    kNone,        // it does not speak of them
+    kUnreadable,  // it does, but how it fared with them cannot be read
+    kVerdicts,
+  };
+  Kind kind = Kind::kNone;
+  std::vector<std::pair<std::uint32_t, Verdict>> verdicts = {};
+};
+
+// Reads {"outcomes": [{"key", "outcome", "class", "message"}]}. Indexes are those of `records`; a
+// key that stands in it several times is meant everywhere.
+ReplyOutcomes ParseOutcomes(std::string_view body, const std::vector<Record>& records);
 
 }  // namespace backfill::worker

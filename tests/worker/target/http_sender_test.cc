@@ -344,6 +344,21 @@ TEST_F(HttpSenderTest, HonoursPerRecordOutcomesOfABatch) {
   EXPECT_EQ(r.verdict.failure, FailureClass::kTransient) << "of the one that is left out";
 }
 
+TEST_F(HttpSenderTest, AReplyThatNamesOutcomesAndCannotBeReadIsNoSuccess) {
+  const std::string body = R"({"outcomes":[{"key":"1","outcome":"failed")";  // cut off
+  for (const auto& [status, failure] : {std::pair("200 OK", FailureClass::kTransient),
+                                        std::pair("422 No", FailureClass::kPermanent)}) {
+    RawServer server(Always("HTTP/1.1 " + std::string(status) + "\r\nContent-Length: " +
+                            std::to_string(body.size()) + "\r\n\r\n" + body));
+    Target(server.port());
+    const BatchResult r = Send({"1", "2"});
+    EXPECT_FALSE(r.per_record);
+    EXPECT_EQ(r.verdict.outcome, Outcome::kFailed);
+    EXPECT_EQ(r.verdict.failure, failure) << status;
+    EXPECT_EQ(r.delivery, Delivery::kAnswered);
+  }
+}
+
 TEST_F(HttpSenderTest, AnOverloadedTargetSaysNothingAboutRecords) {
   const std::string body = R"({"outcomes":[{"key":"1","outcome":"updated"}]})";
   RawServer server(Always("HTTP/1.1 503 Busy\r\nContent-Length: " + std::to_string(body.size()) +
