@@ -49,6 +49,36 @@ bool IsUrlSafe(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7F && c != '#'; });
 }
 
+// How many segments of the path are `.` or `..`, as servers and proxies see it: many decode first.
+std::size_t DotSegments(std::string_view target) {
+  std::size_t found = 0, dots = 0;
+  bool other = false;
+  const auto end_segment = [&] {
+    if (!other && (dots == 1 || dots == 2)) ++found;
+    dots = 0;
+    other = false;
+  };
+  for (std::size_t i = 0; i < target.size() && target[i] != '?'; ++i) {
+    char c = target[i];
+    if (c == '%' && i + 2 < target.size()) {
+      const std::string code = Lower(target.substr(i + 1, 2));
+      if (code == "2e" || code == "2f" || code == "5c") {
+        c = code == "2e" ? '.' : '/';
+        i += 2;
+      }
+    }
+    if (c == '/') {
+      end_segment();
+    } else if (c == '.') {
+      ++dots;
+    } else {
+      other = true;
+    }
+  }
+  end_segment();
+  return found;
+}
+
 // Which keys a batch has, beyond its first, last and number: what is left of a batch that was cut
 // or sent again in part must not carry the key of another selection. FNV-1a, 64 bits.
 void AppendKeysDigest(const std::vector<Record>& records, std::string& out) {
@@ -150,6 +180,12 @@ Status Renderer::CompileUrl(std::string_view url, const TemplateNames& names) {
       return Invalid("holds characters that need escaping, or a fragment");
     }
   }
+  std::string shape;
+  for (const Segment& s : path_.segments) {
+    if (s.kind != Kind::kLiteral && shape.find('?') == std::string::npos) path_has_values_ = true;
+    shape += s.kind == Kind::kLiteral ? s.literal : "x";
+  }
+  literal_dot_segments_ = DotSegments(shape);
   return Ok{};
 }
 
@@ -222,7 +258,12 @@ Result<Renderer::Text> Renderer::CompileText(std::string_view text, Place place,
 Status Renderer::Append(const std::vector<Record>& records, std::string& out) const {
   out += method_;
   out += ' ';
+  const std::size_t path_at = out.size();
   TRY(AppendText(path_, records, out));
+  if (path_has_values_ &&
+      DotSegments(std::string_view(out).substr(path_at)) > literal_dot_segments_) {
+    return Invalid("url: the value makes a part of the path . or ..");
+  }
   out += " HTTP/1.1\r\nHost: ";
   out += authority_;
   out += "\r\nUser-Agent: backfill-worker\r\n";

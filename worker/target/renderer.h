@@ -24,8 +24,8 @@ class Renderer {
   // forbidden header.
   static Result<Renderer> Compile(const RequestTemplate& request, const TemplateNames& names);
 
-  // Appends the whole request for these records. kInvalid: a value cannot stand in a header; `out`
-  // is then of no use.
+  // Appends the whole request for these records. kInvalid: a value cannot stand in a header, or
+  // makes a segment of the path `.` or `..`, and so means another place; `out` is then of no use.
   Status Append(const std::vector<Record>& records, std::string& out) const;
 
   // The same for people: method, url, headers without the values of credentials, body; cut to
@@ -76,6 +76,8 @@ class Renderer {
   std::string key_prefix_;               // "<uid>/", percent-encoded
   std::vector<std::string> field_json_;  // field names as JSON strings
   Text path_;
+  bool path_has_values_ = false;          // before the query
+  std::size_t literal_dot_segments_ = 0;  // of the path as the user wrote it
   std::vector<HeaderLine> headers_;
   Text body_;
 };

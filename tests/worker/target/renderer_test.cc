@@ -52,6 +52,32 @@ TEST_F(RendererTest, AValueCannotBreakOutOfAHeader) {
   }
 }
 
+TEST_F(RendererTest, AValueCannotMakeASegmentThatMeansAnotherPlace) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"http://o/v1/{{key}}", "."},           {"http://o/v1/{{key}}", ".."},
+      {"http://o/v1/{{key}}/reprice", ".."},  {"http://o/v1/.{{key}}?x=1", "."},
+      {"http://o/v1/.{{key}}", ""},           {"http://o/v1/%2e{{key}}/x", "."},
+      {"http://o/v1/%2E{{key}}", ""},         {"http://o/{{key}}{{key}}", "."},
+      {"http://o/v1/{{key}}", "../../admin"}, {"http://o/v1/{{key}}", "a/./b"},
+      {"http://o/v1/{{key}}", "..\\x"},
+  };
+  names_.fields.clear();
+  for (const auto& [url, key] : cases) {
+    request_.url = url;
+    EXPECT_THAT(Render({{.position = 0, .key = key}}), StartsWith("render: url: ")) << url << key;
+  }
+  const std::pair<const char*, const char*> fine[] = {
+      {"http://o/v1/{{key}}", "..."},     {"http://o/v1/{{key}}", ".a"},
+      {"http://o/v1/{{key}}", "a..b/c."}, {"http://o/v1?k={{key}}", ".."},
+      {"http://o/../{{key}}", "a"},  // the user's own
+      {"http://o/./x?k={{key}}", "/../"},
+  };
+  for (const auto& [url, key] : fine) {
+    request_.url = url;
+    EXPECT_THAT(Render({{.position = 0, .key = key}}), StartsWith("POST ")) << url << key;
+  }
+}
+
 TEST_F(RendererTest, KeysOfARangeAreNumbersInJson) {
   names_.numeric_keys = true;
   names_.fields.clear();
