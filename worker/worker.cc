@@ -98,6 +98,7 @@ class Worker::Impl final : public Session::Host {
     return link_.Send(stream, std::move(message));
   }
   void SetReconnectWindow(Duration window) override { link_.SetReconnectWindow(window); }
+  void ReconnectSoon() override { link_.ReconnectSoon(); }
   Status OnWorkload(const v1::Workload& workload) override {
     work_ = TRY(MakeWork(workload, settings_.stage, io_, seed_,
                          [this](std::uint32_t slot, BatchResult result) {
@@ -160,8 +161,8 @@ class Worker::Impl final : public Session::Host {
       work_.target->Send(*dispatch, now);
     }
     pumping_ = false;
-    if (engine.completions() != completions_) {
-      completions_ = engine.completions();
+    if (engine.news() != news_) {
+      news_ = engine.news();
       session_.Tick(Now());
     }
     StopIfEnded();
@@ -193,7 +194,11 @@ class Worker::Impl final : public Session::Host {
           session_.GiveUp(records.error().Annotate("reading the source"));
         return false;  // the next tick tries again
       }
-      session_.engine().OnRecords(wants->run, std::move(*records));
+      const Status taken = session_.engine().OnRecords(wants->run, std::move(*records));
+      if (!taken) {
+        session_.GiveUp(taken.error().Annotate("reading the source"));
+        return false;
+      }
     }
     return true;
   }
@@ -249,7 +254,7 @@ class Worker::Impl final : public Session::Host {
   Work work_;
   bool pumping_ = false;
   bool pump_posted_ = false;
-  std::uint64_t completions_ = 0;
+  std::uint64_t news_ = 0;
   std::optional<Time> logged_unreachable_;
   int exit_code_ = kExitFailed;
 

@@ -83,6 +83,7 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
     grpc::ServerReaderWriter<v1::CoordinatorMessage, v1::WorkerMessage>* io = nullptr;
     std::string instance;
     std::uint64_t accepted = 0;
+    std::uint64_t grants = 0;  // numbered per stream, as where the rate is not shared
     std::chrono::steady_clock::time_point granted{};
   };
 
@@ -178,7 +179,7 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
   void SendGrant(Stream& s) REQUIRES(mu_) {
     v1::CoordinatorMessage message;
     v1::Grant& g = *message.mutable_grant();
-    g.set_sequence(++grants_);
+    g.set_sequence(++s.grants);
     g.set_records_per_second(paused_ ? 0 : options_.records_per_second);
     g.set_burst(options_.burst);
     g.set_valid_for_ms(options_.grant_valid_ms);
@@ -245,6 +246,7 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
   void Ack(Stream& s, const std::vector<std::size_t>& done) REQUIRES(mu_) {
     v1::CoordinatorMessage message;
     v1::Ack& ack = *message.mutable_ack();
+    ack.set_failures_durable(s.accepted);
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       if (!shards_[i].done && !s.instance.empty() && shards_[i].holder == s.instance)
         *ack.add_held() = Ref(i);
@@ -287,7 +289,6 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
   std::vector<v1::Hello> hellos_ GUARDED_BY(mu_);
   std::vector<std::string> violations_ GUARDED_BY(mu_);
   std::uint64_t epoch_ GUARDED_BY(mu_) = 1;
-  std::uint64_t grants_ GUARDED_BY(mu_) = 0;
   std::uint64_t attempts_ GUARDED_BY(mu_) = 0;
   int drained_ GUARDED_BY(mu_) = 0;
   int reports_ GUARDED_BY(mu_) = 0;

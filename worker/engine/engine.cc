@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <string>
 #include <utility>
 
 namespace backfill::worker {
@@ -49,8 +50,9 @@ Status Engine::AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now
   if (!window) return window.error();
   if (!clock_.Add(offer.key, answers, now))
     return Error{ErrorCode::kExpired, "the lease came too late"};
+  if (!HasWork()) ++news_;
   runs_.push_back(std::make_unique<LeaseRun>(next_serial_++, offer.key, std::move(*window)));
-  if (runs_.back()->complete()) ++completions_;
+  if (runs_.back()->complete()) ++news_;
   return Ok{};
 }
 
@@ -62,7 +64,7 @@ void Engine::DropLease(const LeaseKey& key) {
   if (it == runs_.end()) return;
   const std::uint64_t serial = (*it)->serial();
   runs_.erase(it);
-  std::erase_if(splits_, [&](const Work& w) { return w.run == serial; });
+  std::erase_if(at_once_, [&](const Work& w) { return w.run == serial; });
   if (std::erase_if(retries_, [&](const Waiting& w) { return w.work.run == serial; }) > 0) {
     std::make_heap(retries_.begin(), retries_.end());
   }
@@ -72,7 +74,7 @@ void Engine::ShrinkLease(const LeaseKey& key, Position end) {
   LeaseRun* run = FindRun(key);
   if (run == nullptr || run->complete()) return;
   run->Shrink(end);
-  if (run->complete()) ++completions_;
+  if (run->complete()) ++news_;
 }
 
 std::vector<LeaseKey> Engine::Expire(Time now) {
@@ -136,8 +138,17 @@ std::optional<Engine::Reading> Engine::WantsRecords() const {
   return std::nullopt;
 }
 
-void Engine::OnRecords(std::uint64_t run, std::vector<Record> records) {
-  if (LeaseRun* r = FindRun(run)) r->OnRecords(std::move(records));
+Status Engine::OnRecords(std::uint64_t run, std::vector<Record> records) {
+  LeaseRun* r = FindRun(run);
+  if (r == nullptr) return Ok{};
+  const auto wanted = r->Wants(options_.batch_size);
+  r->OnRecords(std::move(records));
+  const auto wants = r->Wants(options_.batch_size);
+  if (wanted && wants && wants->from == wanted->from) {
+    return Error{ErrorCode::kInvalid,
+                 "the source has no record at position " + std::to_string(wanted->from)};
+  }
+  return Ok{};
 }
 
 // ---- sending
@@ -150,13 +161,13 @@ std::optional<Dispatch> Engine::Next(Time now) {
     if (hold_.until() > now) wake_ = hold_.until();
     return std::nullopt;
   }
-  if (!splits_.empty()) {
-    LeaseRun* run = FindRun(splits_.front().run);
-    if (run == nullptr) std::abort();  // DropLease() removes its splits
+  if (!at_once_.empty()) {
+    LeaseRun* run = FindRun(at_once_.front().run);
+    if (run == nullptr) std::abort();  // DropLease() removes this
     if (!clock_.MaySend(run->key(), now)) return std::nullopt;
-    if (!TakeTokens(splits_.front().records.size(), now)) return std::nullopt;
-    Work work = std::move(splits_.front());
-    splits_.pop_front();
+    if (!TakeTokens(at_once_.front().records.size(), now)) return std::nullopt;
+    Work work = std::move(at_once_.front());
+    at_once_.pop_front();
     return Start(std::move(work), *run, now);
   }
   if (auto retry = NextRetry(now)) return retry;
@@ -237,16 +248,31 @@ void Engine::OnResult(std::uint32_t slot, BatchResult result, Time now) {
   --in_flight_;
   if (work.retry) budget_.OnRetryEnded();
   if (result.delivery == Delivery::kAnswered) CountLatency(result.latency);
-  if (result.retry_after) hold_.OnRetryAfter(*result.retry_after, now);
+  if (result.retry_after) {
+    if (hold_.AskedFor(now) == Duration(0) && *result.retry_after > Duration(0)) ++news_;
+    hold_.OnRetryAfter(*result.retry_after, now);
+  }
   if (result.unreachable) {
     hold_.OnUnreachable(now);
-  } else {
+  } else if (result.delivery != Delivery::kNotSent) {
     hold_.OnAnswer();
+  }
+  if (!result.withdrawn) {
+    if (!result.per_record && Retryable(result.verdict)) {
+      budget_.OnTransientFailure();
+    } else if (work.retry && result.delivery == Delivery::kAnswered) {
+      budget_.OnRetryAnswered(now);
+    }
   }
   LeaseRun* run = FindRun(work.run);
   if (run == nullptr)
     return;  // the lease was lost meanwhile: whoever has it now will do these records
   run->in_flight -= static_cast<std::uint32_t>(work.records.size());
+  if (result.withdrawn) {  // it costs no attempt
+    --work.attempts;
+    at_once_.push_back(std::move(work));
+    return;
+  }
   const bool was_complete = run->complete();
   if (!result.per_record && result.verdict.outcome != Outcome::kFailed) {
     for (const Record& r : work.records) run->Settle(r.position, result.verdict.outcome);
@@ -256,7 +282,7 @@ void Engine::OnResult(std::uint32_t slot, BatchResult result, Time now) {
   } else {
     SettleWhole(*run, std::move(work), result, now);
   }
-  if (run->complete() && !was_complete) ++completions_;
+  if (run->complete() && !was_complete) ++news_;
 }
 
 void Engine::SettleWhole(LeaseRun& run, Work work, const BatchResult& result, Time now) {
@@ -313,8 +339,8 @@ void Engine::Split(Work work) {
   // Not a share of the retry budget: at most two more sends per record and level, every one paid in
   // tokens.
   work.retry = false;
-  splits_.push_front(std::move(second));
-  splits_.push_front(std::move(work));
+  at_once_.push_front(std::move(second));
+  at_once_.push_front(std::move(work));
 }
 
 void Engine::CountLatency(Duration latency) {
@@ -327,7 +353,13 @@ void Engine::CountLatency(Duration latency) {
       (seconds - stats_.latency_seconds) * (stats_.latency_seconds == 0 ? 1 : 0.01);
 }
 
+bool Engine::HasWork() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& r) { return !r->complete(); });
+}
+
 double Engine::RecordsPerSecondWanted() const {
+  // A share that is not used is missing elsewhere.
+  if (draining_ || !HasWork()) return 0;
   // Before anything was measured: as if the target answered within 10 ms.
   const double latency =
       stats_.latency_seconds > 0 ? std::max(stats_.latency_seconds, 20e-6) : 0.01;

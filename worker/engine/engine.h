@@ -103,7 +103,9 @@ class Engine {
     std::uint64_t max = 0;
   };
   [[nodiscard]] std::optional<Reading> WantsRecords() const;
-  void OnRecords(std::uint64_t run, std::vector<Record> records);
+  // kInvalid: the block does not begin with the record that was asked for; asked again, the source
+  // would say the same.
+  Status OnRecords(std::uint64_t run, std::vector<Record> records);
 
   // ---- the target
   std::optional<Dispatch> Next(Time now);
@@ -117,14 +119,17 @@ class Engine {
   [[nodiscard]] std::vector<LeaseState> Leases() const;
   [[nodiscard]] bool Holds(const LeaseKey& key) const;
   [[nodiscard]] std::uint32_t LeasesWanted() const;
-  // What it could send without a limit.
+  // What it could send without a limit; 0: it has no record left.
   [[nodiscard]] double RecordsPerSecondWanted() const;
-  // Grows with every lease that becomes complete.
-  [[nodiscard]] std::uint64_t completions() const { return completions_; }
+  // How long the target still wants to be left alone.
+  [[nodiscard]] Duration AskedToHold(Time now) const { return hold_.AskedFor(now); }
+  // Grows with whatever the coordinator should not wait a whole period for: a lease is complete,
+  // there is something to send again, the target asks to be left alone.
+  [[nodiscard]] std::uint64_t news() const { return news_; }
   [[nodiscard]] const EngineStats& stats() const { return stats_; }
   [[nodiscard]] const TokenBucket& bucket() const { return bucket_; }
-  [[nodiscard]] std::uint32_t requests_in_flight() const { return in_flight_; }
-  [[nodiscard]] bool draining() const { return draining_; }
+  // Paused or draining: what has not left yet should not leave.
+  [[nodiscard]] bool stopped() const { return paused_ || draining_; }
   FailureBuffer& failures() { return failures_; }
   LeaseClock& clock() { return clock_; }
 
@@ -158,6 +163,7 @@ class Engine {
   void SettleEach(LeaseRun& run, Work work, const BatchResult& result, Time now);
   void Retry(Work work, Time now);
   void Split(Work work);
+  [[nodiscard]] bool HasWork() const;
   void CountLatency(Duration latency);
 
   EngineOptions options_;
@@ -173,14 +179,14 @@ class Engine {
   std::vector<std::unique_ptr<LeaseRun>>
       runs_;  // in the order in which they came: the first is finished first
   std::uint64_t next_serial_ = 1;
-  std::deque<Work> splits_;
+  std::deque<Work> at_once_;      // parts of split batches, and what never left
   std::vector<Waiting> retries_;  // a heap
 
   std::deque<Work> slots_;  // in flight; a deque: what Dispatch points to stays put
   std::vector<std::uint32_t> free_slots_;
   std::uint32_t in_flight_ = 0;
 
-  std::uint64_t completions_ = 0;
+  std::uint64_t news_ = 0;
   bool paused_ = false;
   bool draining_ = false;
   Time wake_ = Time::max();

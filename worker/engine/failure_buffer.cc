@@ -1,19 +1,12 @@
 #include "worker/engine/failure_buffer.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace backfill::worker {
 
 void FailureBuffer::Add(const LeaseKey& lease, FailedRecord failure) {
-  if (entries_.size() >= kMax) {
-    const auto accepted = std::find_if(entries_.begin(), entries_.end(),
-                                       [](const Entry& e) { return e.state == State::kAccepted; });
-    if (accepted != entries_.end()) entries_.erase(accepted);
-  }
   entries_.push_back({.lease = lease, .failure = std::move(failure)});
   ++unsent_;
-  ++unaccepted_;
 }
 
 void FailureBuffer::Forget(const LeaseKey& lease) {
@@ -35,13 +28,24 @@ FailureBuffer::Message FailureBuffer::Take(std::uint64_t sequence) {
   return message;
 }
 
-void FailureBuffer::OnAnswered(std::uint64_t sequence) {
-  if (unaccepted_ == unsent_) return;
-  for (Entry& e : entries_) {
-    if (e.state != State::kSent || e.sequence > sequence) continue;
-    e.state = State::kAccepted;
-    --unaccepted_;
+void FailureBuffer::OnAck(std::uint64_t answered, std::uint64_t durable) {
+  if (unsent_ == entries_.size()) return;
+  if (durable > 0) {
+    std::erase_if(entries_, [&](const Entry& e) {
+      return e.state != State::kUnsent && e.sequence <= durable;
+    });
+    return Recount();
   }
+  for (Entry& e : entries_) {
+    if (e.state == State::kSent && e.sequence <= answered) e.state = State::kAccepted;
+  }
+  std::size_t surplus = entries_.size() > kMax ? entries_.size() - kMax : 0;
+  std::erase_if(entries_, [&](const Entry& e) {
+    if (surplus == 0 || e.state != State::kAccepted) return false;
+    --surplus;
+    return true;
+  });
+  Recount();
 }
 
 void FailureBuffer::BeginStream() {
@@ -50,10 +54,10 @@ void FailureBuffer::BeginStream() {
 }
 
 void FailureBuffer::Recount() {
-  unsent_ = unaccepted_ = 0;
+  unsent_ = accepted_ = 0;
   for (const Entry& e : entries_) {
     if (e.state == State::kUnsent) ++unsent_;
-    if (e.state != State::kAccepted) ++unaccepted_;
+    if (e.state == State::kAccepted) ++accepted_;
   }
 }
 

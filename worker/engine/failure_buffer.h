@@ -9,11 +9,14 @@
 
 namespace backfill::worker {
 
-// Failed records on their way to the coordinator. They go out before the progress that counts them,
-// and again on every new stream, since a coordinator that died may not have written them; repeating
-// one changes nothing there. A lease's failures are forgotten with the lease. Not thread-safe.
+// Failed records on their way to the coordinator's store. They go out before the progress that
+// counts them, and again on every new stream as long as they are not in the store, since a
+// coordinator that died may not have written them; repeating one changes nothing there. An entry
+// leaves when the store has it, or with its lease. Not thread-safe.
 //
-// Bounded: records that were never accepted stop the engine at kMax (full()); accepted ones make
+// Bounded: at kMax the engine starts nothing until there is room (full()), so there are never more
+// than kMax and what was in flight. A coordinator that does not say what is in its store (an older
+// one) counts as having stored what it has answered; that much is kept to be repeated, but makes
 // room, oldest first.
 class FailureBuffer {
  public:
@@ -31,18 +34,19 @@ class FailureBuffer {
   // Up to kPerMessage unsent failures of one lease, oldest first; empty: none. The caller sends
   // them under `sequence`.
   Message Take(std::uint64_t sequence);
-  [[nodiscard]] bool has_unsent() const { return unsent_ > 0; }
+  [[nodiscard]] std::size_t unsent() const { return unsent_; }
 
-  // The coordinator has accepted all messages up to this one.
-  void OnAnswered(std::uint64_t sequence);
-  // Messages are numbered from 1 again, and everything is sent again.
+  // The coordinator has accepted all messages of this stream up to `answered`, and the failures in
+  // those up to `durable` are in its store; 0: it does not say.
+  void OnAck(std::uint64_t answered, std::uint64_t durable);
+  // Messages are numbered from 1 again, and what is not known to be stored is sent again.
   void BeginStream();
 
-  [[nodiscard]] bool full() const { return unaccepted_ >= kMax; }
+  [[nodiscard]] bool full() const { return entries_.size() - accepted_ >= kMax; }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
  private:
-  enum class State { kUnsent, kSent, kAccepted };
+  enum class State { kUnsent, kSent, kAccepted };  // kAccepted: by one that does not say more
   struct Entry {
     LeaseKey lease = {};
     FailedRecord failure = {};
@@ -53,7 +57,7 @@ class FailureBuffer {
 
   std::deque<Entry> entries_;
   std::size_t unsent_ = 0;
-  std::size_t unaccepted_ = 0;  // unsent or sent
+  std::size_t accepted_ = 0;
 };
 
 }  // namespace backfill::worker

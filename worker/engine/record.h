@@ -50,6 +50,8 @@ struct BatchResult {
   // The target as a whole could not be reached: no reason to think that another record would fare
   // better.
   bool unreachable = false;
+  // The sender was told to send nothing more, and nothing of this had been written: no attempt.
+  bool withdrawn = false;
   // Of every record of the batch, or, if the reply spoke of single records, of those that it left
   // out.
   Verdict verdict = {};

@@ -21,15 +21,24 @@ RetryBudget::Second& RetryBudget::At(Time now) {
 }
 
 bool RetryBudget::Allows(std::uint32_t records, Time now) {
-  if (in_flight_ == 0) return true;
-  const std::int64_t oldest = At(now).second - kSeconds;
-  std::uint64_t first = 0, retries = 0;
+  if (in_flight_ < earned_) return true;
+  const Second sum = Sum(kSeconds, now);
+  return (sum.retries + records) * 100 <= sum.first * percent_;
+}
+
+RetryBudget::Second RetryBudget::Sum(std::int64_t seconds, Time now) {
+  Second sum{.second = At(now).second};
   for (const Second& s : seconds_) {
-    if (s.second <= oldest) continue;
-    first += s.first;
-    retries += s.retries;
+    if (s.second <= sum.second - seconds) continue;
+    sum.first += s.first;
+    sum.retries += s.retries;
   }
-  return (retries + records) * 100 <= first * percent_;
+  return sum;
+}
+
+void RetryBudget::OnRetryAnswered(Time now) {
+  const Second recent = Sum(kRecent, now);
+  if (recent.first <= recent.retries) earned_ = std::min(earned_ + 1, kMaxEarned);
 }
 
 void RetryBudget::OnRetryStarted(std::uint32_t records, Time now) {
@@ -38,7 +47,9 @@ void RetryBudget::OnRetryStarted(std::uint32_t records, Time now) {
 }
 
 void HoldBack::OnRetryAfter(Duration wait, Time now) {
-  until_ = std::max(until_, now + std::clamp(wait, Duration(0), Duration(kMaxRetryAfter)));
+  asked_until_ =
+      std::max(asked_until_, now + std::clamp(wait, Duration(0), Duration(kMaxRetryAfter)));
+  until_ = std::max(until_, asked_until_);
 }
 
 void HoldBack::OnUnreachable(Time now) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -27,7 +28,8 @@ class Backoff {
 
 // Keeps retries a small part of the load, so that a target in trouble is not buried by them: over
 // the last 30 s at most `percent` of the first attempts. One retry may always be in flight, or the
-// last records would never end.
+// last records would never end. Where retries have become the main work, as after a long outage,
+// each that is answered earns another one in flight, 1, 2, 4.., until something fails for now.
 class RetryBudget {
  public:
   explicit RetryBudget(std::uint32_t percent) : percent_(percent) {}
@@ -37,17 +39,26 @@ class RetryBudget {
   [[nodiscard]] bool Allows(std::uint32_t records, Time now);
   void OnRetryStarted(std::uint32_t records, Time now);
   void OnRetryEnded() { --in_flight_; }
+  // The target has answered a retry, and not with another failure of this kind.
+  void OnRetryAnswered(Time now);
+  // Something, first attempt or not, failed in a way that calls for a retry.
+  void OnTransientFailure() { earned_ = 1; }
 
  private:
   static constexpr std::int64_t kSeconds = 30;
+  static constexpr std::int64_t kRecent = 3;         // seconds that tell what the main work is
+  static constexpr std::uint32_t kMaxEarned = 1024;  // the highest concurrency there is
   struct Second {
     std::int64_t second = -1;
     std::uint64_t first = 0, retries = 0;
   };
   Second& At(Time now);
+  // Of the last so many seconds, this one included.
+  Second Sum(std::int64_t seconds, Time now);
 
   std::uint32_t percent_;
   std::uint32_t in_flight_ = 0;
+  std::uint32_t earned_ = 1;  // so many may be in flight whatever the share
   std::array<Second, kSeconds> seconds_;
 };
 
@@ -64,6 +75,10 @@ class HoldBack {
   void OnRetryAfter(Duration wait, Time now);
   void OnUnreachable(Time now);
   void OnAnswer() { unreachable_ = 0; }
+  // How long the target still wants to be left alone, as it said itself.
+  [[nodiscard]] Duration AskedFor(Time now) const {
+    return std::max(Duration(0), asked_until_ - now);
+  }
   // Out of reach for so short a time that it says nothing about records: a restart, a failover.
   [[nodiscard]] bool InShortOutage(Time now) const {
     return unreachable_ > 0 && now - outage_began_ < kShortOutage;
@@ -78,6 +93,7 @@ class HoldBack {
   Backoff backoff_;
   std::uint32_t unreachable_ = 0;  // probes in a row that failed
   Time outage_began_{};
+  Time asked_until_{};  // Retry-After
   Time until_{};
 };
 

@@ -12,9 +12,9 @@
 namespace backfill::worker {
 
 // Which records of one lease have an outcome: a cursor below which all have one, and a bitmap of
-// kAhead records from it on, so outcomes may come in any order while the state stays small. Since
-// nothing further than kAhead beyond the cursor is sent, this also bounds what is redone after a
-// lost worker.
+// kAhead records from it on, so outcomes may come in any order while the state stays small. It
+// bounds what is in memory, not what is redone after a lost worker: it moves with the worker's own
+// cursor, and the coordinator knows only that of the last report.
 //
 // Positions are dense: the i-th record from the cursor on stands at cursor + i. Not thread-safe.
 class Window {

@@ -112,6 +112,14 @@ class Link::Impl {
     window_ = std::clamp(window, options_.first_backoff, Duration(10min));
   }
 
+  void ReconnectSoon() {
+    {
+      MutexLock l(mu_);
+      soon_ = true;
+    }
+    changed_.notify_all();
+  }
+
  private:
   using Stream = grpc::ClientReaderWriter<v1::WorkerMessage, v1::CoordinatorMessage>;
 
@@ -207,8 +215,12 @@ class Link::Impl {
     Duration bound = options_.first_backoff;
     for (int i = 1; i < failures && bound < options_.max_backoff; ++i) bound *= 2;
     bound = std::max(std::min(bound, options_.max_backoff), window_);
-    const Duration wait(std::uniform_int_distribution<Duration::rep>(0, bound.count())(random_));
-    changed_.wait_for(mu_, stop, wait, [] { return false; });
+    const auto wait = [&](Duration at_most) REQUIRES(mu_) {
+      return Duration(std::uniform_int_distribution<Duration::rep>(0, at_most.count())(random_));
+    };
+    if (soon_ ||
+        changed_.wait_for(mu_, stop, wait(bound), [this]() REQUIRES(mu_) { return soon_; }))
+      changed_.wait_for(mu_, stop, wait(options_.first_backoff), [] { return false; });
   }
 
   const LinkOptions options_;
@@ -222,6 +234,7 @@ class Link::Impl {
   grpc::ClientContext* context_ GUARDED_BY(mu_) = nullptr;  // of the stream that is open
   std::uint64_t stream_ GUARDED_BY(mu_) = 0;
   Duration window_ GUARDED_BY(mu_);
+  bool soon_ GUARDED_BY(mu_) = false;  // no more long waits
   std::mt19937_64 random_ GUARDED_BY(mu_);
 
   std::jthread thread_;  // last: joins before the rest goes
@@ -238,5 +251,6 @@ bool Link::Send(std::uint64_t stream, v1::WorkerMessage message) {
 }
 bool Link::Flushed() const { return impl_->Flushed(); }
 void Link::SetReconnectWindow(Duration window) { impl_->SetReconnectWindow(window); }
+void Link::ReconnectSoon() { impl_->ReconnectSoon(); }
 
 }  // namespace backfill::worker

@@ -68,6 +68,8 @@ class Link {
 
   // As the coordinator asks: reconnects are spread over this time.
   void SetReconnectWindow(Duration window);
+  // From now on reconnects wait for the first back-off at most: the process is about to end.
+  void ReconnectSoon();
 
  private:
   class Impl;

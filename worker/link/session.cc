@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t kProtocolVersion = 1;
 constexpr Duration kEarlyReportGap = 20ms;
+constexpr Duration kDrainWithoutStream = 2s;
 
 std::string Describe(const LeaseKey& key) {
   return std::to_string(key.shard.value) + "/" + std::to_string(key.attempt.value);
@@ -28,17 +29,23 @@ std::uint64_t Session::Send(v1::WorkerMessage message, Time now) {
   // Counted from before the sending: a later moment would lengthen the lease.
   const std::uint64_t sequence = engine_.clock().OnSend(now);
   message.set_sequence(sequence);
-  if (!host_.Send(stream_, std::move(message))) {
-    stream_ = 0;
-    welcomed_ = false;
-  }
+  if (!host_.Send(stream_, std::move(message))) OnStreamLost(now);
   return sequence;
+}
+
+void Session::OnStreamLost(Time now) {
+  // An attempt that came to nothing is no new loss: the wait for a stream must end.
+  if (welcomed_) offline_since_ = now;
+  stream_ = 0;
+  welcomed_ = false;
+  if (drain_until_) host_.ReconnectSoon();
 }
 
 void Session::OnConnected(std::uint64_t stream, Time now) {
   stream_ = stream;
   welcomed_ = false;
   draining_sequence_ = 0;
+  grant_sequence_ = 0;  // where the rate is not shared, numbers begin anew with every stream
   engine_.Expire(now);
   engine_.clock().BeginStream();
   engine_.failures().BeginStream();
@@ -77,10 +84,7 @@ void Session::OnConnected(std::uint64_t stream, Time now) {
 }
 
 void Session::OnDisconnected(std::uint64_t stream, const Error& error, Time now) {
-  if (stream == stream_) {
-    stream_ = 0;
-    welcomed_ = false;
-  }
+  if (stream == stream_) OnStreamLost(now);
   const bool refused =
       error.code == ErrorCode::kUnauthenticated || error.code == ErrorCode::kPermission;
   Log(refused ? LogLevel::kWarning : LogLevel::kInfo, "the stream to the coordinator ended",
@@ -195,7 +199,8 @@ void Session::OnLease(const v1::Lease& lease, std::uint64_t answers, Time now) {
 }
 
 void Session::OnGrant(const v1::Grant& grant, std::uint64_t answers, Time now) {
-  if (grant_epoch_ == epoch_ && grant.sequence() < engine_.bucket().grant().sequence) return;
+  if (grant.sequence() < grant_sequence_) return;
+  grant_sequence_ = grant.sequence();
   // An answer to a message that nobody remembers gives no time: a grant of nothing.
   const auto sent = engine_.clock().SentAt(answers);
   const Time expires = sent ? *sent + std::chrono::milliseconds(grant.valid_for_ms()) : now;
@@ -204,7 +209,6 @@ void Session::OnGrant(const v1::Grant& grant, std::uint64_t answers, Time now) {
 }
 
 void Session::OnAnswered(std::uint64_t answers) {
-  engine_.failures().OnAnswered(answers);
   if (answers >= sent_samples_.first) sent_samples_ = {};
   for (auto& [key, held] : held_) {
     if (!held.pending || held.pending->first > answers) continue;
@@ -214,6 +218,7 @@ void Session::OnAnswered(std::uint64_t answers) {
 }
 
 void Session::OnAck(const v1::Ack& ack, std::uint64_t answers, Time now) {
+  engine_.failures().OnAck(answers, ack.failures_durable());
   for (const LeaseKey& key : engine_.Expire(now)) Drop(key, "its fence has passed");
   std::set<LeaseKey> confirmed;
   for (const v1::LeaseRef& ref : ack.held()) {
@@ -247,11 +252,13 @@ void Session::Drop(const LeaseKey& key, std::string_view why) {
 void Session::Tick(Time now) {
   for (const LeaseKey& key : engine_.Expire(now)) Drop(key, "its fence has passed");
   if (end_) return;
+  // A report period of failures could be more than the buffer holds.
+  if (welcomed_ && engine_.failures().unsent() >= FailureBuffer::kPerMessage) SendFailures(now);
   if (drain_until_) return TickDrain(now);
   if (!welcomed_) return;
   if (now >= next_report_) {
     Report(ReportKind::kPeriodic, now);
-  } else if (engine_.completions() != reported_completions_ &&
+  } else if (engine_.news() != reported_news_ &&
              now >= last_report_ + std::max(kEarlyReportGap, report_period_ / 10)) {
     Report(ReportKind::kEarly, now);
   }
@@ -260,7 +267,7 @@ void Session::Tick(Time now) {
 void Session::Report(ReportKind kind, Time now) {
   last_report_ = now;
   next_report_ = now + report_period_;
-  reported_completions_ = engine_.completions();
+  reported_news_ = engine_.news();
   const std::vector<LeaseState> states = engine_.Leases();
   SendSamples(now);
   SendFailures(now);
@@ -285,7 +292,7 @@ void Session::SendSamples(Time now) {
 }
 
 void Session::SendFailures(Time now) {
-  while (engine_.failures().has_unsent() && stream_ != 0) {
+  while (engine_.failures().unsent() > 0 && stream_ != 0) {
     const FailureBuffer::Message failures =
         engine_.failures().Take(engine_.clock().last_sent() + 1);
     v1::WorkerMessage message;
@@ -314,6 +321,8 @@ void Session::SendProgress(const std::vector<LeaseState>& states, Time now) {
   progress.set_shards_wanted(engine_.LeasesWanted());
   progress.set_wanted_records_per_second(engine_.RecordsPerSecondWanted());
   if (grant_epoch_ == epoch_) progress.set_grant_sequence(engine_.bucket().grant().sequence);
+  progress.set_hold_ms(static_cast<std::uint32_t>(
+      std::chrono::ceil<std::chrono::milliseconds>(engine_.AskedToHold(now)).count()));
   progress.set_attempts(stats.attempts);
   progress.set_retries(stats.retries);
   for (const std::uint64_t n : stats.latency) progress.mutable_latency()->add_counts(n);
@@ -343,13 +352,19 @@ void Session::Drain(Time now) {
   Log(LogLevel::kInfo, "draining");
   engine_.Drain();
   drain_until_ = now + options_.drain_grace;
+  if (!welcomed_) host_.ReconnectSoon();
   TickDrain(now);
 }
 
 void Session::TickDrain(Time now) {
   const std::vector<LeaseState> states = engine_.Leases();
   if (now >= *drain_until_ || workload_.empty()) return EndAs(SessionEnd::kDrained);
-  if (!welcomed_) return;
+  if (!welcomed_) {
+    // Nobody is there to take anything back. What is held comes back by the coordinator's clock.
+    const Time missing_since = std::max(offline_since_, *drain_until_ - options_.drain_grace);
+    if (states.empty() || now >= missing_since + kDrainWithoutStream) EndAs(SessionEnd::kDrained);
+    return;
+  }
   const bool quiet =
       std::all_of(states.begin(), states.end(), [](const auto& s) { return s.in_flight == 0; });
   // Short of time, what is at rest goes back; what is not is left to the coordinator's clock.

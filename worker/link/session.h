@@ -47,6 +47,8 @@ class Session {
     // False: the stream is gone.
     virtual bool Send(std::uint64_t stream, v1::WorkerMessage message) = 0;
     virtual void SetReconnectWindow(Duration window) = 0;
+    // Without a stream: do not wait any longer before the next attempt.
+    virtual void ReconnectSoon() = 0;
     // The first Welcome says what to do. kInvalid: this worker cannot.
     virtual Status OnWorkload(const v1::Workload& workload) = 0;
     virtual std::vector<TargetSample> TakeSamples() = 0;
@@ -95,6 +97,7 @@ class Session {
   void SendShardDone(const LeaseState& state, Time now);
   void SendDraining(const std::vector<LeaseState>& states, Time now);
   void TickDrain(Time now);
+  void OnStreamLost(Time now);
   void Remember(const LeaseState& state, std::uint64_t sequence);
   void EndAs(SessionEnd end) {
     if (!end_) end_ = end;
@@ -107,9 +110,11 @@ class Session {
 
   std::uint64_t stream_ = 0;  // 0: not connected
   bool welcomed_ = false;     // on this stream
+  Time offline_since_{};      // the last stream with a Welcome was lost
   Epoch epoch_;
-  Epoch grant_epoch_;
-  std::string workload_;  // of the first Welcome, serialised
+  Epoch grant_epoch_;                 // of the grant that is obeyed
+  std::uint64_t grant_sequence_ = 0;  // the latest on this stream; 0: none yet
+  std::string workload_;              // of the first Welcome, serialised
   std::map<LeaseKey, Held> held_;
   std::vector<TargetSample> samples_;  // not sent yet
   std::pair<std::uint64_t, std::vector<TargetSample>> sent_samples_;
@@ -117,7 +122,7 @@ class Session {
   Duration report_period_ = 1s;
   Time next_report_{};
   Time last_report_{};
-  std::uint64_t reported_completions_ = 0;
+  std::uint64_t reported_news_ = 0;
   std::optional<Time> refused_since_;
 
   std::optional<Time> drain_until_;

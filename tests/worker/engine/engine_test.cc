@@ -1,6 +1,7 @@
 #include "worker/engine/engine.h"
 
 #include <deque>
+#include <functional>
 
 namespace backfill::worker {
 namespace {
@@ -42,7 +43,7 @@ class EngineTest : public ::testing::Test {
         const Position p = Advance(wants->from, i);
         records.push_back({.position = p, .key = std::to_string(p)});
       }
-      engine_->OnRecords(wants->run, std::move(records));
+      ASSERT_TRUE(engine_->OnRecords(wants->run, std::move(records)).ok());
     }
   }
   // The next request that starts now, if one does.
@@ -74,6 +75,18 @@ class EngineTest : public ::testing::Test {
     }
     ADD_FAILURE() << "the lease is gone";
     return {};
+  }
+  // Sends whatever may go, answers it `latency` later, renews the lease, for so long.
+  void Run(const LeaseKey& key, Duration lasts, Duration latency,
+           const std::function<BatchResult()>& answer) {
+    std::deque<std::pair<Time, Dispatch>> under_way;
+    for (const Time until = now_ + lasts; now_ < until; now_ += 5ms) {
+      engine_->clock().Extend(key, engine_->clock().OnSend(now_), now_);
+      for (; !under_way.empty() && under_way.front().first <= now_; under_way.pop_front())
+        Finish(under_way.front().second, answer());
+      while (const auto d = Next()) under_way.emplace_back(now_ + latency, *d);
+    }
+    for (const auto& [due, d] : under_way) Finish(d, answer());
   }
   std::vector<FailedRecord> Failures() { return engine_->failures().Take(1).failures; }
 
@@ -108,11 +121,12 @@ TEST_F(EngineTest, CountsOutcomesAndMovesTheCursor) {
   const LeaseKey key = Lease({0, 4});
   const Outcome outcomes[] = {Outcome::kUpdated, Outcome::kUnchanged, Outcome::kSkipped,
                               Outcome::kUpdated};
+  const auto before = engine_->news();
   for (const Outcome o : outcomes) Finish(*Next(), Answer(o));
   EXPECT_TRUE(State(key).complete);
   EXPECT_EQ(State(key).counts,
             (OutcomeCounts{.updated = 2, .unchanged = 1, .skipped = 1, .failed = 0}));
-  EXPECT_EQ(engine_->completions(), 1u);
+  EXPECT_EQ(engine_->news(), before + 1);
 }
 
 TEST_F(EngineTest, SendsNothingWithoutAGrantWhilePausedOrWhenDraining) {
@@ -333,6 +347,58 @@ TEST_F(EngineTest, RetryAfterHoldsBackTheWholeTarget) {
   EXPECT_TRUE(Next().has_value());
 }
 
+TEST_F(EngineTest, SaysHowLongTheTargetWantsToBeLeftAlone) {
+  Make();
+  Lease({0, 100});
+  EXPECT_EQ(engine_->AskedToHold(now_), 0s);
+  const Dispatch second = *Next();
+  const auto before = engine_->news();
+  BatchResult r = Failure(FailureClass::kTransient);
+  r.retry_after = 3s;
+  Finish(*Next(), r);
+  EXPECT_EQ(engine_->news(), before + 1) << "others should not wait a period for it";
+  Finish(second, r);
+  EXPECT_EQ(engine_->news(), before + 1) << "but it is said once";
+  now_ += 1s;
+  EXPECT_EQ(engine_->AskedToHold(now_), 2s);
+  BatchResult down = Failure(FailureClass::kTransient, Delivery::kNotSent);
+  down.unreachable = true;
+  now_ += 2s;
+  Finish(*Next(), down);
+  EXPECT_EQ(engine_->AskedToHold(now_), 0s) << "nobody asked";
+}
+
+TEST_F(EngineTest, WhatWasWithdrawnBeforeItLeftCostsNoAttempt) {
+  Make(1, {.concurrency = 4, .attempts = 1, .retry_budget_percent = 0});
+  const LeaseKey key = Lease({0, 2});
+  const Dispatch first = *Next(), second = *Next();
+  engine_->SetPaused(true);
+  EXPECT_TRUE(engine_->stopped());
+  BatchResult withdrawn = Failure(FailureClass::kTransient, Delivery::kNotSent);
+  withdrawn.withdrawn = true;
+  Finish(first, withdrawn);
+  Finish(second, withdrawn);
+  EXPECT_EQ(State(key).in_flight, 0u);
+  EXPECT_FALSE(Next().has_value());
+  engine_->SetPaused(false);
+  const Dispatch again = *Next();
+  EXPECT_THAT(Positions(again), ElementsAre(0));
+  Finish(again, Failure(FailureClass::kPermanent));
+  Finish(*Next(), Answer(Outcome::kUpdated));
+  EXPECT_THAT(Failures(), ElementsAre(testing::Field(&FailedRecord::attempts, 1u)));
+  EXPECT_EQ(State(key).counts.updated, 1u);
+}
+
+TEST_F(EngineTest, ASourceThatHasNotWhatItShouldHaveIsAnError) {
+  Make();
+  Lease({5, 100});
+  const auto wants = engine_->WantsRecords();
+  ASSERT_TRUE(wants.has_value());
+  EXPECT_EQ(engine_->OnRecords(wants->run, {}).error().code, ErrorCode::kInvalid);
+  EXPECT_FALSE(engine_->OnRecords(wants->run, {{.position = 6, .key = "6"}}).ok());
+  EXPECT_TRUE(engine_->OnRecords(wants->run, {{.position = 5, .key = "5"}}).ok());
+}
+
 TEST_F(EngineTest, AShortOutageOfTheTargetFailsNoRecordALongOneDoes) {
   Make(1, {.concurrency = 16, .attempts = 3, .retry_budget_percent = 10});
   const LeaseKey key = Lease({0, 1000});
@@ -371,6 +437,65 @@ TEST_F(EngineTest, KeepsRetriesWithinTheirBudget) {
   first = engine_->stats().attempts - engine_->stats().retries;
   EXPECT_EQ(first, 4000u);
   EXPECT_LE(engine_->stats().retries, first / 10 + 200) << "and one in flight at any time";
+}
+
+TEST_F(EngineTest, AfterALongOverloadSuccessfulRetriesEarnTheNextOnes) {
+  Make(1, {.concurrency = 16, .attempts = 1000, .retry_budget_percent = 10});
+  const LeaseKey key = Lease({0, 100'000});
+  Run(key, 60s, 50ms, [] { return Failure(FailureClass::kTransient); });
+  ASSERT_EQ(State(key).counts.total(), 0u);
+  // Back-off is at most 30 s, and sixteen at a time take 50 ms for each of the 4,096.
+  Run(key, 30s + 15s, 50ms, [] { return Answer(Outcome::kUpdated); });
+  EXPECT_GT(State(key).cursor, 4096);
+}
+
+TEST_F(EngineTest, AStillOverloadedTargetGetsOneRetryAtATime) {
+  Make(1, {.concurrency = 16, .attempts = 1000, .retry_budget_percent = 10});
+  const LeaseKey key = Lease({0, 100'000});
+  Run(key, 60s, 50ms, [] { return Failure(FailureClass::kTransient); });
+  const auto before = engine_->stats().attempts;
+  int n = 0;  // every third is accepted
+  Run(key, 20s, 50ms,
+      [&] { return ++n % 3 == 0 ? Answer(Outcome::kUpdated) : Failure(FailureClass::kTransient); });
+  EXPECT_LT(engine_->stats().attempts - before, 2u * 20 * 20);
+}
+
+TEST_F(EngineTest, SuccessfulRetriesEarnNothingWhileFirstAttemptsGo) {
+  Make(1, {.concurrency = 200, .attempts = 1000, .retry_budget_percent = 10});
+  const LeaseKey key = Lease({0, 100'000});
+  Grant(2'000, 100);
+  int n = 0;
+  Run(key, 10s, 50ms, [&] {
+    return ++n % 12 == 0 ? Failure(FailureClass::kTransient) : Answer(Outcome::kUpdated);
+  });
+  const auto first = engine_->stats().attempts - engine_->stats().retries;
+  EXPECT_GT(first, 10'000u);
+  EXPECT_LE(engine_->stats().retries, first / 10 + 10 * 20 + 20) << "and one at any time";
+}
+
+TEST_F(EngineTest, WhatWasNeverSentIsNoSignOfLifeOfTheTarget) {
+  Make(1, {.concurrency = 16, .attempts = 3, .retry_budget_percent = 100});
+  const LeaseKey key = Lease({0, 1000});
+  BatchResult down = Failure(FailureClass::kTransient, Delivery::kNotSent);
+  down.unreachable = true;
+  int n = 0;  // every third record cannot even be rendered
+  Run(key, 60s, 5ms,
+      [&] { return ++n % 3 == 0 ? Failure(FailureClass::kPermanent, Delivery::kNotSent) : down; });
+  bool unreachable = false;
+  for (const FailedRecord& f : Failures()) unreachable |= f.failure == FailureClass::kTransient;
+  EXPECT_TRUE(unreachable) << "an outage of a minute has to show";
+}
+
+TEST_F(EngineTest, WantsNoRateWithoutARecordToSend) {
+  Make();
+  EXPECT_EQ(engine_->RecordsPerSecondWanted(), 0);
+  Lease({0, 2});
+  EXPECT_GT(engine_->RecordsPerSecondWanted(), 0);
+  Finish(*Next(), Answer(Outcome::kUpdated));
+  const Dispatch last = *Next();
+  EXPECT_GT(engine_->RecordsPerSecondWanted(), 0) << "it may have to go again";
+  Finish(last, Answer(Outcome::kUpdated));
+  EXPECT_EQ(engine_->RecordsPerSecondWanted(), 0);
 }
 
 TEST_F(EngineTest, EveryAttemptTakesATokenForEachRecord) {
@@ -433,8 +558,9 @@ TEST_F(EngineTest, StopsWhenTooManyFailuresWaitForTheCoordinator) {
     Finish(*d, Failure(FailureClass::kPermanent));
   }
   EXPECT_EQ(sent, FailureBuffer::kMax);
-  while (engine_->failures().has_unsent()) engine_->failures().Take(9);
-  engine_->failures().OnAnswered(9);
+  while (engine_->failures().unsent() > 0) engine_->failures().Take(9);
+  EXPECT_FALSE(Next().has_value()) << "not in the store yet";
+  engine_->failures().OnAck(9, 9);
   EXPECT_TRUE(Next().has_value());
 }
 

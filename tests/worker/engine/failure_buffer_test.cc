@@ -16,7 +16,7 @@ TEST(FailureBufferTest, GivesEachFailureOnceInOrder) {
   EXPECT_EQ(message.lease, kLease);
   ASSERT_EQ(message.failures.size(), 2u);
   EXPECT_EQ(message.failures[0].position, 1);
-  EXPECT_FALSE(b.has_unsent());
+  EXPECT_EQ(b.unsent(), 0u);
   EXPECT_TRUE(b.Take(2).failures.empty());
 }
 
@@ -27,16 +27,33 @@ TEST(FailureBufferTest, AMessageIsOfOneLeaseAndBounded) {
   EXPECT_EQ(b.Take(1).lease, kOther);
   EXPECT_EQ(b.Take(2).failures.size(), FailureBuffer::kPerMessage);
   EXPECT_EQ(b.Take(3).failures.size(), 200u);
-  EXPECT_FALSE(b.has_unsent());
+  EXPECT_EQ(b.unsent(), 0u);
 }
 
-TEST(FailureBufferTest, SendsEverythingAgainOnANewStreamAlsoWhatWasAccepted) {
+TEST(FailureBufferTest, KeepsWhatIsNotInTheStoreAndSendsItAgainOnANewStream) {
   FailureBuffer b;
   b.Add(kLease, At(1));
-  b.Take(1);
-  b.OnAnswered(1);
+  b.Take(5);
+  b.Add(kLease, At(2));
+  b.Take(6);
+  b.Add(kLease, At(3));
+  b.OnAck(/*answered=*/6, /*durable=*/5);
+  EXPECT_EQ(b.size(), 2u);
   b.BeginStream();
-  EXPECT_EQ(b.Take(2).failures.size(), 1u);
+  const auto again = b.Take(1);
+  ASSERT_EQ(again.failures.size(), 2u);
+  EXPECT_EQ(again.failures[0].position, 2);
+  b.OnAck(1, 1);
+  EXPECT_EQ(b.size(), 0u);
+}
+
+TEST(FailureBufferTest, WhatWasStoredOnAnEarlierStreamSaysNothingOfThisOne) {
+  FailureBuffer b;
+  b.Add(kLease, At(1));
+  b.Take(9);
+  b.BeginStream();
+  b.OnAck(9, 9);
+  EXPECT_EQ(b.size(), 1u) << "it has not been sent on this stream";
 }
 
 TEST(FailureBufferTest, ForgetsWithTheLease) {
@@ -48,18 +65,35 @@ TEST(FailureBufferTest, ForgetsWithTheLease) {
   EXPECT_EQ(b.Take(1).lease, kOther);
 }
 
-TEST(FailureBufferTest, IsFullUntilTheCoordinatorHasAccepted) {
+TEST(FailureBufferTest, IsFullUntilTheStoreHasThem) {
   FailureBuffer b;
   for (Position p = 0; p < Position{FailureBuffer::kMax}; ++p) b.Add(kLease, At(p));
   EXPECT_TRUE(b.full());
-  while (b.has_unsent()) b.Take(7);
+  std::uint64_t sequence = 1;
+  for (; b.unsent() > 0; ++sequence) b.Take(sequence);
+  b.OnAck(sequence, 1);  // the first 500 are stored, all are answered
+  EXPECT_FALSE(b.full());
+  for (Position p = 0; p < 500; ++p) b.Add(kLease, At(10'000 + p));
   EXPECT_TRUE(b.full());
-  b.OnAnswered(6);
+  b.Add(kLease, At(99'999));  // was in flight
+  EXPECT_EQ(b.size(), FailureBuffer::kMax + 1) << "nothing is thrown away";
+}
+
+TEST(FailureBufferTest, ACoordinatorThatDoesNotSayWhatIsStoredHasWhatItAnswered) {
+  FailureBuffer b;
+  for (Position p = 0; p < Position{FailureBuffer::kMax}; ++p) b.Add(kLease, At(p));
+  while (b.unsent() > 0) b.Take(7);
   EXPECT_TRUE(b.full());
-  b.OnAnswered(7);
+  b.OnAck(6, 0);
+  EXPECT_TRUE(b.full());
+  b.OnAck(7, 0);
   EXPECT_FALSE(b.full());
   b.Add(kLease, At(99'999));
-  EXPECT_EQ(b.size(), FailureBuffer::kMax) << "an accepted one made room";
+  b.Take(8);
+  b.OnAck(8, 0);
+  EXPECT_EQ(b.size(), FailureBuffer::kMax) << "the oldest made room";
+  b.BeginStream();
+  EXPECT_EQ(b.Take(1).failures[0].position, 1) << "and the others go again";
 }
 
 }  // namespace

@@ -1,143 +1,10 @@
 // The worker's side of the protocol, message by message, under a clock of the test's own.
-#include "worker/link/session.h"
+#include "tests/worker/link/session_fixture.h"
 
 namespace backfill::worker {
 namespace {
 
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-class FakeHost final : public Session::Host {
- public:
-  bool Send(std::uint64_t stream, v1::WorkerMessage message) override {
-    if (broken) return false;
-    EXPECT_EQ(stream, current);
-    sent.push_back(std::move(message));
-    return true;
-  }
-  void SetReconnectWindow(Duration window) override { reconnect_window = window; }
-  Status OnWorkload(const v1::Workload&) override {
-    if (refuse) return Error{ErrorCode::kInvalid, "cannot"};
-    return Ok{};
-  }
-  std::vector<TargetSample> TakeSamples() override { return std::exchange(samples, {}); }
-
-  std::uint64_t current = 1;
-  bool broken = false;
-  bool refuse = false;
-  Duration reconnect_window{};
-  std::vector<v1::WorkerMessage> sent;
-  std::vector<TargetSample> samples;
-};
-
-class SessionTest : public ::testing::Test {
- protected:
-  void Connect() { session_.OnConnected(host_.current, now_); }
-  void Reconnect() {
-    session_.OnDisconnected(host_.current, {ErrorCode::kUnavailable, "gone"}, now_);
-    ++host_.current;
-    Connect();
-  }
-  void Tell(v1::CoordinatorMessage message, std::uint64_t answers) {
-    message.set_answers(answers);
-    session_.OnMessage(host_.current, message, now_);
-  }
-  void TellAll(v1::CoordinatorMessage message) { Tell(std::move(message), LastSequence()); }
-  v1::CoordinatorMessage Welcome(const std::vector<std::int32_t>& kept = {}) const {
-    v1::CoordinatorMessage m;
-    m.mutable_welcome()->set_protocol_version(1);
-    m.mutable_welcome()->set_epoch(epoch_);
-    m.mutable_welcome()->mutable_workload()->set_batch_size(1);
-    m.mutable_welcome()->mutable_workload()->set_backfill_uid("u");
-    m.mutable_welcome()->mutable_limits()->set_concurrency(4);
-    m.mutable_welcome()->mutable_limits()->set_attempts(1);
-    m.mutable_welcome()->mutable_limits()->set_report_period_ms(1000);
-    m.mutable_welcome()->set_fence_ms(50'000);
-    m.mutable_welcome()->set_max_leases(2);
-    m.mutable_welcome()->set_reconnect_window_ms(700);
-    for (const std::int32_t shard : kept) *m.mutable_welcome()->add_kept() = Ref(shard);
-    return m;
-  }
-  v1::LeaseRef Ref(std::int32_t shard, std::uint32_t attempt = 1) const {
-    v1::LeaseRef ref;
-    ref.set_shard(shard);
-    ref.set_attempt(attempt);
-    ref.set_epoch(epoch_);
-    return ref;
-  }
-  v1::CoordinatorMessage Lease(std::int32_t shard, Position begin, Position end) const {
-    v1::CoordinatorMessage m;
-    *m.mutable_lease()->mutable_lease() = Ref(shard);
-    m.mutable_lease()->set_begin(begin);
-    m.mutable_lease()->set_end(end);
-    m.mutable_lease()->set_cursor(begin);
-    return m;
-  }
-  v1::CoordinatorMessage Ack(const std::vector<std::int32_t>& held,
-                             const std::vector<std::int32_t>& done = {}) const {
-    v1::CoordinatorMessage m;
-    m.mutable_ack();
-    for (const auto s : held) *m.mutable_ack()->add_held() = Ref(s);
-    for (const auto s : done) *m.mutable_ack()->add_done() = Ref(s);
-    return m;
-  }
-  v1::CoordinatorMessage Grant(std::uint64_t sequence, double rate,
-                               std::uint32_t valid_ms = 30'000) const {
-    v1::CoordinatorMessage m;
-    m.mutable_grant()->set_sequence(sequence);
-    m.mutable_grant()->set_records_per_second(rate);
-    m.mutable_grant()->set_burst(1e6);
-    m.mutable_grant()->set_valid_for_ms(valid_ms);
-    return m;
-  }
-  // Connected, welcomed, with a lease of shard 1 over [0, 100) and a rate.
-  void Begin() {
-    Connect();
-    Tell(Welcome(), 1);
-    TellAll(Grant(1, 1e6));
-    TellAll(Lease(1, 0, 100));
-    now_ += 10ms;
-  }
-  std::uint64_t LastSequence() const {
-    return host_.sent.empty() ? 0 : host_.sent.back().sequence();
-  }
-  std::vector<v1::WorkerMessage> Sent() { return std::exchange(host_.sent, {}); }
-  void Wait(Duration d) {
-    now_ += d;
-    session_.Tick(now_);
-  }
-  // Sends the next records and answers them.
-  int Work(int records, Outcome outcome = Outcome::kUpdated) {
-    int n = 0;
-    Engine& e = session_.engine();
-    for (; n < records; ++n) {
-      while (const auto wants = e.WantsRecords()) {
-        std::vector<Record> block;
-        for (std::uint64_t i = 0; i < wants->max; ++i) {
-          const Position p = Advance(wants->from, i);
-          block.push_back({.position = p, .key = std::to_string(p)});
-        }
-        e.OnRecords(wants->run, std::move(block));
-      }
-      const auto d = e.Next(now_);
-      if (!d) break;
-      e.OnResult(d->slot, {.verdict = {outcome, FailureClass::kPermanent, "no"}}, now_);
-    }
-    return n;
-  }
-  std::vector<const v1::Progress*> Reports() const {
-    std::vector<const v1::Progress*> out;
-    for (const auto& m : host_.sent) {
-      if (m.has_progress()) out.push_back(&m.progress());
-    }
-    return out;
-  }
-
-  std::uint64_t epoch_ = 7;
-  Time now_{1h};
-  FakeHost host_;
-  Session session_{{.uid = "u", .stage = "run", .worker = "run-0", .instance = "i"}, host_};
-};
 
 TEST_F(SessionTest, SaysHelloFirstAndReportsAfterTheWelcome) {
   Connect();
@@ -261,6 +128,21 @@ TEST_F(SessionTest, AnOlderGrantOrOneForAnUnknownMessageGivesNothing) {
   EXPECT_EQ(Work(1), 1);
 }
 
+TEST_F(SessionTest, GrantsAreNumberedFromTheBeginningOnEveryStream) {
+  Begin();
+  TellAll(Grant(5, 1e6, 30'000));
+  Wait(1s);
+  Reconnect();
+  EXPECT_EQ(host_.sent.back().hello().grant().epoch(), 7u);
+  Tell(Welcome({1}), 1);
+  TellAll(Lease(1, 0, 100));
+  TellAll(Grant(1, 1e6, 60'000));
+  Wait(35s);
+  EXPECT_EQ(Work(1), 1) << "the old grant has expired, the new one has not";
+  Reconnect();
+  EXPECT_EQ(host_.sent.back().hello().grant().epoch(), 7u);
+}
+
 TEST_F(SessionTest, PauseActsBetweenTwoRecords) {
   Begin();
   EXPECT_EQ(Work(3), 3);
@@ -286,6 +168,48 @@ TEST_F(SessionTest, FailuresGoBeforeTheProgressThatCountsThem) {
   EXPECT_EQ(host_.sent[1].progress().leases(0).counts().failed(), 3u);
 }
 
+TEST_F(SessionTest, ManyFailuresDoNotWaitForTheReport) {
+  Begin();
+  TellAll(Lease(2, 1000, 5000));
+  Sent();
+  EXPECT_EQ(Work(700, Outcome::kFailed), 700);
+  v1::CoordinatorMessage slow;
+  slow.mutable_limits()->set_concurrency(4);
+  slow.mutable_limits()->set_report_period_ms(30'000);
+  TellAll(slow);
+  Wait(20ms);
+  std::size_t failures = 0;
+  for (const auto& m : host_.sent) {
+    EXPECT_TRUE(m.has_record_failures() || m.has_shard_done() || m.has_progress());
+    failures += static_cast<std::size_t>(m.record_failures().failures_size());
+  }
+  EXPECT_EQ(failures, 700u);
+}
+
+TEST_F(SessionTest, RepeatsFailuresOnANewStreamUntilTheyAreInTheStore) {
+  Begin();
+  TellAll(Lease(2, 1000, 5000));
+  Work(3, Outcome::kFailed);
+  Wait(1s);
+  const std::uint64_t carried = host_.sent[host_.sent.size() - 2].sequence();
+  Work(2, Outcome::kFailed);
+  Wait(1s);
+  v1::CoordinatorMessage ack = Ack({1, 2});
+  ack.mutable_ack()->set_failures_durable(carried);
+  TellAll(ack);
+  Reconnect();
+  Sent();
+  Tell(Welcome({1, 2}), 1);
+  ASSERT_TRUE(host_.sent.at(0).has_record_failures());
+  EXPECT_EQ(host_.sent[0].record_failures().failures_size(), 2);
+  ack.mutable_ack()->set_failures_durable(LastSequence());
+  TellAll(ack);
+  Reconnect();
+  Sent();
+  Tell(Welcome({1, 2}), 1);
+  EXPECT_FALSE(host_.sent.at(0).has_record_failures());
+}
+
 TEST_F(SessionTest, RepeatsShardDoneUntilItIsAcknowledged) {
   Begin();
   Sent();
@@ -304,6 +228,33 @@ TEST_F(SessionTest, RepeatsShardDoneUntilItIsAcknowledged) {
   Wait(1s);
   ASSERT_THAT(host_.sent, SizeIs(1));
   EXPECT_TRUE(host_.sent[0].has_progress());
+}
+
+TEST_F(SessionTest, PassesOnThatTheTargetWantsToBeLeftAlone) {
+  Begin();
+  Wait(1s);
+  EXPECT_EQ(Reports().back()->hold_ms(), 0u);
+  Sent();
+  ASSERT_EQ(Work(1), 1);  // reads ahead
+  const auto d = session_.engine().Next(now_);
+  ASSERT_TRUE(d.has_value());
+  session_.engine().OnResult(
+      d->slot, {.verdict = {Outcome::kFailed, FailureClass::kTransient, "busy"}, .retry_after = 1h},
+      now_);
+  Wait(150ms);
+  ASSERT_THAT(Reports(), SizeIs(1)) << "without waiting for the period";
+  EXPECT_EQ(Reports()[0]->hold_ms(), 300'000u - 150u) << "capped";
+}
+
+TEST_F(SessionTest, AsksForItsShareOfTheRateAsSoonAsItHasWork) {
+  Connect();
+  Tell(Welcome(), 1);
+  EXPECT_EQ(Reports().back()->wanted_records_per_second(), 0);
+  TellAll(Lease(1, 0, 100));
+  Sent();
+  Wait(150ms);
+  ASSERT_THAT(Reports(), SizeIs(1));
+  EXPECT_GT(Reports()[0]->wanted_records_per_second(), 0);
 }
 
 TEST_F(SessionTest, ShrinkShowsInTheNextReport) {
@@ -433,62 +384,6 @@ TEST_F(SessionTest, OtherErrorsAreTriedForEver) {
   EXPECT_FALSE(session_.ended().has_value());
 }
 
-TEST_F(SessionTest, DrainingWaitsForWhatIsInFlightAndGivesLeasesBack) {
-  Begin();
-  TellAll(Lease(2, 100, 200));
-  Work(5);
-  const auto in_flight = session_.engine().Next(now_);
-  ASSERT_TRUE(in_flight.has_value());
-  Sent();
-  session_.Drain(now_);
-  EXPECT_THAT(host_.sent, IsEmpty());
-  EXPECT_EQ(Work(1), 0);
-  session_.engine().OnResult(in_flight->slot, {}, now_);
-  Wait(20ms);
-  ASSERT_THAT(host_.sent, SizeIs(1));
-  ASSERT_EQ(host_.sent[0].draining().leases_size(), 2);
-  EXPECT_EQ(host_.sent[0].draining().leases(0).cursor(), 6);
-  EXPECT_FALSE(session_.ended().has_value());
-  TellAll(Ack({}));
-  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
-}
-
-TEST_F(SessionTest, WhatIsStillInFlightAtTheEndOfTheGraceIsNotGivenBack) {
-  Begin();
-  TellAll(Lease(2, 100, 200));
-  Work(5);
-  ASSERT_TRUE(session_.engine().Next(now_).has_value());
-  Sent();
-  session_.Drain(now_);
-  for (int i = 0; i < 95; ++i) Wait(100ms);
-  bool drained = false;
-  for (const auto& m : host_.sent) {
-    if (!m.has_draining()) continue;
-    drained = true;
-    ASSERT_EQ(m.draining().leases_size(), 1);
-    EXPECT_EQ(m.draining().leases(0).lease().shard(), 2);
-  }
-  EXPECT_TRUE(drained);
-  Wait(1s);
-  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
-}
-
-TEST_F(SessionTest, DrainingBeforeTheFirstWelcomeEndsAtOnce) {
-  Connect();
-  session_.Drain(now_);
-  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
-}
-
-TEST_F(SessionTest, DrainingSurvivesALossOfTheStream) {
-  Begin();
-  session_.Drain(now_);
-  Reconnect();
-  Sent();
-  Tell(Welcome({1}), 1);
-  ASSERT_THAT(host_.sent, SizeIs(1));
-  EXPECT_TRUE(host_.sent[0].has_draining());
-}
-
 TEST_F(SessionTest, SamplesAreSentOnceUnlessTheStreamWasLost) {
   Begin();
   Sent();
@@ -503,18 +398,6 @@ TEST_F(SessionTest, SamplesAreSentOnceUnlessTheStreamWasLost) {
   Sent();
   Wait(1s);
   EXPECT_FALSE(host_.sent[0].has_dry_run_samples());
-}
-
-TEST_F(SessionTest, ABrokenStreamIsNoReasonToCrash) {
-  Begin();
-  Work(3, Outcome::kFailed);
-  host_.broken = true;
-  Wait(10s);
-  session_.Drain(now_);
-  Wait(1s);
-  EXPECT_FALSE(session_.ended().has_value());
-  Wait(10s);
-  EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
 }
 
 }  // namespace
