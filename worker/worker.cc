@@ -82,7 +82,9 @@ class Worker::Impl final : public Session::Host {
   int Run() {
     signals_.add(SIGTERM);
     signals_.async_wait([this](error_code ec, int) {
-      if (!ec) session_.Drain(Now());
+      if (ec) return;
+      session_.Drain(Now());
+      Pump();
     });
     if (settings_.lifeline_fd) WatchLifeline(*settings_.lifeline_fd);
     OnTick();
@@ -151,6 +153,7 @@ class Worker::Impl final : public Session::Host {
     if (pumping_ || !work_.target) return StopIfEnded();
     pumping_ = true;
     Engine& engine = session_.engine();
+    if (engine.stopped()) work_.target->Withdraw();
     int left = kBurst;
     for (; left > 0 && !session_.ended(); --left) {
       if (!ReadMore()) break;

@@ -24,11 +24,11 @@ Result<std::unique_ptr<DryRunTarget>> DryRunTarget::Create(
 
 void DryRunTarget::Send(const Dispatch& dispatch, Time now) {
   Sample(dispatch);
-  if (prober_) return prober_->Send(dispatch, now);
-  // Rendered like the real thing: what cannot be rendered shows here and not in the middle of the
-  // run.
+  // Rendered like the real thing, also where a probe is sent: what cannot be rendered shows here
+  // and not in the middle of the run.
   rendered_.clear();
   const Status rendered = sample_.Append(*dispatch.records, rendered_);
+  if (rendered && prober_) return prober_->Send(dispatch, now);
   BatchResult result{.verdict = {Outcome::kUnchanged, {}, {}}};
   if (!rendered)
     result.verdict = {Outcome::kFailed, FailureClass::kPermanent, rendered.error().message};
@@ -47,6 +47,10 @@ void DryRunTarget::Sample(const Dispatch& dispatch) {
 
 void DryRunTarget::Tick(Time now) {
   if (prober_) prober_->Tick(now);
+}
+
+void DryRunTarget::Withdraw() {
+  if (prober_) prober_->Withdraw();
 }
 
 std::vector<TargetSample> DryRunTarget::TakeSamples() { return std::exchange(samples_, {}); }

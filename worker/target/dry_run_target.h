@@ -33,6 +33,7 @@ class DryRunTarget final : public Target {
 
   void Send(const Dispatch& dispatch, Time now) override;
   void Tick(Time now) override;
+  void Withdraw() override;
   std::vector<TargetSample> TakeSamples() override;
 
  private:

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <charconv>
@@ -20,7 +20,7 @@ using boost::system::error_code;
 using namespace std::chrono_literals;
 
 constexpr int kMaxInterimReplies = 16;
-constexpr Duration kFreshlyIdle = 500us;
+constexpr std::size_t kMaxPiece = 64 * 1024;
 constexpr Duration kConnectTry = 1s;  // per address, while others are left
 
 std::string_view View(boost::beast::string_view s) { return {s.data(), s.size()}; }
@@ -58,9 +58,8 @@ std::optional<Duration> KeepAliveTimeout(std::string_view value) {
 
 }  // namespace
 
-bool HttpConnection::Reusable(Time now) {
+bool HttpConnection::Reusable() {
   if (state_ != State::kIdle) return false;
-  if (now - idle_since_ < kFreshlyIdle) return true;
   char byte = 0;
   const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
@@ -70,6 +69,7 @@ bool HttpConnection::Reusable(Time now) {
 
 void HttpConnection::Start(Time deadline) {
   state_ = State::kBusy;
+  reused_ = true;
   deadline_ = deadline;
   Write();
 }
@@ -77,6 +77,7 @@ void HttpConnection::Start(Time deadline) {
 void HttpConnection::StartNew(std::vector<Tcp::endpoint> addresses, Time deadline, Time now) {
   Close();
   state_ = State::kConnecting;
+  withdrawn_ = false;
   deadline_ = deadline;
   addresses_ = std::move(addresses);
   next_address_ = 0;
@@ -86,8 +87,7 @@ void HttpConnection::StartNew(std::vector<Tcp::endpoint> addresses, Time deadlin
 
 void HttpConnection::ConnectNext(Time now) {
   if (next_address_ == addresses_.size() || now >= deadline_) {
-    return Lose({.delivery = Delivery::kNotSent,
-                 .unreachable = true,
+    return Lose({.unreachable = true,
                  .timeout = now >= deadline_,
                  .message = "connecting: " + connect_error_});
   }
@@ -96,6 +96,7 @@ void HttpConnection::ConnectNext(Time now) {
   step_deadline_ = last ? deadline_ : std::min(deadline_, now + kConnectTry);
   late_ = false;
   socket_.async_connect(address, [this, address](error_code ec) {
+    if (withdrawn_) return Lose({.withdrawn = true, .message = "withdrawn"});
     const Time connected = std::chrono::steady_clock::now();
     // A process that was stopped may wake up here long after: nothing is written past the deadline.
     if (ec || late_ || connected >= deadline_) {
@@ -107,7 +108,9 @@ void HttpConnection::ConnectNext(Time now) {
     }
     error_code ignored;
     socket_.set_option(Tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);  // for WriteMore()
     in_.clear();
+    reused_ = false;
     replace_at_ = connected + options_.max_age;
     state_ = State::kBusy;
     Write();
@@ -117,12 +120,35 @@ void HttpConnection::ConnectNext(Time now) {
 void HttpConnection::Write() {
   late_ = false;
   interim_replies_ = 0;
-  asio::async_write(socket_, asio::buffer(out_), [this](error_code ec, std::size_t written) {
-    if (!ec && !late_) return ReadReply();
-    Lose({.delivery = written == 0 ? Delivery::kNotSent : Delivery::kUnanswered,
-          .timeout = late_,
-          .message = late_ ? "no answer in time" : "writing: " + ec.message()});
-  });
+  answering_ = false;
+  written_ = 0;
+  WriteMore();
+}
+
+// Not async_write(): it would go on with a piece that it has begun, however late the process comes
+// to it. Here the clock is read before every piece.
+void HttpConnection::WriteMore() {
+  error_code ec;
+  while (written_ < out_.size() && !ec && !late_) {
+    if (std::chrono::steady_clock::now() >= deadline_) {
+      EndAsLate();
+      break;
+    }
+    const auto rest = asio::buffer(out_) + written_;
+    written_ += socket_.write_some(asio::buffer(rest, kMaxPiece), ec);
+  }
+  if (ec == asio::error::would_block || ec == asio::error::try_again) {
+    return socket_.async_wait(TcpSocket::wait_write, [this](error_code wait_ec) {
+      if (!wait_ec || late_) return WriteMore();
+      Lose({.delivery = written_ == 0 ? Delivery::kNotSent : Delivery::kUnanswered,
+            .message = "writing: " + wait_ec.message()});
+    });
+  }
+  if (!ec && !late_) return ReadReply();
+  Lose({.delivery = written_ == 0 ? Delivery::kNotSent : Delivery::kUnanswered,
+        .timeout = late_,
+        .stale = reused_ && !late_,
+        .message = late_ ? "no answer in time" : "writing: " + ec.message()});
 }
 
 void HttpConnection::ReadReply() {
@@ -139,7 +165,10 @@ void HttpConnection::ReadMore() {
   // the head (boostorg/beast#2087).
   parser_->get().body().data = text_;
   parser_->get().body().size = sizeof text_;
-  http::async_read(socket_, in_, *parser_, [this](error_code ec, std::size_t) { OnRead(ec); });
+  http::async_read(socket_, in_, *parser_, [this](error_code ec, std::size_t n) {
+    answering_ = answering_ || n > 0 || in_.size() > 0;
+    OnRead(ec);
+  });
 }
 
 void HttpConnection::OnRead(error_code ec) {
@@ -184,7 +213,6 @@ void HttpConnection::OnComplete() {
   // one.
   if (parser_->keep_alive() && in_.size() == 0 && now < replace_at_ && max_idle > 0s) {
     state_ = State::kIdle;
-    idle_since_ = now;
     idle_until_ = now + max_idle;
   } else {
     Close();
@@ -193,7 +221,10 @@ void HttpConnection::OnComplete() {
 }
 
 HttpLoss HttpConnection::LostReply(const error_code& ec) const {
-  HttpLoss loss{.delivery = Delivery::kUnanswered, .timeout = late_, .message = {}};
+  HttpLoss loss{.delivery = Delivery::kUnanswered,
+                .timeout = late_,
+                .stale = reused_ && !answering_ && !late_,
+                .message = {}};
   if (late_) {
     loss.message = "no answer in time";
   } else if (ec == http::error::end_of_stream || ec == http::error::partial_message ||
@@ -225,20 +256,14 @@ void HttpConnection::WatchIdle() {
 }
 
 void HttpConnection::Tick(Time now) {
-  const auto end_as_late =
-      [this] {  // the pending operation ends with an error: one path for every kind of loss
-        late_ = true;
-        error_code ignored;
-        socket_.close(ignored);
-      };
   switch (state_) {
     case State::kClosed:
       break;
     case State::kConnecting:
-      if (now >= step_deadline_ && !late_) end_as_late();
+      if (now >= step_deadline_ && !late_) EndAsLate();
       break;
     case State::kBusy:
-      if (now >= deadline_ && !late_) end_as_late();
+      if (now >= deadline_ && !late_) EndAsLate();
       break;
     case State::kIdle:
       if (now >= idle_until_ || now >= replace_at_) {
@@ -248,6 +273,22 @@ void HttpConnection::Tick(Time now) {
       }
       break;
   }
+}
+
+// The pending operation ends with an error: one path for every kind of loss.
+void HttpConnection::EndAsLate() {
+  late_ = true;
+  error_code ignored;
+  // Without it the kernel would go on delivering what it has buffered of the request.
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  socket_.close(ignored);
+}
+
+void HttpConnection::Withdraw() {
+  if (state_ != State::kConnecting || late_) return;
+  withdrawn_ = true;
+  error_code ignored;
+  socket_.close(ignored);
 }
 
 void HttpConnection::Close() {

@@ -34,6 +34,9 @@ struct HttpLoss {
   Delivery delivery = Delivery::kNotSent;
   bool unreachable = false;
   bool timeout = false;
+  bool withdrawn = false;
+  // A connection that was used again ended without a byte: the server had closed it, most likely.
+  bool stale = false;
   std::string message = {};
 };
 
@@ -74,8 +77,8 @@ class HttpConnection {
     return out_;
   }
 
-  // An open connection that the server has not closed. Looks when it has been idle for a while.
-  [[nodiscard]] bool Reusable(Time now);
+  // An open connection that the server has not closed, as far as one can see.
+  [[nodiscard]] bool Reusable();
   // Sends what is in Buffer() over the open connection. Reusable() holds.
   void Start(Time deadline);
   // The same over a new connection to one of these addresses, tried in order until one takes it.
@@ -83,6 +86,8 @@ class HttpConnection {
 
   // Ends what is late. Call every 20 ms or so.
   void Tick(Time now);
+  // Ends the request if nothing of it has been written, soon.
+  void Withdraw();
   void Close();
 
   [[nodiscard]] bool open() const { return state_ == State::kIdle || state_ == State::kBusy; }
@@ -95,6 +100,7 @@ class HttpConnection {
 
   void ConnectNext(Time now);
   void Write();
+  void WriteMore();
   void ReadReply();
   void ReadMore();
   void OnRead(boost::system::error_code ec);
@@ -102,16 +108,21 @@ class HttpConnection {
   void WatchIdle();
   void Lose(HttpLoss loss);
   [[nodiscard]] HttpLoss LostReply(const boost::system::error_code& ec) const;
+  void EndAsLate();
 
   TcpSocket socket_;
   Owner& owner_;
   const HttpConnectionOptions options_;
   State state_ = State::kClosed;
   bool watching_ = false;  // an idle wait is outstanding
-  bool late_ = false;     // closed by Tick(): whatever the pending operation says, it was a timeout
+  bool late_ =
+      false;  // closed by EndAsLate(): whatever the pending operation says, it was a timeout
+  bool withdrawn_ = false;  // closed by Withdraw()
+  bool reused_ = false;     // the request is not the connection's first
+  bool answering_ = false;  // some of the reply has come
+  std::size_t written_ = 0;
   Time deadline_{};       // of the request
   Time step_deadline_{};  // of the connection attempt
-  Time idle_since_{};
   Time idle_until_{};
   Time replace_at_{};
   std::vector<Tcp::endpoint> addresses_;

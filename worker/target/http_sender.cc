@@ -8,15 +8,16 @@
 #include <vector>
 
 #include "worker/target/http_connection.h"
+#include "worker/target/resolver.h"
 
 namespace backfill::worker {
 namespace {
 
-using boost::system::error_code;
-using Resolver = boost::asio::ip::basic_resolver<Tcp, boost::asio::io_context::executor_type>;
-
-constexpr std::size_t kMaxAddresses = 64;
 constexpr Duration kAvoidBadAddress = 10s;
+// How long no connection is used again after one turned out to be closed: the shortest and the
+// longest time, which a server reaches that goes on closing them.
+constexpr Duration kNoReuse = 1s;
+constexpr Duration kMaxNoReuse = 16s;
 
 std::size_t MaxReply(std::uint32_t batch_size) { return 64 * 1024 + std::size_t{512} * batch_size; }
 
@@ -31,9 +32,10 @@ class HttpSender::Impl final : public HttpConnection::Owner {
         outcomes_(std::move(outcomes)),
         options_(options),
         done_(std::move(done)),
-        resolver_(io),
+        own_resolver_(options.resolver == nullptr ? SystemResolver(io) : nullptr),
+        resolver_(options.resolver == nullptr ? *own_resolver_ : *options.resolver),
         random_(options.seed) {
-    error_code ec;
+    boost::system::error_code ec;
     const auto literal = boost::asio::ip::make_address(renderer_.host(), ec);
     if (ec) return;
     literal_ = true;
@@ -50,19 +52,22 @@ class HttpSender::Impl final : public HttpConnection::Owner {
     const Status rendered = renderer_.Append(*dispatch.records, connection->Buffer());
     if (!rendered) {
       Release(*connection);
-      return Fail(dispatch.slot, FailureClass::kPermanent, rendered.error().message);
+      return Lost(dispatch.slot, {.message = rendered.error().message}, FailureClass::kPermanent);
     }
     connection->slot = dispatch.slot;
-    if (connection->Reusable(now)) return connection->Start(job.deadline);
-    if (!addresses_.empty() && (literal_ || now < resolve_again_)) {
+    if (now >= no_reuse_until_ && connection->Reusable()) return connection->Start(job.deadline);
+    if (!literal_ && now >= resolve_again_) Resolve(now);
+    if (!resolving_ || LookupIsSlow(now))
       return connection->StartNew(Addresses(now), job.deadline, now);
-    }
     waiting_.push_back(connection);
-    Resolve();
   }
 
   void Tick(Time now) {
     for (HttpConnection& c : connections_) c.Tick(now);
+    if (LookupIsSlow(now)) {
+      for (HttpConnection* c : std::exchange(waiting_, {}))
+        c->StartNew(Addresses(now), JobOf(c->slot).deadline, now);
+    }
     // A lookup cannot be cancelled; those that wait for it can.
     for (std::size_t i = 0; i < waiting_.size();) {
       HttpConnection* c = waiting_[i];
@@ -71,11 +76,16 @@ class HttpSender::Impl final : public HttpConnection::Owner {
         continue;
       }
       waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
-      OnLoss(*c, {.delivery = Delivery::kNotSent,
-                  .unreachable = true,
+      OnLoss(*c, {.unreachable = true,
                   .timeout = true,
                   .message = "looking up " + renderer_.host() + ": no answer in time"});
     }
+  }
+
+  void Withdraw() {
+    for (HttpConnection* c : std::exchange(waiting_, {}))
+      OnLoss(*c, {.withdrawn = true, .message = "withdrawn"});
+    for (HttpConnection& c : connections_) c.Withdraw();
   }
 
   void OnReply(HttpConnection& connection, const HttpReply& reply) override {
@@ -115,12 +125,8 @@ class HttpSender::Impl final : public HttpConnection::Owner {
   void OnLoss(HttpConnection& connection, const HttpLoss& loss) override {
     const std::uint32_t slot = connection.slot;
     Release(connection);
-    BatchResult result{.delivery = loss.delivery, .unreachable = loss.unreachable};
-    result.verdict = {Outcome::kFailed,
-                      loss.timeout ? FailureClass::kTimeout : FailureClass::kTransient,
-                      loss.message};
-    result.latency = std::chrono::steady_clock::now() - JobOf(slot).started;
-    done_(slot, std::move(result));
+    if (loss.stale) DoNotReuse();
+    Lost(slot, loss, loss.timeout ? FailureClass::kTimeout : FailureClass::kTransient);
   }
 
   void OnBadAddress(const Tcp::endpoint& endpoint) override {
@@ -146,10 +152,23 @@ class HttpSender::Impl final : public HttpConnection::Owner {
     return jobs_[slot];
   }
 
-  void Fail(std::uint32_t slot, FailureClass failure, std::string message) {
-    BatchResult result{.delivery = Delivery::kNotSent};
-    result.verdict = {Outcome::kFailed, failure, std::move(message)};
+  void Lost(std::uint32_t slot, const HttpLoss& loss, FailureClass failure) {
+    BatchResult result{
+        .delivery = loss.delivery, .unreachable = loss.unreachable, .withdrawn = loss.withdrawn};
+    result.verdict = {Outcome::kFailed, failure, loss.message};
+    result.latency = std::chrono::steady_clock::now() - JobOf(slot).started;
     done_(slot, std::move(result));
+  }
+
+  // A server that closes connections which it promised to keep will do so with others, too. It
+  // costs a record each time, and a new connection each costs only time. For a while: it may have
+  // been an accident, such as a restart.
+  void DoNotReuse() {
+    const Time now = std::chrono::steady_clock::now();
+    if (now < no_reuse_until_) return;  // open at the same time: the same news
+    const bool again = now < no_reuse_until_ + 4 * no_reuse_for_;
+    no_reuse_for_ = again ? std::min(2 * no_reuse_for_, kMaxNoReuse) : kNoReuse;
+    no_reuse_until_ = now + no_reuse_for_;
   }
 
   // The one that was used last is the least likely to have been closed.
@@ -193,25 +212,28 @@ class HttpSender::Impl final : public HttpConnection::Owner {
     return order;
   }
 
-  void Resolve() {
+  void Resolve(Time now) {
     if (resolving_) return;
     resolving_ = true;
-    resolver_.async_resolve(
-        renderer_.host(), renderer_.port(), Resolver::numeric_service,
-        [this](error_code ec, const Resolver::results_type& results) { OnResolved(ec, results); });
+    lookup_began_ = now;
+    resolver_.Resolve(renderer_.host(), renderer_.port(),
+                      [this](Result<std::vector<Tcp::endpoint>> found) { OnResolved(found); });
   }
 
-  void OnResolved(error_code ec, const Resolver::results_type& results) {
+  // A name server that hangs must not keep anybody from a target whose addresses are known.
+  [[nodiscard]] bool LookupIsSlow(Time now) const {
+    return resolving_ && !addresses_.empty() && now >= lookup_began_ + options_.dns_patience;
+  }
+
+  void OnResolved(const Result<std::vector<Tcp::endpoint>>& found) {
     resolving_ = false;
     const Time now = std::chrono::steady_clock::now();
-    if (!ec) {
+    if (found) {
       std::vector<Address> fresh;
-      for (const auto& r : results) {
-        if (fresh.size() == kMaxAddresses) break;
-        const auto known =
-            std::find_if(addresses_.begin(), addresses_.end(),
-                         [&](const Address& a) { return a.endpoint == r.endpoint(); });
-        fresh.push_back({r.endpoint(), known == addresses_.end() ? Time{} : known->avoid_until});
+      for (const Tcp::endpoint& endpoint : *found) {
+        const auto known = std::find_if(addresses_.begin(), addresses_.end(),
+                                        [&](const Address& a) { return a.endpoint == endpoint; });
+        fresh.push_back({endpoint, known == addresses_.end() ? Time{} : known->avoid_until});
       }
       addresses_ = std::move(fresh);
     }
@@ -219,10 +241,7 @@ class HttpSender::Impl final : public HttpConnection::Owner {
     if (!addresses_.empty()) resolve_again_ = now + options_.dns_fresh;
     for (HttpConnection* c : std::exchange(waiting_, {})) {
       if (addresses_.empty()) {
-        OnLoss(*c, {.delivery = Delivery::kNotSent,
-                    .unreachable = true,
-                    .message = "looking up " + renderer_.host() + ": " +
-                               (ec ? ec.message() : "no address")});
+        OnLoss(*c, {.unreachable = true, .message = found.error().message});
       } else {
         c->StartNew(Addresses(now), JobOf(c->slot).deadline, now);
       }
@@ -241,12 +260,16 @@ class HttpSender::Impl final : public HttpConnection::Owner {
   std::vector<HttpConnection*> waiting_;  // for the name lookup
   std::vector<Job> jobs_;                 // by slot
 
-  Resolver resolver_;
+  const std::unique_ptr<Resolver> own_resolver_;
+  Resolver& resolver_;
   bool resolving_ = false;
+  Time lookup_began_{};
   bool literal_ = false;  // the host is an address: nothing to look up
   std::vector<Address> addresses_;
   std::size_t next_address_ = 0;
   Time resolve_again_{};
+  Time no_reuse_until_{};
+  Duration no_reuse_for_{};
   std::mt19937_64 random_;
 };
 
@@ -264,5 +287,6 @@ HttpSender::~HttpSender() = default;
 
 void HttpSender::Send(const Dispatch& dispatch, Time now) { impl_->Send(dispatch, now); }
 void HttpSender::Tick(Time now) { impl_->Tick(now); }
+void HttpSender::Withdraw() { impl_->Withdraw(); }
 
 }  // namespace backfill::worker

@@ -16,12 +16,16 @@ namespace backfill::worker {
 
 using namespace std::chrono_literals;
 
+class Resolver;
+
 struct HttpSenderOptions {
   std::uint32_t batch_size = 1;  // sizes the longest reply
   Duration max_idle = 4s;        // Node closes after 5
   Duration max_age = 60s;        // of a connection, plus or minus a quarter
   Duration dns_fresh = 5s;       // a name is looked up again after
+  Duration dns_patience = 1s;    // then the old addresses serve while the lookup goes on
   std::uint64_t seed = 1;
+  Resolver* resolver = nullptr;  // outlives the sender; absent: the system's
 };
 
 // Sends requests over a pool of keep-alive connections that grows to as many as are sent at the
@@ -41,6 +45,7 @@ class HttpSender {
 
   void Send(const Dispatch& dispatch, Time now);
   void Tick(Time now);
+  void Withdraw();
 
  private:
   class Impl;

@@ -19,6 +19,7 @@ class RunTarget final : public Target {
 
   void Send(const Dispatch& dispatch, Time now) override { sender_.Send(dispatch, now); }
   void Tick(Time now) override { sender_.Tick(now); }
+  void Withdraw() override { sender_.Withdraw(); }
 
  private:
   RunTarget(boost::asio::io_context& io, WriteRequest request, const OutcomeMap& outcomes,

@@ -28,6 +28,8 @@ class Target {
   virtual void Send(const Dispatch& dispatch, Time now) = 0;
   // Ends what is late. Call every 20 ms or so.
   virtual void Tick(Time now) = 0;
+  // Ends what has written nothing yet as `withdrawn`, soon if not from within the call.
+  virtual void Withdraw() = 0;
   // Those that were taken since the last call.
   virtual std::vector<TargetSample> TakeSamples() { return {}; }
 };

@@ -109,5 +109,19 @@ TEST_F(DryRunTargetTest, ShowsWhatCouldNotBeRendered) {
   EXPECT_EQ(results_[0].verdict.failure, FailureClass::kPermanent);
 }
 
+TEST_F(DryRunTargetTest, RendersTheRealRequestAlsoWhereAProbeIsSent) {
+  RequestTemplate request = Request("POST", "/x");
+  request.headers = {{"X-Key", "{{key}}"}};
+  auto target = DryRunTarget::Create(
+      io_, request, DryRunTarget::Probe{Request("GET", "/r/1"), DeclaredEffects::kUnknown}, {},
+      OutcomeMap(), {}, [this](std::uint32_t slot, BatchResult r) { results_[slot] = r; });
+  ASSERT_TRUE(target.ok());
+  const std::vector<Record> bad = {{.position = 0, .key = "a\nb"}};
+  (*target)->Send({0, ShardId{0}, &bad}, std::chrono::steady_clock::now());
+  ASSERT_TRUE(results_.contains(0));
+  EXPECT_EQ(results_[0].verdict.failure, FailureClass::kPermanent);
+  EXPECT_EQ(sink_.stats().requests, 0u);
+}
+
 }  // namespace
 }  // namespace backfill::worker

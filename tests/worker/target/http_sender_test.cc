@@ -1,17 +1,22 @@
 // The sender against servers that misbehave.
 #include "worker/target/http_sender.h"
 
+#include <atomic>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
 
+#include "tests/worker/target/bad_network.h"
 #include "tests/worker/target/raw_server.h"
 #include "worker/target/run_target.h"
 
 namespace backfill::worker {
 namespace {
 
+using fakes::BlackHole;
+using fakes::FakeResolver;
 using fakes::RawServer;
+using fakes::SlowReader;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -84,6 +89,7 @@ class HttpSenderTest : public ::testing::Test {
     EXPECT_THAT(r.verdict.message, Not(IsEmpty()));
   }
 
+  FakeResolver resolver_;
   std::unique_ptr<boost::asio::io_context> io_;
   std::unique_ptr<RunTarget> target_;
   std::map<std::uint32_t, std::vector<Record>> records_;
@@ -254,10 +260,138 @@ TEST_F(HttpSenderTest, ANameThatDoesNotExistIsUnreachable) {
 }
 
 TEST_F(HttpSenderTest, FindsTheAddressThatAnswersAmongSeveral) {
-  // localhost is ::1 and 127.0.0.1 on most machines, and nothing listens on ::1.
   RawServer server(Always(kOk));
-  Target(server.port(), 2s, {}, "localhost");
-  for (int i = 0; i < 4; ++i) ExpectUpdated(Send());
+  BlackHole hole("127.0.0.3");
+  Target(80, 5s, {.max_age = 0s, .resolver = &resolver_}, "orders");
+  for (int i = 0; i < 6; ++i) {
+    Start(0, {"1"});
+    // Nobody listens on 127.0.0.2.
+    if (resolver_.pending)
+      resolver_.Answer(
+          {{"127.0.0.2", server.port()}, {"127.0.0.3", hole.port()}, {"127.0.0.1", server.port()}});
+    const Time start = std::chrono::steady_clock::now();
+    ExpectUpdated(Await(0));
+    const Duration took = std::chrono::steady_clock::now() - start;
+    EXPECT_LT(took, i == 0 ? 2s : 1900ms);
+  }
+  EXPECT_EQ(server.accepted(), 6);
+}
+
+TEST_F(HttpSenderTest, ABadAddressIsTriedLastForAWhile) {
+  RawServer server(Always(kOk));
+  BlackHole hole("127.0.0.3");
+  Target(80, 5s, {.max_age = 0s, .resolver = &resolver_}, "orders");
+  Start(0, {"1"});
+  resolver_.Answer({{"127.0.0.3", hole.port()}, {"127.0.0.1", server.port()}});
+  ExpectUpdated(Await(0));
+  const Time start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 6; ++i) ExpectUpdated(Send());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 500ms);
+}
+
+TEST_F(HttpSenderTest, ALookupThatHangsDoesNotKeepItFromAddressesThatItKnows) {
+  RawServer server(Always(kOk));
+  Target(80, 2s, {.max_age = 0s, .dns_fresh = 50ms, .dns_patience = 200ms, .resolver = &resolver_},
+         "orders");
+  Start(0, {"1"});
+  resolver_.Answer({{"127.0.0.1", server.port()}});
+  ExpectUpdated(Await(0));
+  RunFor(60ms);
+  const Time start = std::chrono::steady_clock::now();
+  ExpectUpdated(Send());
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 150ms) << "a fresh answer would be better";
+  const Time slow = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5; ++i) ExpectUpdated(Send());
+  EXPECT_LT(std::chrono::steady_clock::now() - slow, 150ms) << "it has waited enough";
+  EXPECT_EQ(resolver_.lookups, 2) << "one at a time";
+  resolver_.Fail();
+  RunFor(60ms);
+  ExpectUpdated(Send());
+  EXPECT_EQ(resolver_.lookups, 3);
+}
+
+TEST_F(HttpSenderTest, ALookupThatHangsFromTheBeginningIsATimeout) {
+  Target(80, 150ms, {.resolver = &resolver_}, "orders");
+  const BatchResult r = Send();
+  ExpectLost(r, Delivery::kNotSent, FailureClass::kTimeout);
+  EXPECT_TRUE(r.unreachable);
+  RawServer server(Always(kOk));
+  resolver_.Answer({{"127.0.0.1", server.port()}});
+  RunFor(30ms);
+  EXPECT_EQ(server.accepted(), 0) << "too late for that request";
+}
+
+TEST_F(HttpSenderTest, WhatHasWrittenNothingCanBeWithdrawn) {
+  BlackHole hole("127.0.0.3");
+  RawServer server([](int fd, const std::string&, int) {
+    std::this_thread::sleep_for(100ms);
+    return RawServer::Say(fd, kOk);
+  });
+  Target(80, 5s, {.resolver = &resolver_}, "orders");
+  Start(0, {"1"});
+  resolver_.Answer({{"127.0.0.1", server.port()}});
+  while (server.requests().empty()) Step();
+  Target(hole.port(), 5s, {}, "127.0.0.3");
+  Start(1, {"1"});
+  target_->Withdraw();
+  RunFor(20ms);
+  ASSERT_TRUE(results_.contains(1)) << "connecting";
+  EXPECT_TRUE(results_[1].withdrawn);
+  EXPECT_FALSE(results_[1].unreachable);
+  EXPECT_EQ(results_[1].delivery, Delivery::kNotSent);
+
+  Target(80, 5s, {.resolver = &resolver_}, "orders");
+  Start(2, {"1"});
+  target_->Withdraw();
+  RunFor(20ms);
+  ASSERT_TRUE(results_.contains(2)) << "resolving";
+  EXPECT_TRUE(results_[2].withdrawn);
+
+  Target(server.port());
+  Start(3, {"1"});
+  while (server.requests().size() < 2) Step();
+  target_->Withdraw();
+  ExpectUpdated(Await(3));
+}
+
+TEST_F(HttpSenderTest, AServerThatClosesWhatItPromisedToKeepCostsOneRecord) {
+  RawServer server(ThenClose(kOk));
+  Target(server.port());
+  int lost = 0;
+  for (int i = 0; i < 50; ++i) lost += Send().verdict.outcome == Outcome::kUpdated ? 0 : 1;
+  EXPECT_LE(lost, 1);
+}
+
+TEST_F(HttpSenderTest, BytesThatComeLaterThanTheReplyAnswerNoOtherRequest) {
+  std::atomic<int> replies_read{0}, more_said{0};
+  RawServer server([&](int fd, const std::string&, int number) {
+    RawServer::Say(fd, kOk);
+    while (replies_read < number) std::this_thread::yield();
+    RawServer::Say(fd, "HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n");
+    more_said = number;
+    return true;
+  });
+  Target(server.port());
+  for (int i = 1; i <= 20; ++i) {
+    ExpectUpdated(Send());
+    replies_read = i;
+    while (more_said < i) std::this_thread::yield();
+  }
+  EXPECT_EQ(server.accepted(), 20);
+}
+
+TEST_F(HttpSenderTest, WhatIsBufferedDoesNotLeaveAfterTheDeadline) {
+  // Takes little of the request, and would take the rest after the deadline.
+  std::atomic<bool> read_on{false};
+  std::atomic<std::size_t> got{0};
+  SlowReader server(read_on, got);
+  Target(server.port(), 1s);
+  Start(0, {std::string(1'000'000, 'x')});
+  const BatchResult r = Await(0);
+  ExpectLost(r, Delivery::kUnanswered, FailureClass::kTimeout);
+  read_on = true;
+  server.Join();
+  EXPECT_LT(got, 32'000u) << "what was buffered is not delivered any more";
 }
 
 TEST_F(HttpSenderTest, SeesThatAnIdleConnectionWasClosedBeforeItSendsTheNextRecord) {
@@ -367,6 +501,22 @@ TEST_F(HttpSenderTest, AnOverloadedTargetSaysNothingAboutRecords) {
   const BatchResult r = Send();
   EXPECT_FALSE(r.per_record);
   EXPECT_EQ(r.verdict.failure, FailureClass::kTransient);
+}
+
+TEST_F(HttpSenderTest, AStoppedProcessDoesNotFinishARequestPastTheDeadline) {
+  std::atomic<bool> read_on{false};
+  std::atomic<std::size_t> got{0};
+  SlowReader server(read_on, got);
+  Target(server.port(), 1s);
+  Start(0, {std::string(1'000'000, 'x')});
+  RunFor(20ms);
+  read_on = true;  // the socket can be written again, and nobody looks at the clock
+  std::this_thread::sleep_for(1100ms);
+  const std::size_t before = got;
+  const BatchResult r = Await(0);
+  ExpectLost(r, Delivery::kUnanswered, FailureClass::kTimeout);
+  RunFor(50ms);
+  EXPECT_EQ(got, before);
 }
 
 TEST_F(HttpSenderTest, AStoppedProcessWritesNothingPastTheDeadline) {
