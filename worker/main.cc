@@ -1,4 +1,5 @@
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -29,5 +30,10 @@ int main() {
     return worker::kExitBadWorkload;
   }
   pthread_setname_np(pthread_self(), "loop");
-  return worker::Worker(*settings).Run();
+  worker::Worker worker(*settings);
+  const int exit_code = worker.Run();
+  // Not by returning: all is said and done, and the pool waits for this process to be gone, while
+  // destructors would join the thread of a lookup that hangs and wait for gRPC's.
+  std::fflush(nullptr);
+  std::_Exit(exit_code);
 }

@@ -90,7 +90,6 @@ class Worker::Impl final : public Session::Host {
     OnTick();
     link_.Start();
     io_.run();
-    link_.Stop();
     return exit_code_;
   }
 

@@ -23,7 +23,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // Runs on the calling thread until the work ends, SIGTERM comes, or the runner dies. Returns the
-  // exit code. Once.
+  // exit code, with which the process should end at once: the threads are still there, and to join
+  // them can take as long as a name lookup or the network likes. Once.
   int Run();
 
  private:

@@ -132,22 +132,25 @@ TEST_F(WorkerProcessTest, SurvivesStreamsThatDropAndLeadersThatChange) {
 }
 
 TEST_F(WorkerProcessTest, AKilledWorkerCostsNoRecordAndABoundedNumberTwice) {
-  Prepare(20'000, 4'000);
+  Prepare(100'000, 50'000);
   options_.records_per_second = 20'000;
   options_.burst = 500;
   StartCoordinator();
   {
     WorkerProcess worker(Environment("i1"));
-    ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 5'000; }));
+    ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 20'000; }));
     worker.Signal(SIGKILL);
     EXPECT_EQ(worker.ExitCode(), -SIGKILL);
   }
-  for (std::int32_t shard = 0; shard < 5; ++shard)
+  for (std::int32_t shard = 0; shard < 2; ++shard)
     coordinator_->Revoke(shard);  // given to whoever comes
   WorkerProcess next(Environment("i2"));
   EXPECT_EQ(next.ExitCode(60s), 0);
   EXPECT_EQ(sink_->stats().missing, 0u);
-  EXPECT_LE(sink_->stats().duplicates, 2u * 4096u);
+  // What was sent since the last report that arrived: one may have been on its way.
+  const double seconds = 2 * options_.report_period_ms / 1000.0;
+  EXPECT_LE(static_cast<double>(sink_->stats().duplicates),
+            options_.records_per_second * seconds + options_.burst + options_.concurrency);
   EXPECT_THAT(coordinator_->violations(), IsEmpty());
 }
 
@@ -245,12 +248,66 @@ TEST_F(WorkerProcessTest, TerminationDrainsAndGivesLeasesBack) {
   WorkerProcess worker(Environment("i1"));
   ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 100; }));
   worker.Signal(SIGTERM);
-  EXPECT_EQ(worker.ExitCode(10s), 143);
+  EXPECT_EQ(worker.ExitCode(1s), 143);
   EXPECT_EQ(coordinator_->drained(), 1);
   for (const auto& shard : coordinator_->shards()) EXPECT_EQ(shard.holder, "");
   EXPECT_EQ(coordinator_->records_done(), sink_->stats().records)
       << "everything that was sent is accounted for";
   EXPECT_THAT(coordinator_->violations(), IsEmpty());
+}
+
+TEST_F(WorkerProcessTest, ALookupThatHangsDoesNotHoldUpItsEnd) {
+  Prepare(1'000, 1'000);
+  options_.workload.mutable_run_http()->mutable_request()->set_url("http://orders/r/{{key}}");
+  options_.workload.mutable_run_http()->mutable_request()->set_timeout_ms(30'000);
+  StartCoordinator();
+  auto environment = Environment();
+  environment["LD_PRELOAD"] = BACKFILL_HANGING_RESOLVER;
+  environment["ASAN_OPTIONS"] = "verify_asan_link_order=0";
+  WorkerProcess worker(environment);
+  ASSERT_TRUE(Eventually([&] {
+    const auto shards = coordinator_->shards();
+    return !shards.empty() && shards[0].in_flight > 0;
+  })) << "it waits for the lookup";
+  worker.Signal(SIGTERM);
+  EXPECT_EQ(worker.ExitCode(1s), 143);
+  EXPECT_EQ(coordinator_->drained(), 1);
+  EXPECT_EQ(coordinator_->shards()[0].holder, "") << "given back: nothing of it had been written";
+}
+
+TEST_F(WorkerProcessTest, AShortDryRunEndsAtOnceWhenItIsAskedTo) {
+  Prepare(1'000'000, 10'000);
+  stage_ = "dry-run";
+  const v1::HttpRequestTemplate sample = options_.workload.run_http().request();
+  *options_.workload.mutable_dry_run_http()->mutable_sample() = sample;
+  options_.records_per_second = 1'000;
+  options_.burst = 100;
+  StartCoordinator();
+  for (std::size_t i = 0; i < 20; ++i) {
+    WorkerProcess worker(Environment("i" + std::to_string(i)));
+    ASSERT_TRUE(Eventually([&] { return coordinator_->hellos().size() > i; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(i * 7));
+    worker.Signal(SIGTERM);
+    ASSERT_EQ(worker.ExitCode(1s), 143) << "after " << i * 7 << " ms";
+  }
+}
+
+TEST_F(WorkerProcessTest, ADryRunGoesOnWithTheGrantsOfItsNextStream) {
+  Prepare(100'000, 50'000);
+  stage_ = "dry-run";
+  const v1::HttpRequestTemplate sample = options_.workload.run_http().request();
+  *options_.workload.mutable_dry_run_http()->mutable_sample() = sample;
+  options_.records_per_second = 2'000;
+  options_.burst = 100;
+  options_.grant_valid_ms = 400;
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  ASSERT_TRUE(Eventually([&] { return coordinator_->records_done() > 2'000; }));
+  coordinator_->DropStreams();
+  ASSERT_TRUE(Eventually([&] { return coordinator_->hellos().size() > 1; }));
+  std::this_thread::sleep_for(500ms);  // the last grant of the old stream has expired
+  const auto before = coordinator_->records_done();
+  EXPECT_TRUE(Eventually([&] { return coordinator_->records_done() > before + 200; }, 1s));
 }
 
 TEST_F(WorkerProcessTest, IgnoresCtrlC) {
