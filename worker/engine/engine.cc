@@ -20,8 +20,7 @@ bool Retryable(const Verdict& v) {
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, const EngineLimits& limits)
-    : options_(options),
-      limits_(limits),
+    : limits_(limits),
       clock_(options.fence),
       budget_(limits.retry_budget_percent),
       hold_(options.seed),
@@ -30,9 +29,8 @@ Engine::Engine(const EngineOptions& options, const EngineLimits& limits)
 }
 
 void Engine::Configure(std::uint32_t batch_size, std::uint32_t max_leases, Duration fence) {
-  options_.batch_size = std::clamp<std::uint32_t>(batch_size, 1, Window::kAhead);
-  options_.max_leases = max_leases;
-  options_.fence = fence;
+  batch_size_ = std::clamp<std::uint32_t>(batch_size, 1, Window::kAhead);
+  max_leases_ = max_leases;
   clock_.SetFence(fence);
 }
 
@@ -43,7 +41,7 @@ Status Engine::AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now
     clock_.Extend(offer.key, answers, now);
     return Ok{};
   }
-  if (runs_.size() >= options_.max_leases + kMaxUnacknowledged) {
+  if (runs_.size() >= max_leases_ + kMaxUnacknowledged) {
     return Error{ErrorCode::kAborted, "more leases than were asked for"};
   }
   auto window = Window::Restore(offer.range, offer.cursor, offer.done_above, offer.counts);
@@ -116,9 +114,9 @@ std::uint32_t Engine::LeasesWanted() const {
   if (draining_) return 0;
   const auto open =
       std::count_if(runs_.begin(), runs_.end(), [](const auto& r) { return !r->complete(); });
-  const auto room = static_cast<std::int64_t>(options_.max_leases) - open;
+  const auto room = static_cast<std::int64_t>(max_leases_) - open;
   const auto total =
-      static_cast<std::int64_t>(options_.max_leases + kMaxUnacknowledged) - std::ssize(runs_);
+      static_cast<std::int64_t>(max_leases_ + kMaxUnacknowledged) - std::ssize(runs_);
   return static_cast<std::uint32_t>(std::max<std::int64_t>(0, std::min(room, total)));
 }
 
@@ -132,7 +130,7 @@ void Engine::SetLimits(const EngineLimits& limits) {
 std::optional<Engine::Reading> Engine::WantsRecords() const {
   if (draining_) return std::nullopt;
   for (const auto& r : runs_) {
-    if (const auto wants = r->Wants(options_.batch_size))
+    if (const auto wants = r->Wants(batch_size_))
       return Reading{r->serial(), wants->from, wants->max};
   }
   return std::nullopt;
@@ -141,9 +139,9 @@ std::optional<Engine::Reading> Engine::WantsRecords() const {
 Status Engine::OnRecords(std::uint64_t run, std::vector<Record> records) {
   LeaseRun* r = FindRun(run);
   if (r == nullptr) return Ok{};
-  const auto wanted = r->Wants(options_.batch_size);
+  const auto wanted = r->Wants(batch_size_);
   r->OnRecords(std::move(records));
-  const auto wants = r->Wants(options_.batch_size);
+  const auto wants = r->Wants(batch_size_);
   if (wanted && wants && wants->from == wanted->from) {
     return Error{ErrorCode::kInvalid,
                  "the source has no record at position " + std::to_string(wanted->from)};
@@ -197,7 +195,7 @@ std::optional<Dispatch> Engine::NextRetry(Time now) {
 
 std::optional<Dispatch> Engine::NextFirst(Time now) {
   for (const auto& run : runs_) {
-    const std::uint32_t records = run->NextBatch(options_.batch_size);
+    const std::uint32_t records = run->NextBatch(batch_size_);
     if (records == 0 || !clock_.MaySend(run->key(), now)) continue;
     if (!TakeTokens(records, now)) return std::nullopt;
     Work work{.run = run->serial()};
@@ -363,7 +361,7 @@ double Engine::RecordsPerSecondWanted() const {
   // Before anything was measured: as if the target answered within 10 ms.
   const double latency =
       stats_.latency_seconds > 0 ? std::max(stats_.latency_seconds, 20e-6) : 0.01;
-  return 1.2 * limits_.concurrency * options_.batch_size / latency;
+  return 1.2 * limits_.concurrency * batch_size_ / latency;
 }
 
 }  // namespace backfill::worker

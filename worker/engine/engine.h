@@ -166,7 +166,8 @@ class Engine {
   [[nodiscard]] bool HasWork() const;
   void CountLatency(Duration latency);
 
-  EngineOptions options_;
+  std::uint32_t batch_size_ = 1;
+  std::uint32_t max_leases_ = 1;
   EngineLimits limits_;
   LeaseClock clock_;
   TokenBucket bucket_;

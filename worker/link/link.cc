@@ -76,12 +76,12 @@ class Link::Impl {
     thread_.join();
   }
 
-  std::unique_ptr<Event> Poll() {
-    std::unique_ptr<Event> event;
+  std::optional<Event> Poll() {
+    std::optional<Event> event;
     {
       MutexLock l(mu_);
-      if (in_.empty()) return nullptr;
-      event = std::make_unique<Event>(std::move(in_.front()));
+      if (in_.empty()) return event;
+      event = std::move(in_.front());
       in_.pop_front();
     }
     changed_.notify_all();
@@ -100,11 +100,6 @@ class Link::Impl {
     }
     changed_.notify_all();
     return true;
-  }
-
-  [[nodiscard]] bool Flushed() const {
-    MutexLock l(mu_);
-    return out_.empty() && !writing_;
   }
 
   void SetReconnectWindow(Duration window) {
@@ -185,17 +180,13 @@ class Link::Impl {
       v1::WorkerMessage message;
       {
         MutexLock l(mu_);
-        writing_ = false;
         changed_.wait(mu_, stop, [this]() REQUIRES(mu_) { return !out_.empty(); });
         if (stop.stop_requested() || stream_ != number) return;
         message = std::move(out_.front());
         out_.pop_front();
-        writing_ = true;
       }
-      if (!stream.Write(message)) break;
+      if (!stream.Write(message)) return;  // the reader learns of the end by itself
     }
-    MutexLock l(mu_);
-    writing_ = false;  // the reader learns of the end by itself
   }
 
   // False: stopped while the queue was full.
@@ -226,11 +217,10 @@ class Link::Impl {
   const LinkOptions options_;
   const std::function<void()> wake_;
 
-  mutable Mutex mu_;
+  Mutex mu_;
   std::condition_variable_any changed_;
   std::deque<Event> in_ GUARDED_BY(mu_);
   std::deque<v1::WorkerMessage> out_ GUARDED_BY(mu_);
-  bool writing_ GUARDED_BY(mu_) = false;
   grpc::ClientContext* context_ GUARDED_BY(mu_) = nullptr;  // of the stream that is open
   std::uint64_t stream_ GUARDED_BY(mu_) = 0;
   Duration window_ GUARDED_BY(mu_);
@@ -245,11 +235,10 @@ Link::Link(LinkOptions options, std::function<void()> wake)
 Link::~Link() { Stop(); }
 void Link::Start() { impl_->Start(); }
 void Link::Stop() { impl_->Stop(); }
-std::unique_ptr<Link::Event> Link::Poll() { return impl_->Poll(); }
+std::optional<Link::Event> Link::Poll() { return impl_->Poll(); }
 bool Link::Send(std::uint64_t stream, v1::WorkerMessage message) {
   return impl_->Send(stream, std::move(message));
 }
-bool Link::Flushed() const { return impl_->Flushed(); }
 void Link::SetReconnectWindow(Duration window) { impl_->SetReconnectWindow(window); }
 void Link::ReconnectSoon() { impl_->ReconnectSoon(); }
 

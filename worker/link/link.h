@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -58,13 +59,11 @@ class Link {
   void Stop();
 
   // The next event, if there is one. Does not wait.
-  std::unique_ptr<Event> Poll();
+  std::optional<Event> Poll();
 
   // Queues a message for that stream. False: the stream has ended, or its queue is full; then the
   // stream is ended, since a message that is left out silently could be the one that matters.
   bool Send(std::uint64_t stream, v1::WorkerMessage message);
-  // All that was queued has been handed to the network.
-  [[nodiscard]] bool Flushed() const;
 
   // As the coordinator asks: reconnects are spread over this time.
   void SetReconnectWindow(Duration window);

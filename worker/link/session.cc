@@ -228,6 +228,8 @@ void Session::OnAck(const v1::Ack& ack, std::uint64_t answers, Time now) {
   for (const v1::LeaseRef& ref : ack.done()) {
     if (ref.epoch() == epoch_.value) Drop(KeyOf(ref), {});
   }
+  if (drain_until_ && draining_sequence_ != 0 && answers >= draining_sequence_)
+    return EndAs(SessionEnd::kDrained);
   for (const LeaseState& state : engine_.Leases()) {
     // One that is complete leaves `held` as soon as its end is on record, and comes in `done` once
     // that is durable.
@@ -235,8 +237,6 @@ void Session::OnAck(const v1::Ack& ack, std::uint64_t answers, Time now) {
     if (state.complete || confirmed.contains(state.key)) continue;
     if (held.first_reported != 0 && held.first_reported <= answers) Drop(state.key, "lost");
   }
-  if (drain_until_ && draining_sequence_ != 0 && answers >= draining_sequence_)
-    EndAs(SessionEnd::kDrained);
 }
 
 void Session::Drop(const LeaseKey& key, std::string_view why) {

@@ -8,13 +8,7 @@ namespace backfill::worker {
 class RangeSource final : public Source {
  public:
   Result<std::vector<Record>> Read(const Range& range) override;
-  [[nodiscard]] const std::vector<std::string>& field_names() const override {
-    return field_names_;
-  }
   [[nodiscard]] bool numeric_keys() const override { return true; }
-
- private:
-  std::vector<std::string> field_names_;
 };
 
 }  // namespace backfill::worker
