@@ -20,7 +20,7 @@ using boost::system::error_code;
 using namespace std::chrono_literals;
 
 constexpr int kMaxInterimReplies = 16;
-constexpr std::size_t kMaxPiece = 64 * 1024;
+constexpr std::size_t kMaxPiece = std::size_t{64} * 1024;
 constexpr Duration kConnectTry = 1s;  // per address, while others are left
 
 std::string_view View(boost::beast::string_view s) { return {s.data(), s.size()}; }
@@ -75,6 +75,9 @@ void HttpConnection::Start(Time deadline) {
 }
 
 void HttpConnection::StartNew(std::vector<Tcp::endpoint> addresses, Time deadline, Time now) {
+  // A healthy connection that is not to be used again: nothing is under way on it, and closed the
+  // usual way each would hold its port for a minute. At thousands a second they would run out.
+  if (state_ == State::kIdle) DiscardOnClose();
   Close();
   state_ = State::kConnecting;
   withdrawn_ = false;
@@ -278,10 +281,15 @@ void HttpConnection::Tick(Time now) {
 // The pending operation ends with an error: one path for every kind of loss.
 void HttpConnection::EndAsLate() {
   late_ = true;
+  // Else the kernel would go on delivering what it has buffered of the request.
+  DiscardOnClose();
   error_code ignored;
-  // Without it the kernel would go on delivering what it has buffered of the request.
-  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);
+}
+
+void HttpConnection::DiscardOnClose() {
+  error_code ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
 }
 
 void HttpConnection::Withdraw() {

@@ -109,6 +109,7 @@ class HttpConnection {
   void Lose(HttpLoss loss);
   [[nodiscard]] HttpLoss LostReply(const boost::system::error_code& ec) const;
   void EndAsLate();
+  void DiscardOnClose();
 
   TcpSocket socket_;
   Owner& owner_;
