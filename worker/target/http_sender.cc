@@ -216,8 +216,9 @@ class HttpSender::Impl final : public HttpConnection::Owner {
     if (resolving_) return;
     resolving_ = true;
     lookup_began_ = now;
-    resolver_.Resolve(renderer_.host(), renderer_.port(),
-                      [this](Result<std::vector<Tcp::endpoint>> found) { OnResolved(found); });
+    resolver_.Resolve(
+        renderer_.host(), renderer_.port(),
+        [this](const Result<std::vector<Tcp::endpoint>>& found) { OnResolved(found); });
   }
 
   // A name server that hangs must not keep anybody from a target whose addresses are known.
