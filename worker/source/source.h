@@ -22,7 +22,10 @@ class Source {
   virtual Result<std::vector<Record>> Read(const Range& range) = 0;
 
   // What Record::fields are called.
-  [[nodiscard]] virtual std::vector<std::string> field_names() const { return {}; }
+  [[nodiscard]] virtual const std::vector<std::string>& field_names() const {
+    static const std::vector<std::string> kNone;
+    return kNone;
+  }
   // Keys are whole numbers, and JSON literals of them are numbers.
   [[nodiscard]] virtual bool numeric_keys() const = 0;
 };
