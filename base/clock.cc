@@ -13,4 +13,14 @@ std::string FormatWallTime(WallTime t) {
   return {text, n};
 }
 
+std::optional<WallTime> ParseWallTime(std::string_view text) {
+  constexpr std::size_t kLength = 20;
+  if (text.size() != kLength) return std::nullopt;
+  const std::string copy(text);  // strptime wants its end marked
+  std::tm utc{};
+  const char* end = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return std::chrono::system_clock::from_time_t(timegm(&utc));
+}
+
 }  // namespace backfill

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace backfill {
 
@@ -27,5 +29,7 @@ class SystemClock final : public Clock {
 
 // RFC 3339, UTC, whole seconds: 2026-11-23T03:28:59Z.
 std::string FormatWallTime(WallTime t);
+// That form and no other.
+std::optional<WallTime> ParseWallTime(std::string_view text);
 
 }  // namespace backfill

@@ -6,7 +6,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <ctime>
 
 namespace backfill::cli {
 
@@ -58,14 +57,6 @@ std::string Lasting(double seconds) {
     return fmt::format("{} {} {} {}", count, unit.name, minor, kUnits.at(i + 1).name);
   }
   return "0 s";
-}
-
-std::optional<WallTime> ParseWallTime(std::string_view text) {
-  const std::string copy(text.substr(0, 32));
-  std::tm utc{};
-  const char* end = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  if (end == nullptr || *end != '\0' || copy.size() != text.size()) return std::nullopt;
-  return std::chrono::system_clock::from_time_t(timegm(&utc));
 }
 
 Result<Duration> ParseDuration(std::string_view text) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,9 +17,6 @@ std::string Plural(std::uint64_t n, std::string_view noun);  // 1 record, 2,000 
 
 // The two largest units: 2 d 3 h, 33 min 20 s, 4 s, 250 ms. "more than 10 years" above that.
 std::string Lasting(double seconds);
-
-// RFC 3339 as the product writes it (UTC, whole seconds).
-std::optional<WallTime> ParseWallTime(std::string_view text);
 
 // 90s, 10m, 1h30m, 500ms, as in the resource. kInvalid says what is allowed.
 Result<Duration> ParseDuration(std::string_view text);

@@ -2,31 +2,14 @@
 
 #include <algorithm>
 #include <limits>
-#include <memory>
 #include <ostream>
 
 #include "cli/backfill_file.h"
 #include "cli/exit_code.h"
 #include "cli/terminal_text.h"
-#include "operator/api/decode.h"
-#include "operator/plan/source_planner.h"
+#include "operator/reconcile/spec_plan.h"
 
 namespace backfill::cli {
-namespace {
-
-std::unique_ptr<plan::SourcePlanner> PlannerFor(const api::Source& source) {
-  struct Make {
-    std::unique_ptr<plan::SourcePlanner> operator()(const api::RangeSource& s) const {
-      return std::make_unique<plan::RangePlanner>(Range{s.start, s.end});
-    }
-    std::unique_ptr<plan::SourcePlanner> operator()(const api::KeysSource& s) const {
-      return std::make_unique<plan::KeysPlanner>(s.keys.size());
-    }
-  };
-  return std::visit(Make{}, source);
-}
-
-}  // namespace
 
 std::optional<double> PlanPreview::Seconds() const {
   const auto& rate = backfill.spec.throttle.max_records_per_second;
@@ -48,12 +31,7 @@ std::optional<double> PlanPreview::WorstSeconds() const {
 }
 
 Result<PlanPreview> PreviewPlan(const api::Backfill& backfill) {
-  const api::Spec& spec = backfill.spec;
-  const plan::Cutting cutting{
-      .records_per_shard = spec.sharding ? spec.sharding->records_per_shard : 0,
-      .workers = spec.workers.replicas};
-  const auto planner = PlannerFor(spec.source);
-  const plan::Plan made = TRY(plan::MakePlan(*planner, cutting, api::CanonicalWork(spec), {}));
+  const plan::Plan made = TRY(reconcile::PlanFor(backfill.spec, {}));
   PlanPreview preview;
   preview.backfill = backfill;
   preview.records = made.records;

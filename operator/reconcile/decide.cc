@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "operator/api/conditions.h"
+#include "operator/reconcile/failure_budget.h"
 #include "operator/reconcile/status_builder.h"
 
 namespace backfill::reconcile {
@@ -10,17 +12,11 @@ namespace {
 
 using api::ConditionStatus;
 using api::Phase;
+using namespace std::chrono_literals;
 
-const api::Condition* FindCondition(const api::Status& status, std::string_view type) {
-  const auto it = std::find_if(status.conditions.begin(), status.conditions.end(),
-                               [&](const api::Condition& c) { return c.type == type; });
-  return it == status.conditions.end() ? nullptr : &*it;
-}
+constexpr Duration kErrorPatience = 10min;  // of a retried error, before a person is asked
 
-bool HasEnded(const api::Status& status) {
-  const api::Condition* succeeded = FindCondition(status, "Succeeded");
-  return succeeded != nullptr && succeeded->status != ConditionStatus::kUnknown;
-}
+using api::HasEnded;
 
 // Why it is paused, or nullopt.
 struct PauseCause {
@@ -34,42 +30,36 @@ std::optional<PauseCause> FindPause(const api::Backfill& b) {
   return std::nullopt;
 }
 
-// "0.1" with up to six decimals in millionths: exact, no floating point decides the end of a run.
-__extension__ using Wide = unsigned __int128;
-Wide ParseMillionths(const std::string& decimal) {
-  Wide value = 0;
-  int decimals = -1;
-  for (const char c : decimal) {
-    if (c == '.') {
-      decimals = 0;
-      continue;
-    }
-    if (decimals == 6) break;
-    value = value * 10 + static_cast<unsigned>(c - '0');
-    if (decimals >= 0) ++decimals;
-  }
-  for (decimals = std::max(decimals, 0); decimals < 6; ++decimals) value *= 10;
-  return value;
-}
-
 // One call of Decide(): collects actions and conditions while the cases are gone through from the
 // most to the least binding. Each Case...() returns true when it has decided.
 class Deciding {
  public:
   Deciding(const Observed& observed, WallTime now)
-      : o_(observed), b_(observed.backfill), status_(observed.backfill, now) {}
+      : o_(observed), b_(observed.backfill), now_(now), status_(observed.backfill, now) {}
 
   Decision Run() {
     if (HasEnded(b_.status)) return Ended();
     Baseline();
-    if (RefusedByReport() || NotPlanned() || LeadershipLost() || LedgerDamaged() || DryRun() ||
-        RunWithoutReport() || RunStage()) {
-      out_.status = status_.Take();
-    }
+    (void)(RefusedByReport() || NotPlanned() || LeadershipLost() || LedgerDamaged() || DryRun() ||
+           RunWithoutReport() || RunStage());
+    ShowPendingError();
+    out_.status = status_.Take();
     return std::move(out_);
   }
 
  private:
+  [[nodiscard]] std::string ReportName() const { return b_.name + "-report"; }
+
+  // The one that the spec asks for now; the other's state does not matter.
+  [[nodiscard]] const ObservedStage& StageInUse() const {
+    return b_.spec.dry_run ? o_.dry_run : o_.run;
+  }
+
+  static ledger::Totals TotalsOf(const ObservedStage& stage) {
+    if (stage.open) return stage.open->totals;
+    return stage.ledger ? stage.ledger->totals : ledger::Totals{};
+  }
+
   void Do(Action action) { out_.actions.push_back(std::move(action)); }
 
   // The conditions that every status has, as they are while nothing special is to be said.
@@ -94,12 +84,16 @@ class Deciding {
                 pause ? pause->reason : "NotPaused", pause ? pause->message : "");
     status_.Clear("Reconciling");
     status_.Clear("Stalled");
+    // From what is there, not from who made it: a crash may have come between the two writes.
+    if (o_.report == ReportState::kStarted || o_.report == ReportState::kCompleted ||
+        o_.report == ReportState::kFailed)
+      status_.SetReport(ReportName());
     ClosedProgress();
   }
 
   // Progress as the ledger has it, for as long as no stage is open.
   void ClosedProgress() {
-    const ObservedStage& stage = b_.spec.dry_run ? o_.dry_run : o_.run;
+    const ObservedStage& stage = StageInUse();
     if (stage.open) {
       status_.SetProgress(stage.open->totals);
     } else if (stage.ledger) {
@@ -119,7 +113,40 @@ class Deciding {
     status_.Clear("Reconciling");
     status_.Set("Stalled", ConditionStatus::kTrue, reason, message);
     Ready(ConditionStatus::kFalse, reason, message);
-    out_.reason = std::string(reason);
+  }
+
+  // What the case that was decided is held up by: an action or a write that failed and is tried
+  // again. After some time of it a person is asked, while the trying goes on.
+  void ShowPendingError() {
+    const std::optional<Error> error = PendingError();
+    if (!error || status_.Has("Stalled")) return;
+    const char* reason = b_.status.plan ? "StoreUnavailable" : "SourceUnavailable";
+    out_.settled = false;
+    out_.observe_soon = true;
+    if (HasLasted(kErrorPatience)) {
+      Stalled(reason, error->message);
+      return;
+    }
+    Ready(ConditionStatus::kFalse, reason, error->message);
+    if (!status_.Has("Reconciling")) Reconciling("Retrying", "what failed is tried again");
+  }
+
+  [[nodiscard]] std::optional<Error> PendingError() const {
+    for (const ObservedStage* stage : {&o_.dry_run, &o_.run}) {
+      if (!stage->open || !stage->open->error) continue;
+      if (stage->open->error->code == ErrorCode::kConflict)
+        return std::nullopt;  // LeadershipLost()
+      return stage->open->error;
+    }
+    return o_.last_error ? o_.last_error : StageInUse().ledger_error;
+  }
+
+  // Whether Ready has been False for so long.
+  [[nodiscard]] bool HasLasted(Duration patience) const {
+    const api::Condition* ready = api::FindCondition(b_.status, "Ready");
+    if (ready == nullptr || ready->status != ConditionStatus::kFalse) return false;
+    const std::optional<WallTime> since = ParseWallTime(ready->last_transition_time);
+    return since && now_ - *since >= patience;
   }
 
   Decision Ended() {
@@ -128,7 +155,6 @@ class Deciding {
     const bool wound_down = WindDownBoth();
     out_.settled = wound_down;
     out_.observe_soon = !wound_down;
-    out_.reason = "ended";
     return std::move(out_);
   }
 
@@ -172,7 +198,7 @@ class Deciding {
   bool RefusedByReport() {
     if (b_.spec.dry_run) return false;
     if (o_.report != ReportState::kOtherRun && o_.report != ReportState::kNotAReport) return false;
-    const std::string report = b_.name + "-report";
+    const std::string report = ReportName();
     if (o_.report == ReportState::kOtherRun) {
       Stalled("AlreadyRan",
               "ConfigMap " + report +
@@ -199,10 +225,8 @@ class Deciding {
       return true;
     }
     Reconciling("Planning", "cutting the source into shards");
-    if (o_.last_error) Ready(ConditionStatus::kFalse, "SourceUnavailable", o_.last_error->message);
     Do(MakePlan{});
     out_.observe_soon = true;
-    out_.reason = "no plan yet";
     return true;
   }
 
@@ -212,7 +236,7 @@ class Deciding {
       if (!stage->open || !stage->open->error || stage->open->error->code != ErrorCode::kConflict)
         continue;
       Ready(ConditionStatus::kFalse, "LeadershipLost", stage->open->error->message);
-      out_.reason = "another leader writes the ledger";
+      Reconciling("Draining", "another leader has taken over; workers end");
       out_.settled = WindDownBoth();
       return true;
     }
@@ -220,17 +244,17 @@ class Deciding {
   }
 
   bool LedgerDamaged() {
+    if (b_.spec.dry_run && b_.status.dry_run) return false;  // needed no more
+    const ObservedStage& stage = StageInUse();
     std::string damage;
-    for (const ObservedStage* stage : {&o_.run, &o_.dry_run}) {
-      if (stage->ledger_error && stage->ledger_error->code == ErrorCode::kInternal)
-        damage = stage->ledger_error->message;
-      if (stage->open && stage->open->error && stage->open->error->code == ErrorCode::kInternal)
-        damage = stage->open->error->message;
-      if (stage->ledger && stage->ledger->plan_hash != b_.status.plan->hash)
-        damage = "the ledger belongs to plan " + stage->ledger->plan_hash;
-    }
+    if (stage.ledger_error && stage.ledger_error->code == ErrorCode::kInternal)
+      damage = stage.ledger_error->message;
+    if (stage.open && stage.open->error && stage.open->error->code == ErrorCode::kInternal)
+      damage = stage.open->error->message;
+    if (stage.ledger && stage.ledger->plan_hash != b_.status.plan->hash)
+      damage = "the ledger belongs to plan " + stage.ledger->plan_hash;
     // The plan is in the status, so its ledger was durable once.
-    if (damage.empty() && !o_.run.ledger && !o_.run.ledger_error && !o_.run.open)
+    if (damage.empty() && !stage.ledger && !stage.ledger_error && !stage.open)
       damage = "the ledger is gone";
     if (damage.empty()) return false;
     Stalled("LedgerCorrupt", damage);
@@ -247,7 +271,6 @@ class Deciding {
       status_.SetPhase(Phase::kDryRunning);
       Ready(ConditionStatus::kTrue, "DryRunning");
       Reconciling("Draining", "the dry run ends");
-      out_.reason = "dry run turned off while it ran";
       return true;
     }
     const ObservedStage& stage = o_.dry_run;
@@ -256,8 +279,14 @@ class Deciding {
       status_.ClearActivity();
       Ready(ConditionStatus::kTrue, "DryRunCompleted");
       out_.settled = WindDown(Stage::kDryRun, stage);
-      out_.reason = "dry run done";
       return true;
+    }
+    // One that sends requests may do harm, too; there is no run yet that could fail.
+    if (b_.spec.target.dry_run) {
+      if (const auto exceeded = ExceededBudget(TotalsOf(stage))) {
+        PauseForFailures(Stage::kDryRun, stage, *exceeded);
+        return true;
+      }
     }
     if (stage.open && stage.open->totals.shards_done == stage.open->totals.shards &&
         stage.open->flushed) {
@@ -270,7 +299,6 @@ class Deciding {
         Do(WriteDryRunReport{});  // sets status.dryRun; the stage is closed in the next step
         out_.observe_soon = true;
       }
-      out_.reason = "dry run covers the plan";
       return true;
     }
     Active(Stage::kDryRun, stage, Phase::kDryRunning, "DryRunning");
@@ -283,22 +311,25 @@ class Deciding {
       return false;  // nothing begins while paused
     status_.SetPhase(Phase::kRunning);
     Ready(ConditionStatus::kTrue, "Running");
-    if (o_.last_error) Ready(ConditionStatus::kFalse, "StoreUnavailable", o_.last_error->message);
     Do(CreateReport{});
     out_.observe_soon = true;
-    out_.reason = "the report comes before the first lease";
     return true;
   }
 
   bool RunStage() {
     const ObservedStage& stage = o_.run;
     status_.Set("Succeeded", ConditionStatus::kUnknown, "Running");
-    const ledger::Totals totals = stage.open     ? stage.open->totals
-                                  : stage.ledger ? stage.ledger->totals
-                                                 : ledger::Totals{};
-
+    const ledger::Totals totals = TotalsOf(stage);
     if (o_.report == ReportState::kCompleted || o_.report == ReportState::kFailed) {
       End(stage, totals, o_.report);  // decided earlier; the decision does not change
+      return true;
+    }
+    if (const auto exceeded = ExceededBudget(totals)) {
+      if (b_.spec.failure_policy.on_exceeded == api::OnExceeded::kFail) {
+        End(stage, totals, ReportState::kFailed);
+      } else {
+        PauseForFailures(Stage::kRun, stage, *exceeded);
+      }
       return true;
     }
     const bool covered = totals.shards > 0 && totals.shards_done == totals.shards;
@@ -311,29 +342,25 @@ class Deciding {
       End(stage, totals, ReportState::kCompleted);
       return true;
     }
-    if (const auto exceeded = FailureBudgetExceeded(b_.spec.failure_policy, totals.counts.failed,
-                                                    b_.status.plan->records)) {
-      BudgetExceeded(stage, totals, *exceeded);
-      return true;
-    }
     Active(Stage::kRun, stage, Phase::kRunning, "Running");
     return true;
   }
 
-  void BudgetExceeded(const ObservedStage& stage, const ledger::Totals& totals,
-                      const std::string& exceeded) {
-    if (b_.spec.failure_policy.on_exceeded == api::OnExceeded::kFail) {
-      End(stage, totals, ReportState::kFailed);
-      return;
-    }
+  [[nodiscard]] std::optional<std::string> ExceededBudget(const ledger::Totals& totals) const {
+    return FailureBudgetExceeded(b_.spec.failure_policy, totals.counts.failed,
+                                 b_.status.plan->records);
+  }
+
+  // Until a person has raised the bound.
+  void PauseForFailures(Stage stage, const ObservedStage& seen, const std::string& exceeded) {
     status_.SetPhase(Phase::kPaused);
     Stalled("FailureBudgetExceeded",
             exceeded + "; look at the failures, then raise the bound or cancel");
     status_.Set("Paused", ConditionStatus::kTrue, "FailureBudgetExceeded", exceeded);
-    ShowActivity(stage, 0, "Pause");
-    if (stage.open) PauseLeases(Stage::kRun);
-    out_.observe_soon = stage.open.has_value();
-    out_.settled = !stage.open && stage.pool.alive == 0;
+    ShowActivity(stage, seen, 0, "Pause");
+    if (seen.open) PauseLeases(stage);
+    out_.observe_soon = seen.open.has_value();
+    out_.settled = !seen.open && seen.pool.alive == 0;
   }
 
   // Two steps: first everything is wound down and the decision is durable in the report, then one
@@ -342,16 +369,18 @@ class Deciding {
     const bool failed = result == ReportState::kFailed;
     const bool adds_up = totals.counts.total() == b_.status.plan->records;
     const bool covered = totals.shards_done == totals.shards;
-    const auto exceeded = FailureBudgetExceeded(b_.spec.failure_policy, totals.counts.failed,
-                                                b_.status.plan->records);
     status_.SetPhase(Phase::kRunning);
     Ready(ConditionStatus::kTrue, "Running");
     Reconciling("Draining",
                 failed ? "it has failed; workers end" : "all records have an outcome; workers end");
-    out_.reason = failed ? "failed" : "covered";
     if (!WindDown(Stage::kRun, stage)) return;
     if (o_.report != result) {
-      Do(FinishReport{result});
+      // Without a lease nobody has begun the report: nothing was there to do.
+      if (o_.report == ReportState::kNone) {
+        Do(CreateReport{});
+      } else {
+        Do(FinishReport{result});
+      }
       out_.observe_soon = true;
       return;
     }
@@ -368,8 +397,9 @@ class Deciding {
     } else {
       const bool mismatch = covered && !adds_up;
       const std::string reason = mismatch ? "VerificationFailed" : "FailureBudgetExceeded";
-      const std::string message = mismatch ? "the outcomes do not add up to the plan"
-                                           : exceeded.value_or("too many records failed");
+      const std::string message = mismatch
+                                      ? "the outcomes do not add up to the plan"
+                                      : ExceededBudget(totals).value_or("too many records failed");
       if (mismatch) status_.Set("Verified", ConditionStatus::kFalse, "AccountingMismatch", message);
       status_.SetPhase(Phase::kFailed);
       Stalled(reason, message);
@@ -382,21 +412,26 @@ class Deciding {
   void Active(Stage stage, const ObservedStage& seen, Phase phase, const std::string& reason) {
     const auto pause = FindPause(b_);
     status_.SetPhase(pause ? Phase::kPaused : phase);
-    Ready(ConditionStatus::kTrue, pause ? "Paused" : reason);
-    out_.reason = pause ? pause->reason : reason;
+    Ready(ConditionStatus::kTrue, pause ? "Paused" : reason, Frozen(seen));
     const int replicas = std::min(b_.spec.workers.replicas, o_.max_replicas);
 
-    if (seen.pool.config_error ||
-        seen.failures_since_session >= static_cast<std::uint64_t>(o_.crash_limit)) {
+    if (seen.pool.config_error || seen.failures_since_session >= CrashLimit(replicas)) {
       if (seen.pool.config_error) {
         Stalled("WorkerConfigError", seen.pool.last_failure);
       } else {
         Stalled("WorkersUnavailable", "workers end before they connect: " + seen.pool.last_failure);
       }
-      ShowActivity(seen, 0, "Workers");
+      ShowActivity(stage, seen, 0, "Workers");
       if (seen.open) PauseLeases(stage);
       if (seen.pool.alive > 0 || seen.pool.desired > 0) Do(StopWorkers{stage});
       out_.observe_soon = true;
+      return;
+    }
+    if (seen.open && seen.opened_batch_size != b_.spec.workers.batch_size) {
+      // Workers are told when the stage is opened, and leases are cut for it.
+      Reconciling("ReplacingWorkers", "batchSize has changed; workers end and begin anew");
+      ShowActivity(stage, seen, 0, "Workers");
+      WindDown(stage, seen);
       return;
     }
     if (!seen.open) {
@@ -413,10 +448,22 @@ class Deciding {
     Do(ScaleWorkers{stage, replicas});
     out_.observe_soon = true;
 
-    ShowActivity(seen, replicas, pause ? "Pause" : LimitedBy(seen, settings));
-    const std::optional<Error>& error =
-        seen.open && seen.open->error ? seen.open->error : o_.last_error;
-    if (error) Ready(ConditionStatus::kFalse, "StoreUnavailable", error->message);
+    ShowActivity(stage, seen, replicas, pause ? "Pause" : LimitedBy(seen, settings));
+  }
+
+  // All workers may be lost at once, so each has as many tries as one.
+  [[nodiscard]] std::uint64_t CrashLimit(int replicas) const {
+    return static_cast<std::uint64_t>(o_.crash_limit) *
+           static_cast<std::uint64_t>(std::max(1, replicas));
+  }
+
+  // Why it may be slower than it could be.
+  static std::string Frozen(const ObservedStage& seen) {
+    if (!seen.open || seen.open->frozen_shards == 0) return "";
+    const int shards = seen.open->frozen_shards;
+    const auto left = std::chrono::ceil<std::chrono::seconds>(seen.open->frozen_for.value_or(0s));
+    return std::to_string(shards) + (shards == 1 ? " shard waits " : " shards wait ") +
+           std::to_string(left.count()) + " s for requests of lost workers to end";
   }
 
   static std::string LimitedBy(const ObservedStage& seen, const LiveSettings& settings) {
@@ -429,32 +476,22 @@ class Deciding {
     return "Workers";
   }
 
-  void ShowActivity(const ObservedStage& seen, int desired, std::string_view limited_by) {
-    const double limit = static_cast<double>(b_.spec.throttle.max_records_per_second.value_or(0));
+  void ShowActivity(Stage stage, const ObservedStage& seen, int desired,
+                    std::string_view limited_by) {
+    const LiveSettings settings = Settings(stage);
     status_.SetWorkers(desired, seen.open ? seen.open->connected : 0);
-    status_.SetRate(seen.open ? seen.open->attempts_per_second : 0, limit, limited_by);
+    status_.SetRate(seen.open ? seen.open->attempts_per_second : 0,
+                    settings.unlimited ? 0 : settings.records_per_second, limited_by);
   }
 
   const Observed& o_;
   const api::Backfill& b_;
+  const WallTime now_;
   StatusBuilder status_;
   Decision out_;
 };
 
 }  // namespace
-
-std::optional<std::string> FailureBudgetExceeded(const api::FailurePolicy& policy,
-                                                 std::uint64_t failed, std::uint64_t planned) {
-  if (failed > static_cast<std::uint64_t>(policy.max_failed_records))
-    return std::to_string(failed) + " records failed, over maxFailedRecords " +
-           std::to_string(policy.max_failed_records);
-  constexpr Wide kPercent = 100, kMillion = 1'000'000;
-  if (Wide{failed} * kPercent * kMillion >
-      ParseMillionths(policy.max_failed_percent) * Wide{planned})
-    return std::to_string(failed) + " of " + std::to_string(planned) +
-           " records failed, over maxFailedPercent " + policy.max_failed_percent;
-  return std::nullopt;
-}
 
 Decision Decide(const Observed& observed, WallTime now) { return Deciding(observed, now).Run(); }
 

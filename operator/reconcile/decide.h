@@ -30,6 +30,7 @@ struct ObservedStage {
   std::optional<LedgerSummary> ledger;  // nullopt: there is none
   std::optional<Error> ledger_error;    // it could not be read
   std::optional<StageSnapshot> open;    // nullopt: not open
+  int opened_batch_size = 0;            // what its workers were told when it was opened
   PoolStatus pool;
   std::uint64_t failures_since_session =
       0;  // workers that ended badly since one of them last connected
@@ -42,7 +43,7 @@ struct Observed {
   ObservedStage run;
   std::optional<Error> last_error;  // of the last action, until it succeeds
   int max_replicas = 3000;
-  int crash_limit = 5;
+  int crash_limit = 5;  // for each worker; see ReconcilerOptions
 };
 
 struct MakePlan {
@@ -90,15 +91,10 @@ struct Decision {
   api::Status status;           // to write if it differs
   bool observe_soon = false;    // a stage is open or something is awaited: look again in a moment
   bool settled = false;         // nothing is under way
-  std::string reason;           // for the log: why this
 };
 
-// `now` is used for timestamps and the estimate of the end only.
+// `now` is used for timestamps, the estimate of the end, and for how long an error has lasted,
+// which is read from the last transition of Ready.
 Decision Decide(const Observed& observed, WallTime now);
-
-// Whether that many failed records are more than the policy tolerates; the text says which bound
-// and its value.
-std::optional<std::string> FailureBudgetExceeded(const api::FailurePolicy& policy,
-                                                 std::uint64_t failed, std::uint64_t planned);
 
 }  // namespace backfill::reconcile

@@ -203,7 +203,7 @@ struct ProcessPool::Impl {
     slot.kill_at.reset();
     slot.restart_at.reset();
     if (success) {
-      slot.finished = true;
+      slot.finished = !asked;  // one that was asked to end may be wanted again
     } else if (!asked) {
       ++pool.failures;
       pool.last_failure = DescribeEnd(worker, status) + " (see " + options.log_file.string() + ")";
@@ -313,6 +313,9 @@ Status ProcessPool::Scale(const StageKey& key, int replicas) {
   Impl::Pool& pool = impl_->pools[key];
   if (pool.desired == replicas && pool.slots.size() >= static_cast<std::size_t>(replicas))
     return Ok{};
+  // A worker that is wanted anew has work again.
+  for (auto i = static_cast<std::size_t>(pool.desired); i < pool.slots.size(); ++i)
+    pool.slots[i].finished = false;
   pool.desired = replicas;
   if (pool.slots.size() < static_cast<std::size_t>(replicas))
     pool.slots.resize(static_cast<std::size_t>(replicas));

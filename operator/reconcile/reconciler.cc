@@ -10,9 +10,10 @@
 
 #include "base/log.h"
 #include "base/mutex.h"
+#include "operator/api/conditions.h"
 #include "operator/api/decode.h"
-#include "operator/plan/source_planner.h"
 #include "operator/reconcile/decide.h"
+#include "operator/reconcile/spec_plan.h"
 #include "operator/reconcile/status_builder.h"
 #include "operator/report/run_report.h"
 
@@ -24,20 +25,6 @@ constexpr Duration kObservePeriod =
 constexpr Duration kRetryMin = 200ms;
 constexpr Duration kRetryMax = 10s;
 
-std::unique_ptr<plan::SourcePlanner> MakePlanner(const api::Source& source) {
-  if (const auto* range = std::get_if<api::RangeSource>(&source))
-    return std::make_unique<plan::RangePlanner>(Range{range->start, range->end});
-  return std::make_unique<plan::KeysPlanner>(std::get<api::KeysSource>(source).keys.size());
-}
-
-Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop) {
-  plan::Cutting cutting;
-  cutting.records_per_shard = spec.sharding ? spec.sharding->records_per_shard : 0;
-  cutting.workers = spec.workers.replicas;
-  const auto planner = MakePlanner(spec.source);
-  return plan::MakePlan(*planner, cutting, api::CanonicalWork(spec), stop);
-}
-
 // A status without what moves all the time: if this is equal, a write may wait for the status
 // period.
 api::Status Lasting(api::Status status) {
@@ -46,7 +33,20 @@ api::Status Lasting(api::Status status) {
   status.eta.clear();
   status.workers.reset();
   status.display = {};
+  // Counts down while a run waits for something.
+  for (api::Condition& c : status.conditions)
+    if (c.type == "Ready" && c.status == api::ConditionStatus::kTrue) c.message.clear();
   return status;
+}
+
+// What a run waits for is not so once nothing runs.
+std::string WithoutWaits(const api::Condition& ready) {
+  return ready.status == api::ConditionStatus::kTrue ? "" : ready.message;
+}
+
+bool ChangesLedgers(const Action& action) {
+  return std::holds_alternative<MakePlan>(action) || std::holds_alternative<OpenStage>(action) ||
+         std::holds_alternative<CloseStage>(action);
 }
 
 }  // namespace
@@ -55,8 +55,12 @@ struct Reconciler::Impl {
   // What is remembered of one object between steps: caches and back-off, nothing that a decision
   // rests on.
   struct Memory {
+    std::optional<api::Backfill> stored;  // as last read or written; good for its version
+    // As last decided, also where the store did not take them.
+    std::vector<api::Condition> conditions;
     std::map<Stage, LedgerSummary>
         ledgers;  // of stages that are not open; this leader is their only writer
+    std::map<Stage, int> opened_batch_sizes;
     std::map<Stage, std::uint64_t> sessions;
     std::map<Stage, std::uint64_t> failures_at_session;
     std::optional<Error> last_error;
@@ -79,6 +83,11 @@ struct Reconciler::Impl {
     return memories[ref];
   }
 
+  static void Replace(std::vector<api::Condition>& conditions, const api::Condition& by) {
+    std::erase_if(conditions, [&by](const api::Condition& c) { return c.type == by.type; });
+    conditions.push_back(by);
+  }
+
   static StageKey KeyOf(const api::Backfill& b, Stage stage) {
     return {b.ns, b.name, b.uid, stage};
   }
@@ -87,7 +96,9 @@ struct Reconciler::Impl {
     const StageKey key = KeyOf(b, stage);
     ObservedStage seen;
     seen.open = stages.Snapshot(key);
+    seen.opened_batch_size = memory.opened_batch_sizes[stage];
     seen.pool = workers.Observe(key);
+    const bool in_use = (stage == Stage::kDryRun) == b.spec.dry_run;
     if (seen.open) {
       memory.ledgers.erase(stage);
       if (seen.open->sessions != memory.sessions[stage]) {
@@ -95,7 +106,7 @@ struct Reconciler::Impl {
         memory.failures_at_session[stage] = seen.pool.failures;
       }
       if (b.status.plan) seen.ledger = LedgerSummary{b.status.plan->hash, seen.open->totals};
-    } else if (b.status.plan) {
+    } else if (b.status.plan && in_use) {
       auto cached = memory.ledgers.find(stage);
       if (cached == memory.ledgers.end()) {
         auto read = stages.ReadLedger(key);
@@ -133,8 +144,16 @@ struct Reconciler::Impl {
 
   Result<Observed> Observe(const kube::ObjectRef& ref, Memory& memory) {
     const kube::Object object = TRY(store.Get(ref));
+    if (memory.stored && memory.stored->uid != object.uid) memory = {};  // created anew
+    if (!memory.stored || memory.stored->resource_version != object.resource_version) {
+      memory.stored = TRY(api::FromObject(object));
+    }
     Observed o;
-    o.backfill = TRY(api::FromObject(object));
+    o.backfill = *memory.stored;
+    // How long an error has lasted is read from Ready, which a store that takes no writes does not
+    // keep.
+    for (const api::Condition& c : memory.conditions)
+      if (c.type == "Ready") Replace(o.backfill.status.conditions, c);
     o.report = TRY(ObserveReport(o.backfill));
     o.dry_run = ObserveStage(o.backfill, Stage::kDryRun, memory);
     o.run = ObserveStage(o.backfill, Stage::kRun, memory);
@@ -148,8 +167,13 @@ struct Reconciler::Impl {
 
   Status Perform(const MakePlan&, const Observed& o, api::Status& status, std::stop_token stop) {
     const plan::Plan plan = TRY(PlanFor(o.backfill.spec, stop).Annotate("planning"));
-    (void)TRY(
-        stages.CreateLedger(KeyOf(o.backfill, Stage::kRun), plan).Annotate("writing the ledger"));
+    // Both from this plan, whatever is edited before they are used. The dry run has a ledger of its
+    // own, so that it cannot change the run's.
+    TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kRun), plan).Annotate("writing the ledger"));
+    if (o.backfill.spec.dry_run) {
+      TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kDryRun), plan)
+              .Annotate("writing the dry run's ledger"));
+    }
     api::PlanStatus made;
     made.hash = plan.hash;
     made.shards = static_cast<std::int64_t>(plan.shards.size());
@@ -159,25 +183,19 @@ struct Reconciler::Impl {
     return Ok{};
   }
 
-  Status Perform(const CreateReport&, const Observed& o, api::Status& status, std::stop_token) {
+  Status Perform(const CreateReport&, const Observed& o, api::Status&, std::stop_token) {
     auto begun = reports.Begin(o.backfill, clock.Wall());
     // Taken: the next step reads whose it is.
     if (!begun.ok() && begun.error().code != ErrorCode::kConflict) return begun.error();
-    status.report = report::RunReportName(o.backfill.name);
     return Ok{};
   }
 
-  Status Perform(const OpenStage& a, const Observed& o, api::Status&, std::stop_token stop) {
-    const StageKey key = KeyOf(o.backfill, a.stage);
-    if (a.stage == Stage::kDryRun && !o.dry_run.ledger) {
-      // The dry run has a ledger of its own over the same plan, so that it cannot change the run's.
-      const plan::Plan plan = TRY(PlanFor(o.backfill.spec, stop).Annotate("planning the dry run"));
-      if (plan.hash != o.backfill.status.plan->hash)
-        return Error{ErrorCode::kInvalid,
-                     "the plan has changed since it was made; create a new Backfill"};
-      (void)TRY(stages.CreateLedger(key, plan).Annotate("writing the dry run's ledger"));
-    }
-    return stages.Open(o.backfill, key).Annotate("opening the ledger");
+  Status Perform(const OpenStage& a, const Observed& o, api::Status&, std::stop_token) {
+    const api::Backfill& b = o.backfill;
+    TRY(stages.Open(b, KeyOf(b, a.stage)).Annotate("opening the ledger"));
+    MemoryOf({std::string(kube::kBackfillKind), b.ns, b.name}).opened_batch_sizes[a.stage] =
+        b.spec.workers.batch_size;
+    return Ok{};
   }
 
   Status Perform(const ConfigureStage& a, const Observed& o, api::Status&, std::stop_token) {
@@ -222,24 +240,23 @@ struct Reconciler::Impl {
   }
 
   // Writes the status if it differs; mere progress at most once per status period. Returns the
-  // object as it is now.
-  Result<api::Backfill> WriteStatus(api::Backfill backfill, const api::Status& status,
-                                    Memory& memory, bool now) {
+  // object as it is now. Observe() has read what is stored.
+  Result<api::Backfill> WriteStatus(const api::Status& status, Memory& memory, bool now) {
+    api::Backfill backfill = *memory.stored;
     if (status == backfill.status) return backfill;
     const bool lasting = Lasting(status) != Lasting(backfill.status);
     const bool due =
         !memory.status_written || clock.Steady() - *memory.status_written >= options.status_period;
-    if (!lasting && !due && !now) {
-      backfill.status = status;  // what is shown may be ahead of what is stored
-      return backfill;
-    }
     backfill.status = status;
-    kube::Object object = api::ToObject(backfill);
-    const kube::Object written = TRY(
-        store.UpdateStatus(object, lasting ? kube::Durability::kPower : kube::Durability::kProcess)
-            .Annotate("writing the status"));
+    if (!lasting && !due && !now) return backfill;  // shown may be ahead of stored
+    const kube::Object written =
+        TRY(store
+                .UpdateStatus(api::ToObject(backfill),
+                              lasting ? kube::Durability::kPower : kube::Durability::kProcess)
+                .Annotate("writing the status"));
     memory.status_written = clock.Steady();
     backfill.resource_version = written.resource_version;
+    memory.stored = backfill;
     return backfill;
   }
 
@@ -248,6 +265,7 @@ struct Reconciler::Impl {
     const Observed observed = TRY(Observe(ref, memory));
     const Decision decision = Decide(observed, clock.Wall());
     api::Status status = decision.status;
+    memory.conditions = status.conditions;
     const Status performed = PerformAll(decision, observed, status, stop);
     if (!performed.ok() && performed.error().code == ErrorCode::kAborted) return performed.error();
 
@@ -263,9 +281,9 @@ struct Reconciler::Impl {
       outcome.requeue_after = memory.retry;
       memory.retry = std::min(memory.retry * 2, kRetryMax);
     }
-    if (!decision.actions.empty()) memory.ledgers.clear();  // they may have changed it
+    if (std::ranges::any_of(decision.actions, ChangesLedgers)) memory.ledgers.clear();
 
-    auto written = WriteStatus(observed.backfill, status, memory, decision.settled);
+    auto written = WriteStatus(status, memory, decision.settled);
     if (!written.ok()) {
       // Somebody changed the object meanwhile (or the store is away): nothing is lost, decide again
       // from what is there.
@@ -288,7 +306,10 @@ struct Reconciler::Impl {
   Status Release(const kube::ObjectRef& ref) {
     Memory& memory = MemoryOf(ref);
     const Observed observed = TRY(Observe(ref, memory));
-    const api::Backfill& b = observed.backfill;
+    api::Backfill b = observed.backfill;
+    if (!memory.conditions.empty()) b.status.conditions = memory.conditions;
+    for (api::Condition& c : b.status.conditions)
+      if (c.type == "Ready" && !api::HasEnded(b.status)) c.message = WithoutWaits(c);
     Status result = Ok{};
     StatusBuilder status(b, clock.Wall());
     for (const auto& [stage, seen] :
@@ -312,7 +333,7 @@ struct Reconciler::Impl {
       memory.ledgers.clear();
     }
     status.ClearActivity();
-    const auto written = WriteStatus(b, status.Take(), memory, /*now=*/true);
+    const auto written = WriteStatus(status.Take(), memory, /*now=*/true);
     if (!written.ok() && written.error().code != ErrorCode::kConflict && result.ok())
       result = written.error();
     return result;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "operator/api/conditions.h"
+
 namespace backfill::reconcile {
 namespace {
 
@@ -75,12 +77,19 @@ void StatusBuilder::Set(std::string_view type, api::ConditionStatus value, std::
     fresh.type = std::string(type);
     it = status_.conditions.insert(it, std::move(fresh));
   }
-  if (it->status != value || it->last_transition_time.empty())
-    it->last_transition_time = FormatWallTime(now_);
+  // Compared with the last status: on the way to this one a condition may be set more than once.
+  const api::Condition* last = api::FindCondition(backfill_.status, type);
+  const bool lasts =
+      last != nullptr && last->status == value && !last->last_transition_time.empty();
+  it->last_transition_time = lasts ? last->last_transition_time : FormatWallTime(now_);
   it->status = value;
   it->reason = std::string(reason);
   it->message = Cut(message, kMaxMessage);
   it->observed_generation = backfill_.generation;
+}
+
+bool StatusBuilder::Has(std::string_view type) const {
+  return api::FindCondition(status_, type) != nullptr;
 }
 
 void StatusBuilder::Clear(std::string_view type) {

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/clock.h"
 #include "operator/api/backfill.h"
@@ -23,7 +24,9 @@ class StatusBuilder {
            std::string_view message = "");
   // Reconciling and Stalled exist only while True, and never both.
   void Clear(std::string_view type);
+  [[nodiscard]] bool Has(std::string_view type) const;
 
+  void SetReport(std::string name) { status_.report = std::move(name); }
   void SetProgress(const ledger::Totals& totals);
   void SetRate(double current, double limit, std::string_view limited_by);
   void SetWorkers(int desired, int connected);

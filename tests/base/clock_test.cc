@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 
 #include "base/range.h"
 
@@ -14,6 +15,15 @@ using namespace std::chrono_literals;
 TEST(ClockTest, WritesTimesOfDayInWholeSecondsOfUtc) {
   EXPECT_EQ(FormatWallTime(WallTime{}), "1970-01-01T00:00:00Z");
   EXPECT_EQ(FormatWallTime(WallTime{1'800'000'000s + 999ms}), "2027-01-15T08:00:00Z");
+}
+
+TEST(ClockTest, ReadsTheTimesThatItWrites) {
+  EXPECT_EQ(ParseWallTime("2027-01-15T08:00:00Z"), WallTime{1'800'000'000s});
+  for (const std::string& other :
+       {std::string(), std::string("2026-05-01"), std::string("2026-05-01T12:00:00Zx"),
+        std::string("2026-05-01 12:00:00Z"), "2026-05-01T12:00:00Z" + std::string(100, ' ')}) {
+    EXPECT_FALSE(ParseWallTime(other)) << other;
+  }
 }
 
 TEST(ClockTest, TheSystemsSteadyClockNeverGoesBack) {

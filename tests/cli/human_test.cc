@@ -40,14 +40,6 @@ TEST(HumanTest, ShowsTheTwoLargestUnitsOfADuration) {
   EXPECT_EQ(Lasting(1e12), "more than 10 years");
 }
 
-TEST(HumanTest, ReadsTheTimesThatTheProductWrites) {
-  EXPECT_EQ(FormatWallTime(*ParseWallTime("2026-05-01T12:00:00Z")), "2026-05-01T12:00:00Z");
-  EXPECT_FALSE(ParseWallTime(""));
-  EXPECT_FALSE(ParseWallTime("2026-05-01"));
-  EXPECT_FALSE(ParseWallTime("2026-05-01T12:00:00Zx"));
-  EXPECT_FALSE(ParseWallTime("2026-05-01T12:00:00Z" + std::string(100, ' ')));
-}
-
 TEST(HumanTest, ReadsDurations) {
   EXPECT_EQ(ParseDuration("90s").value(), 90s);
   EXPECT_EQ(ParseDuration("1h30m").value(), 90min);
@@ -63,7 +55,6 @@ TEST(HumanTest, ReadsAnyTextWithoutHarm) {
   rc::check([](const std::string& text) {
     const auto duration = ParseDuration(text);
     if (duration.ok()) RC_ASSERT(*duration >= 0ns);
-    static_cast<void>(ParseWallTime(text));
   });
 }
 

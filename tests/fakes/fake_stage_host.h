@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,7 +34,8 @@ class FakeStageHost final : public reconcile::StageHost {
     t.counts.updated = static_cast<std::uint64_t>(shards_done) * per_shard - failed;
   }
   void FailNextOpen(Error error) { fail_open_ = std::move(error); }
-  void Crash() { open_.clear(); }  // the operator dies
+  void NewSession() { ++sessions_; }  // a worker connects
+  void Crash() { open_.clear(); }     // the operator dies
 
   // ---- what the world looks like
   [[nodiscard]] bool IsOpen(reconcile::Stage stage) const { return Find(stage) != nullptr; }
@@ -48,6 +50,11 @@ class FakeStageHost final : public reconcile::StageHost {
   [[nodiscard]] const std::map<reconcile::StageKey, reconcile::LedgerSummary>& ledgers() const {
     return ledgers_;
   }
+  [[nodiscard]] int times_read() const { return times_read_; }  // ledgers
+  [[nodiscard]] int batch_size(reconcile::Stage stage) const {  // when it was opened last
+    const auto it = batch_sizes_.find(stage);
+    return it == batch_sizes_.end() ? 0 : it->second;
+  }
 
   // ---- StageHost
   Status CreateLedger(const reconcile::StageKey& key, const plan::Plan& plan) override {
@@ -61,14 +68,16 @@ class FakeStageHost final : public reconcile::StageHost {
     return Ok{};
   }
   Result<reconcile::LedgerSummary> ReadLedger(const reconcile::StageKey& key) override {
+    ++times_read_;
     const auto it = ledgers_.find(key);
     if (it == ledgers_.end()) return Error{ErrorCode::kNotFound, "no ledger"};
     return it->second;
   }
-  Status Open(const api::Backfill&, const reconcile::StageKey& key) override {
+  Status Open(const api::Backfill& backfill, const reconcile::StageKey& key) override {
     if (fail_open_) return *std::exchange(fail_open_, std::nullopt);
     open_[key] = {};
     ++times_opened_[key.stage];
+    batch_sizes_[key.stage] = backfill.spec.workers.batch_size;
     return Ok{};
   }
   void Configure(const reconcile::StageKey& key, const reconcile::LiveSettings& settings) override {
@@ -80,7 +89,7 @@ class FakeStageHost final : public reconcile::StageHost {
     s.totals = ledgers_.at(key).totals;
     s.flushed = true;
     s.connected = 1;
-    s.sessions = 1;
+    s.sessions = sessions_;
     return s;
   }
   std::vector<reconcile::Sample> Samples(const reconcile::StageKey&) override {
@@ -101,12 +110,20 @@ class FakeStageHost final : public reconcile::StageHost {
   std::map<reconcile::StageKey, reconcile::LedgerSummary> ledgers_;
   std::map<reconcile::StageKey, reconcile::LiveSettings> open_;
   std::map<reconcile::Stage, int> times_opened_;
+  std::map<reconcile::Stage, int> batch_sizes_;
+  int times_read_ = 0;
+  std::uint64_t sessions_ = 1;
   std::optional<Error> fail_open_;
 };
 
 // Workers that start and end at once.
 class FakeWorkerPool final : public reconcile::WorkerPool {
  public:
+  // All that live end badly and are started again.
+  void LoseAll(reconcile::Stage stage) {
+    failures_[stage] += static_cast<std::uint64_t>(replicas_[stage]);
+  }
+
   Status Scale(const reconcile::StageKey& key, int replicas) override {
     replicas_[key.stage] = replicas;
     return Ok{};
@@ -115,12 +132,14 @@ class FakeWorkerPool final : public reconcile::WorkerPool {
   reconcile::PoolStatus Observe(const reconcile::StageKey& key) override {
     reconcile::PoolStatus s;
     s.desired = s.alive = replicas_[key.stage];
+    s.failures = failures_[key.stage];
     return s;
   }
   int alive(reconcile::Stage stage) { return replicas_[stage]; }
 
  private:
   std::map<reconcile::Stage, int> replicas_;
+  std::map<reconcile::Stage, std::uint64_t> failures_;
 };
 
 }  // namespace backfill::fakes

@@ -12,10 +12,12 @@ namespace {
 
 using api::ConditionStatus;
 using api::Phase;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::VariantWith;
+using namespace std::chrono_literals;
 
 constexpr char kHash[] = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const WallTime kNow{std::chrono::seconds(1'800'000'000)};
@@ -53,6 +55,7 @@ class DecideTest : public testing::Test {
   void Planned() {
     o_.backfill.status.plan = api::PlanStatus{kHash, 10, 1000, "2027-01-15T08:00:00Z"};
     o_.run.ledger = LedgerSummary{kHash, TotalsOf(10, 0, 100)};
+    o_.dry_run.ledger = o_.run.ledger;
   }
   void ReportBegun() { o_.report = ReportState::kStarted; }
   StageSnapshot& Opened(ObservedStage& stage, std::int64_t done = 0) {
@@ -62,6 +65,7 @@ class DecideTest : public testing::Test {
     stage.open->connected = 2;
     stage.ledger = LedgerSummary{kHash, stage.open->totals};
     stage.pool.alive = stage.pool.desired = 2;
+    stage.opened_batch_size = 1;
     return *stage.open;
   }
   void WorkersGone(ObservedStage& stage) { stage.pool.alive = stage.pool.desired = 0; }
@@ -70,7 +74,7 @@ class DecideTest : public testing::Test {
   }
 
   const Decision& Step() {
-    decision_ = Decide(o_, kNow);
+    decision_ = Decide(o_, now_);
     o_.backfill.status = decision_.status;
     return decision_;
   }
@@ -98,8 +102,16 @@ class DecideTest : public testing::Test {
     return nullptr;
   }
 
+  std::string SinceOf(const std::string& type) const {
+    for (const api::Condition& c : o_.backfill.status.conditions)
+      if (c.type == type) return c.last_transition_time;
+    return "-";
+  }
+  void Later(Duration d) { now_ += std::chrono::duration_cast<WallTime::duration>(d); }
+
   Observed o_;
   Decision decision_;
+  WallTime now_ = kNow;
 };
 
 TEST_F(DecideTest, PlansFirst) {
@@ -152,8 +164,7 @@ TEST_F(DecideTest, ADryRunThatSendsRequestsObeysTheDeclaredRate) {
 TEST_F(DecideTest, AFinishedDryRunIsReportedThenClosedThenWaits) {
   Planned();
   Opened(o_.dry_run, 10);
-  EXPECT_THAT(Step().actions,
-              testing::Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kDryRun})));
+  EXPECT_THAT(Step().actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kDryRun})));
   EXPECT_EQ(ConditionOf("Reconciling"), "True/Draining");
 
   WorkersGone(o_.dry_run);
@@ -177,10 +188,8 @@ TEST_F(DecideTest, TurningTheDryRunOffWindsItDownBeforeTheRunBegins) {
   Opened(o_.dry_run, 3);
   RealRun();
   Step();
-  EXPECT_THAT(decision_.actions,
-              testing::Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kDryRun})));
-  EXPECT_THAT(decision_.actions,
-              testing::Not(testing::Contains(VariantWith<OpenStage>(testing::_))));
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kDryRun})));
+  EXPECT_THAT(decision_.actions, testing::Not(Contains(VariantWith<OpenStage>(testing::_))));
   EXPECT_TRUE(Configured()->paused);
 }
 
@@ -239,8 +248,7 @@ TEST_F(DecideTest, LiveFieldsReachTheStage) {
                                          .unlimited = false,
                                          .concurrency = 3,
                                          .attempts = 2}));
-  EXPECT_THAT(decision_.actions,
-              testing::Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 9})));
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 9})));
 }
 
 TEST_F(DecideTest, TheNumberOfWorkersCanBeCapped) {
@@ -249,8 +257,7 @@ TEST_F(DecideTest, TheNumberOfWorkersCanBeCapped) {
   ReportBegun();
   o_.max_replicas = 1;
   Step();
-  EXPECT_THAT(decision_.actions,
-              testing::Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 1})));
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 1})));
 }
 
 TEST_F(DecideTest, EitherWayOfPausingStopsTheLeases) {
@@ -318,8 +325,7 @@ TEST_F(DecideTest, TheFailureBudgetFailsWhereThatIsDeclared) {
   o_.run.ledger->totals.counts.failed = 11;
   o_.backfill.spec.failure_policy.max_failed_records = 10;
   o_.backfill.spec.failure_policy.on_exceeded = api::OnExceeded::kFail;
-  EXPECT_THAT(Step().actions,
-              testing::Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_THAT(Step().actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
   EXPECT_EQ(ConditionOf("Succeeded"), "Unknown/Running") << "not before all is wound down";
 
   WorkersGone(o_.run);
@@ -336,6 +342,80 @@ TEST_F(DecideTest, TheFailureBudgetFailsWhereThatIsDeclared) {
   EXPECT_TRUE(decision_.settled);
 }
 
+TEST_F(DecideTest, TheFailureBudgetHoldsAlsoOnceAllRecordsHaveAnOutcome) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  o_.run.ledger->totals = TotalsOf(10, 10, 100, 11);
+  o_.backfill.spec.failure_policy.max_failed_records = 10;
+  EXPECT_THAT(Step().actions, IsEmpty());
+  EXPECT_EQ(ConditionOf("Stalled"), "True/FailureBudgetExceeded");
+  EXPECT_EQ(PhaseNow(), Phase::kPaused);
+  EXPECT_TRUE(decision_.settled);
+
+  o_.backfill.spec.failure_policy.max_failed_records = 11;  // a person has looked
+  EXPECT_THAT(Step().actions,
+              ElementsAre(VariantWith<FinishReport>(FinishReport{ReportState::kCompleted})));
+}
+
+TEST_F(DecideTest, RecordsThatFinishWhileAFailureDrainsDoNotMakeItASuccess) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 9).totals.counts.failed = 11;
+  o_.backfill.spec.failure_policy.max_failed_records = 10;
+  o_.backfill.spec.failure_policy.on_exceeded = api::OnExceeded::kFail;
+  Step();
+  Opened(o_.run, 10).totals = TotalsOf(10, 10, 100, 12);
+  Step();
+  WorkersGone(o_.run);
+  Step();
+  o_.run.open.reset();
+  o_.run.ledger->totals = TotalsOf(10, 10, 100, 12);
+  EXPECT_THAT(Step().actions,
+              ElementsAre(VariantWith<FinishReport>(FinishReport{ReportState::kFailed})));
+}
+
+TEST_F(DecideTest, WhatTheReportHasDecidedNoBudgetChanges) {
+  RealRun();
+  Planned();
+  o_.run.ledger->totals = TotalsOf(10, 10, 100, 11);
+  o_.backfill.spec.failure_policy.max_failed_records = 10;
+  o_.report = ReportState::kCompleted;
+  Step();
+  EXPECT_EQ(ConditionOf("Succeeded"), "True/CompletedWithFailures");
+}
+
+TEST_F(DecideTest, TheFailureBudgetPausesADryRunThatSendsRequests) {
+  Planned();
+  o_.backfill.spec.target.dry_run.emplace();
+  o_.backfill.spec.throttle.max_records_per_second = 50;
+  o_.backfill.spec.failure_policy.max_failed_records = 10;
+  o_.backfill.spec.failure_policy.on_exceeded = api::OnExceeded::kFail;  // there is no run to fail
+  Opened(o_.dry_run, 4).totals.counts.failed = 11;
+  Step();
+  EXPECT_TRUE(Configured()->paused);
+  EXPECT_EQ(ConditionOf("Stalled"), "True/FailureBudgetExceeded");
+  EXPECT_EQ(ConditionOf("Succeeded"), "Unknown/DryRun");
+  EXPECT_EQ(PhaseNow(), Phase::kPaused);
+
+  Opened(o_.dry_run, 10).totals.counts.failed = 11;
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/FailureBudgetExceeded") << "also at its end";
+  o_.backfill.spec.failure_policy.max_failed_records = 11;
+  EXPECT_THAT(Step().actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kDryRun})));
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/Draining");
+}
+
+TEST_F(DecideTest, ADryRunThatSendsNothingShowsNoLimit) {
+  Planned();
+  o_.backfill.spec.throttle.max_records_per_second = 50;
+  Opened(o_.dry_run, 4).attempts_per_second = 1000;
+  Step();
+  EXPECT_EQ(o_.backfill.status.rate->limit, 0);
+  EXPECT_EQ(o_.backfill.status.rate->limited_by, "Workers");
+}
+
 TEST_F(DecideTest, CompletesInTwoStepsOnceEverythingIsDurable) {
   RealRun();
   Planned();
@@ -345,8 +425,7 @@ TEST_F(DecideTest, CompletesInTwoStepsOnceEverythingIsDurable) {
   EXPECT_EQ(ConditionOf("Reconciling"), "-") << "covered in memory only";
 
   o_.run.open->flushed = true;
-  EXPECT_THAT(Step().actions,
-              testing::Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_THAT(Step().actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
   EXPECT_EQ(ConditionOf("Reconciling"), "True/Draining");
   WorkersGone(o_.run);
   EXPECT_THAT(Step().actions, ElementsAre(VariantWith<CloseStage>(CloseStage{Stage::kRun})));
@@ -412,10 +491,69 @@ TEST_F(DecideTest, AnEmptySourceCompletes) {
               ElementsAre(VariantWith<FinishReport>(FinishReport{ReportState::kCompleted})));
 }
 
+TEST_F(DecideTest, AnEmptySourceCompletesAlsoWhilePaused) {
+  RealRun();
+  Planned();
+  o_.backfill.status.plan->shards = 0;
+  o_.backfill.status.plan->records = 0;
+  o_.run.ledger->totals = {};
+  o_.backfill.spec.paused = true;
+  EXPECT_THAT(Step().actions, ElementsAre(VariantWith<CreateReport>(CreateReport{})));
+  ReportBegun();
+  EXPECT_THAT(Step().actions,
+              ElementsAre(VariantWith<FinishReport>(FinishReport{ReportState::kCompleted})));
+}
+
+TEST_F(DecideTest, TheStatusNamesTheReportThatIsThere) {
+  RealRun();
+  Planned();
+  Step();
+  EXPECT_EQ(o_.backfill.status.report, "") << "not before it is";
+  ReportBegun();
+  Step();
+  EXPECT_EQ(o_.backfill.status.report, "reprice-report");
+}
+
+TEST_F(DecideTest, AnotherBatchSizeReopensTheStage) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4);
+  o_.backfill.spec.workers.batch_size = 20;
+  Step();
+  EXPECT_TRUE(Configured()->paused);
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/ReplacingWorkers");
+  EXPECT_EQ(PhaseNow(), Phase::kRunning);
+  WorkersGone(o_.run);
+  EXPECT_THAT(Step().actions, ElementsAre(VariantWith<CloseStage>(CloseStage{Stage::kRun})));
+  o_.run.open.reset();
+  EXPECT_THAT(Step().actions, Contains(VariantWith<OpenStage>(OpenStage{Stage::kRun})));
+  EXPECT_EQ(ConditionOf("Reconciling"), "-");
+}
+
+TEST_F(DecideTest, ManyWorkersMayAllEndAtOnce) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  o_.backfill.spec.workers.replicas = 6;
+  Opened(o_.run);
+  o_.run.failures_since_session = 29;
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  o_.run.failures_since_session = 30;
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/WorkersUnavailable");
+  WorkersGone(o_.run);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/WorkersUnavailable") << "also once they are stopped";
+}
+
 TEST_F(DecideTest, WorkersThatEndBeforeTheyConnectNeedAPerson) {
   RealRun();
   Planned();
   ReportBegun();
+  o_.backfill.spec.workers.replicas = 1;
   Opened(o_.run).connected = 0;
   o_.run.pool.last_failure = "run-0 exited with 1";
   o_.run.failures_since_session = 4;
@@ -425,8 +563,7 @@ TEST_F(DecideTest, WorkersThatEndBeforeTheyConnectNeedAPerson) {
   Step();
   EXPECT_EQ(ConditionOf("Stalled"), "True/WorkersUnavailable");
   EXPECT_THAT(MessageOf("Stalled"), HasSubstr("run-0 exited with 1"));
-  EXPECT_THAT(decision_.actions,
-              testing::Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
 }
 
 TEST_F(DecideTest, AWorkerThatNoRetryCanHealStopsThemAll) {
@@ -465,8 +602,7 @@ TEST_F(DecideTest, AnotherLeaderEndsThisOne) {
   Planned();
   ReportBegun();
   Opened(o_.run).error = Error{ErrorCode::kConflict, "epoch 4 has written chunk 0"};
-  EXPECT_THAT(Step().actions,
-              testing::Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_THAT(Step().actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
   EXPECT_EQ(ConditionOf("Ready"), "False/LeadershipLost");
 }
 
@@ -478,6 +614,87 @@ TEST_F(DecideTest, AStoreThatRefusesWritesIsShownAndRetried) {
   Step();
   EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
   EXPECT_EQ(ConditionOf("Stalled"), "-");
+}
+
+TEST_F(DecideTest, ADamagedLedgerOfADryRunThatIsOverDoesNotMatter) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  o_.dry_run.ledger_error = Error{ErrorCode::kInternal, "chunk 0: wrong checksum"};
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<OpenStage>(OpenStage{Stage::kRun})));
+}
+
+TEST_F(DecideTest, AnErrorAtTheEndIsShown) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  o_.run.ledger->totals = TotalsOf(10, 10, 100);
+  o_.last_error = Error{ErrorCode::kUnavailable, "writing the report: disk full"};
+  EXPECT_THAT(Step().actions,
+              ElementsAre(VariantWith<FinishReport>(FinishReport{ReportState::kCompleted})));
+  EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
+  EXPECT_EQ(MessageOf("Ready"), "writing the report: disk full");
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/Draining");
+  EXPECT_FALSE(decision_.settled);
+}
+
+TEST_F(DecideTest, AnErrorAtTheEndOfADryRunIsShown) {
+  Planned();
+  Opened(o_.dry_run, 10);
+  WorkersGone(o_.dry_run);
+  o_.last_error = Error{ErrorCode::kUnavailable, "writing the dry run's report: disk full"};
+  EXPECT_THAT(Step().actions, ElementsAre(VariantWith<WriteDryRunReport>(WriteDryRunReport{})));
+  EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/Draining");
+}
+
+TEST_F(DecideTest, AnErrorThatLastsNeedsAPersonAndIsStillRetried) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4);
+  Step();
+  o_.run.open->error = Error{ErrorCode::kUnavailable, "disk full"};
+  Later(1h);
+  Step();
+  EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/Retrying");
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  Later(9min + 59s);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  Later(1s);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/StoreUnavailable");
+  EXPECT_EQ(ConditionOf("Reconciling"), "-");
+  EXPECT_EQ(MessageOf("Stalled"), "disk full");
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<ScaleWorkers>(testing::_)));
+
+  o_.run.open->error.reset();  // it heals by itself
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running");
+}
+
+TEST_F(DecideTest, ShardsThatWaitForLostWorkersAreNamed) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  StageSnapshot& open = Opened(o_.run, 4);
+  open.frozen_shards = 2;
+  open.frozen_for = 11'500ms;
+  Step();
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running");
+  EXPECT_EQ(MessageOf("Ready"), "2 shards wait 12 s for requests of lost workers to end");
+  open.frozen_shards = 1;
+  open.frozen_for = 200ms;
+  Step();
+  EXPECT_EQ(MessageOf("Ready"), "1 shard waits 1 s for requests of lost workers to end");
+  open.frozen_shards = 0;
+  Step();
+  EXPECT_EQ(MessageOf("Ready"), "");
 }
 
 TEST_F(DecideTest, ObservedGenerationMovesAlsoWhilePausedAndOnEveryCondition) {
@@ -492,22 +709,38 @@ TEST_F(DecideTest, ObservedGenerationMovesAlsoWhilePausedAndOnEveryCondition) {
 }
 
 TEST_F(DecideTest, TransitionTimesMoveWithTheStatusOnly) {
-  Planned();
-  Step();
-  const api::Status before = o_.backfill.status;
-  const Decision later = Decide(o_, kNow + std::chrono::hours(1));
-  EXPECT_EQ(later.status.conditions, before.conditions);
-}
-
-TEST_F(DecideTest, TheSameObservationGivesTheSameDecision) {
   RealRun();
   Planned();
   ReportBegun();
   Opened(o_.run, 4);
   Step();
-  const Decision once = Decide(o_, kNow), twice = Decide(o_, kNow);
-  EXPECT_EQ(once.actions, twice.actions);
-  EXPECT_EQ(once.status, twice.status);
+  const std::string begin = FormatWallTime(kNow);
+  EXPECT_EQ(SinceOf("Paused"), begin);
+
+  Later(1h);
+  PausedBy("incident");
+  Step();
+  EXPECT_EQ(SinceOf("Paused"), FormatWallTime(now_)) << "False became True";
+  EXPECT_EQ(SinceOf("Ready"), begin) << "the reason is another, the status is not";
+
+  const std::string paused = SinceOf("Paused");
+  Later(1h);
+  PausedBy("still that incident");
+  Step();
+  EXPECT_EQ(SinceOf("Paused"), paused);
+  EXPECT_EQ(MessageOf("Paused"), "still that incident");
+}
+
+TEST_F(DecideTest, WhatLastsDoesNotChangeTheStatusAgain) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 10);
+  Step();  // drains: a condition that comes and goes is there
+  ASSERT_EQ(ConditionOf("Reconciling"), "True/Draining");
+  const api::Status before = o_.backfill.status;
+  Later(1min);
+  EXPECT_EQ(Step().status, before);
 }
 
 struct LimitCase {
@@ -534,25 +767,6 @@ INSTANTIATE_TEST_SUITE_P(Table, LimitedByTest,
                                          LimitCase{100, 2, false, "Workers"},
                                          LimitCase{499, 0, false, "Workers"},
                                          LimitCase{300, 2, true, "TargetLatency"}));
-
-TEST(FailureBudgetTest, CountsAndPercentagesAreExact) {
-  api::FailurePolicy policy;
-  policy.max_failed_records = 1000;
-  policy.max_failed_percent = "0.1";
-  EXPECT_FALSE(FailureBudgetExceeded(policy, 0, 0));
-  EXPECT_FALSE(FailureBudgetExceeded(policy, 10, 10'000));  // 0.1 % exactly is within
-  EXPECT_TRUE(FailureBudgetExceeded(policy, 11, 10'000));
-  EXPECT_FALSE(FailureBudgetExceeded(policy, 1000, 10'000'000));
-  EXPECT_TRUE(FailureBudgetExceeded(policy, 1001, 10'000'000));
-  EXPECT_TRUE(FailureBudgetExceeded(policy, 1, 999));
-  EXPECT_FALSE(FailureBudgetExceeded(policy, 1, 1000));
-  policy.max_failed_percent = "100";
-  EXPECT_FALSE(FailureBudgetExceeded(policy, 5, 5));
-  policy.max_failed_percent = "0";
-  EXPECT_TRUE(FailureBudgetExceeded(policy, 1, ~std::uint64_t{0}));
-  policy.max_failed_percent = "0.000001999999999999";
-  EXPECT_TRUE(FailureBudgetExceeded(policy, 2, 100'000'000));
-}
 
 }  // namespace
 }  // namespace backfill::reconcile

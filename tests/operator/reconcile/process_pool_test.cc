@@ -152,6 +152,17 @@ TEST_F(ProcessPoolTest, ScalingDownDrainsTheHighestIndexes) {
   EXPECT_EQ(pool_->Observe(key_).failures, 0U) << "asked to go is not a failure";
 }
 
+TEST_F(ProcessPoolTest, WorkersThatWereAskedToGoComeBackWhenTheyAreWantedAgain) {
+  WorkerIs("trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
+  ASSERT_TRUE(pool_->Stop(key_).ok());
+  ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).alive == 0; }));
+  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  EXPECT_TRUE(Eventually([&] { return Log() == "up\nup\n"; }));
+}
+
 TEST_F(ProcessPoolTest, AWorkerThatDoesNotDrainIsKilledAfterTheGrace) {
   grace_ = 50ms;
   WorkerIs("trap '' TERM; echo up; while :; do sleep 0.01; done");

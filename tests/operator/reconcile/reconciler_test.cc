@@ -250,6 +250,121 @@ TEST_F(ReconcilerTest, AConflictingEditIsReadAndNothingOfItIsLost) {
   EXPECT_EQ(Stored().status.phase, Phase::kAwaitingApproval);
 }
 
+TEST_F(ReconcilerTest, TheDryRunRunsThePlanThatWasMadeWhateverIsEditedMeanwhile) {
+  std::string text = kFile;
+  text.replace(text.find("  sharding"), text.find("  failure") - text.find("  sharding"), "");
+  text.replace(text.find("5000"), 4, "90000");
+  Apply(text);
+  Step();
+  const std::string hash = Stored().status.plan->hash;
+  Edit([](api::Backfill& b) { b.spec.workers.replicas = 7; });  // would cut other shards
+  RunToEnd();
+  EXPECT_EQ(Stored().status.phase, Phase::kAwaitingApproval);
+  EXPECT_EQ(Stored().status.dry_run->records, 90'000U);
+  for (const auto& [key, ledger] : stages_.ledgers()) EXPECT_EQ(ledger.plan_hash, hash);
+}
+
+TEST_F(ReconcilerTest, AllWorkersMayBeLostAtOnce) {
+  Apply(kFile);
+  GoReal();
+  Edit([](api::Backfill& b) { b.spec.workers.replicas = 8; });
+  complete_work_ = false;
+  Step(5);
+  for (int i = 0; i < 4; ++i) pool_.LoseAll(Stage::kRun);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  stages_.NewSession();
+  Step();
+  for (int i = 0; i < 4; ++i) pool_.LoseAll(Stage::kRun);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-") << "one of them has connected";
+  pool_.LoseAll(Stage::kRun);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/WorkersUnavailable");
+}
+
+TEST_F(ReconcilerTest, AnotherBatchSizeReachesTheWorkers) {
+  std::string text = kFile;
+  text.replace(text.find("{url: \"http://127.0.0.1:1/{{key}}\"}"), 35,
+               "{url: \"http://127.0.0.1:1/\", body: \"{{records}}\"}");
+  Apply(text + "  workers: {batchSize: 20}\n");
+  GoReal();
+  complete_work_ = false;
+  Step(5);
+  ASSERT_EQ(stages_.batch_size(Stage::kRun), 20);
+  Edit([](api::Backfill& b) { b.spec.workers.batch_size = 50; });
+  Step(5);
+  EXPECT_EQ(stages_.batch_size(Stage::kRun), 50);
+  EXPECT_EQ(pool_.alive(Stage::kRun), 2);
+  EXPECT_EQ(ConditionOf("Reconciling"), "-");
+  complete_work_ = true;
+  RunToEnd();
+  EXPECT_EQ(Stored().status.phase, Phase::kCompleted);
+}
+
+TEST_F(ReconcilerTest, AnEmptyRunThatIsPausedByItsFileEnds) {
+  std::string text = kFile;
+  text.replace(text.find("5000"), 4, "0");
+  Apply(text);
+  GoReal();
+  Edit([](api::Backfill& b) { b.spec.paused = true; });
+  RunToEnd();
+  EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed");
+}
+
+TEST_F(ReconcilerTest, ACrashBetweenReportAndStatusLosesNoReport) {
+  Apply(kFile);
+  GoReal();
+  Step();  // planned
+  store_.FailNext(1, Error{ErrorCode::kUnavailable, "the process is gone"}, "Backfill");
+  Step();  // the report is there, the status does not say so
+  ASSERT_TRUE(memory_.Get({"ConfigMap", "default", "reprice-report"}).ok());
+  CrashOperator();
+  RunToEnd();
+  EXPECT_EQ(Stored().status.report, "reprice-report");
+}
+
+TEST_F(ReconcilerTest, AStoreThatTakesNoWritesNeedsAPersonAfterTenMinutes) {
+  Apply(kFile);
+  GoReal();
+  complete_work_ = false;
+  Step(5);
+  store_.FailNext(1'000'000, Error{ErrorCode::kUnavailable, "disk full"});
+  stages_.Progress({"default", "reprice", Stored().uid, Stage::kRun}, 1);
+  clock_.Advance(1s);
+  const auto ready_and_stalled = [&] {
+    const auto outcome = reconciler_->Reconcile(ref_, {});
+    std::string seen;
+    for (const api::Condition& c : outcome->backfill.status.conditions)
+      if (c.type == "Ready" || c.type == "Stalled") seen += c.type + "=" + c.reason + " ";
+    clock_.Advance(1s);
+    return seen;
+  };
+  (void)ready_and_stalled();
+  EXPECT_EQ(ready_and_stalled(), "Ready=StoreUnavailable ");
+  clock_.Advance(9min + 50s);
+  EXPECT_EQ(ready_and_stalled(), "Ready=StoreUnavailable ");
+  clock_.Advance(10s);
+  EXPECT_THAT(ready_and_stalled(), testing::HasSubstr("Stalled=StoreUnavailable"));
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running") << "as far as the store can tell";
+
+  store_.FailNext(0, Error{ErrorCode::kUnavailable, ""});
+  Step(3);
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running");
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+}
+
+TEST_F(ReconcilerTest, LedgersAreReadWhenTheyMayHaveChangedOnly) {
+  Apply(kFile);
+  RunToEnd();
+  GoReal();
+  complete_work_ = false;
+  Step(5);
+  const int before = stages_.times_read();
+  Step(20);
+  EXPECT_EQ(stages_.times_read(), before);
+}
+
 // F1: the operator dies at every write in turn, with the write lost or done; what comes back
 // converges.
 class CrashAfterEveryWrite : public ReconcilerTest, public testing::WithParamInterface<bool> {};

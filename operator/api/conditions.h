@@ -1,0 +1,24 @@
+#pragma once
+
+#include <algorithm>
+#include <string_view>
+
+#include "operator/api/backfill.h"
+
+// Looks at a status. Pure, and without a library: also what knows no JSON includes it.
+namespace backfill::api {
+
+// nullptr: the status has no condition of that type.
+inline const Condition* FindCondition(const Status& status, std::string_view type) {
+  const auto it = std::find_if(status.conditions.begin(), status.conditions.end(),
+                               [type](const Condition& c) { return c.type == type; });
+  return it == status.conditions.end() ? nullptr : &*it;
+}
+
+// Ended for good; its spec is locked.
+inline bool HasEnded(const Status& status) {
+  const Condition* succeeded = FindCondition(status, "Succeeded");
+  return succeeded != nullptr && succeeded->status != ConditionStatus::kUnknown;
+}
+
+}  // namespace backfill::api
