@@ -2,28 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "cli/exit_code.h"
 #include "cli/terminal_text.h"
 #include "operator/api/decode.h"
 
 namespace backfill::cli {
 
-const api::Condition* FindCondition(const api::Status& status, std::string_view type) {
-  const auto it = std::find_if(status.conditions.begin(), status.conditions.end(),
-                               [type](const api::Condition& c) { return c.type == type; });
-  return it == status.conditions.end() ? nullptr : &*it;
-}
-
 bool IsTrue(const api::Status& status, std::string_view type) {
   const api::Condition* c = FindCondition(status, type);
   return c != nullptr && c->status == api::ConditionStatus::kTrue;
-}
-
-bool HasEnded(const api::Status& status) {
-  const api::Condition* c = FindCondition(status, "Succeeded");
-  return c != nullptr && c->status != api::ConditionStatus::kUnknown;
 }
 
 std::optional<Ending> FindEnding(const api::Backfill& backfill) {
@@ -31,9 +18,7 @@ std::optional<Ending> FindEnding(const api::Backfill& backfill) {
   if (HasEnded(status)) return IsTrue(status, "Succeeded") ? Ending::kCompleted : Ending::kFailed;
   if (status.observed_generation != backfill.generation || !status.phase) return std::nullopt;
   if (IsTrue(status, "Stalled")) return Ending::kStalled;
-  if (*status.phase == api::Phase::kAwaitingApproval) {
-    return backfill.spec.dry_run ? Ending::kDryRunDone : Ending::kAwaitingApproval;
-  }
+  if (*status.phase == api::Phase::kAwaitingApproval) return Ending::kDryRunDone;
   if (*status.phase == api::Phase::kPaused) return Ending::kPaused;
   return std::nullopt;
 }
@@ -46,7 +31,6 @@ int ExitCodeOf(Ending ending) {
     case Ending::kFailed:
       return kExitFailed;
     case Ending::kStalled:
-    case Ending::kAwaitingApproval:
     case Ending::kPaused:
       return kExitStopped;
   }
@@ -86,6 +70,8 @@ std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending
   const std::string failures = CommandFor("failures", backfill.name, here);
   const api::ProgressStatus* progress = ProgressOf(backfill.status);
   const bool has_failures = progress != nullptr && progress->failed > 0;
+  // Stopped while it was paused, by whomever: `run` alone would end at once.
+  if (!ending && !PausedBy(backfill).empty()) ending = Ending::kPaused;
   if (!ending) return "continue with: " + run;
   switch (*ending) {
     case Ending::kCompleted:
@@ -108,8 +94,6 @@ std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending
         return "to run it again give it a new name";
       return "mend that, then continue with: " + run;
     }
-    case Ending::kAwaitingApproval:
-      return "approve it in the file, then continue with: " + run;
     case Ending::kPaused:
       if (backfill.annotations.contains(api::kPausedAnnotation)) {
         return fmt::format("continue with: {}; then {}", CommandFor("resume", backfill.name, here),

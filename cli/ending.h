@@ -7,16 +7,15 @@
 
 #include "cli/place.h"
 #include "operator/api/backfill.h"
+#include "operator/api/conditions.h"
 
 // What a status means to whoever waits for it. Pure.
 namespace backfill::cli {
 
-// nullptr: the status has no condition of that type.
-const api::Condition* FindCondition(const api::Status& status, std::string_view type);
-bool IsTrue(const api::Status& status, std::string_view type);
+using api::FindCondition;
+using api::HasEnded;
 
-// Ended for good; its spec is locked.
-bool HasEnded(const api::Status& status);
+bool IsTrue(const api::Status& status, std::string_view type);
 
 // Why it goes no further without someone doing something.
 enum class Ending {
@@ -24,7 +23,6 @@ enum class Ending {
   kDryRunDone,
   kFailed,
   kStalled,
-  kAwaitingApproval,
   kPaused,
 };
 

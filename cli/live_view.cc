@@ -142,6 +142,8 @@ std::vector<Notice> NoticesOf(const api::Backfill& backfill) {
   if (IsTrue(status, "Stalled")) add("Stalled", true);
   const api::Condition* ready = FindCondition(status, "Ready");
   if (ready != nullptr && ready->status == api::ConditionStatus::kFalse) add("Ready", true);
+  if (IsTrue(status, "Ready") && !ready->message.empty() && !HasEnded(status))
+    notices.push_back({false, Printable(ready->message)});  // why it is not as fast as it could be
   if (const std::string by = PausedBy(backfill); !by.empty() && !HasEnded(status)) {
     notices.push_back({false, by});
   } else if (IsTrue(status, "Paused")) {

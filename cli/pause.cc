@@ -116,14 +116,16 @@ int RunResume(const ResumeOptions& options, const Environment& env) {
         return was_paused;
       });
   if (!written.ok()) return Refuse(streams, written.error().message);
-  if (written->spec.paused) {
-    return Refuse(streams,
-                  fmt::format("{} is paused by its file: set spec.paused: false there, then {}",
-                              options.name, CommandForFile("apply", "FILE", options.place)));
-  }
   if (HasEnded(written->status)) {
     streams.err << options.name << " has ended already; there is nothing to resume\n";
     return kExitDone;
+  }
+  if (written->spec.paused) {
+    if (was_paused) streams.out << options.name << ": the pause by hand is taken back\n";
+    streams.err << fmt::format(
+        "{} is {}paused by its file: set spec.paused: false there, then {}\n", options.name,
+        was_paused ? "still " : "", CommandForFile("apply", "FILE", options.place));
+    return kExitStopped;
   }
   streams.out << options.name << (was_paused ? " is no longer paused\n" : " was not paused\n");
   if (!IsRun(*state, options.place, options.name)) {

@@ -38,10 +38,8 @@ std::string CommandFor(std::string_view verb, std::string_view name, const Place
 }
 
 std::string CommandForFile(std::string_view verb, std::string_view file, const Place& place) {
-  // The namespace of a file stands in the file.
-  Place rest = place;
-  rest.ns.reset();
-  return "backfill " + std::string(verb) + " -f " + Quoted(file) + OptionsOf(rest);
+  // With the namespace also where the file names it: they agree, and not every file does.
+  return "backfill " + std::string(verb) + " -f " + Quoted(file) + OptionsOf(place);
 }
 
 }  // namespace backfill::cli

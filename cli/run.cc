@@ -197,9 +197,10 @@ class Runner {
       streams_.err << "error: " << Printable(released.error().message)
                    << "; records may be sent again by the next run\n";
     }
-    // With what the last requests came to.
+    // With what the last requests came to; a store that took no more writes knows less than we do.
     api::Backfill last = outcome.backfill.value_or(admitted);
-    if (Result<api::Backfill> read = ReadBackfill(store, place_, ref_.name); read.ok())
+    if (Result<api::Backfill> read = ReadBackfill(store, place_, ref_.name);
+        read.ok() && read->resource_version != last.resource_version)
       last = std::move(*read);
     if (const auto ending = FindEnding(last); ending && HasEnded(last.status))
       outcome.ending = ending;
@@ -234,7 +235,7 @@ class Runner {
   void PrintResult(const api::Backfill& backfill, const std::string& text) {
     if (options_.output == "json") {
       streams_.err << text;
-      streams_.out << PrintableLines(api::ToJson(backfill)) << "\n";
+      streams_.out << PrintableLines(api::ToJson(backfill));
     } else {
       streams_.out << text;
     }

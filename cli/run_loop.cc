@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 constexpr Duration kLeastGap =
     50ms;  // between steps: our own writes announce themselves as changes, too
 constexpr Duration kRetry = 1s;  // after a step that failed
+constexpr Duration kPatience =
+    10min;  // with steps that fail: then nobody who waits is helped by more
 
 void Rest(Duration d, const std::stop_token& stop) {
   std::mutex mu;
@@ -61,12 +63,15 @@ class Loop {
       Duration pause = kRetry;
       if (!step.ok()) {
         if (stop_.stop_requested()) break;
-        if (IsFinal(step.error())) {
+        const Time now = clock_.Steady();
+        if (!failing_since_) failing_since_ = now;
+        if (IsFinal(step.error()) || now - *failing_since_ >= kPatience) {
           out_.error = step.error();
           break;
         }
         notes_ = {Printable(step.error().message) + "; trying again"};
       } else {
+        failing_since_.reset();
         notes_.clear();
         pause = step->requeue_after;
         const api::Backfill& seen = out_.backfill.emplace(std::move(step->backfill));
@@ -94,7 +99,6 @@ class Loop {
         case Ending::kCompleted:
         case Ending::kFailed:
         case Ending::kDryRunDone:
-        case Ending::kAwaitingApproval:
           return settled;
         case Ending::kStalled:
           return true;  // the workers that still live have nothing to do
@@ -139,6 +143,7 @@ class Loop {
   const std::stop_token stop_;
   std::uint64_t seen_ = 0;
   bool paused_from_the_beginning_ = true;
+  std::optional<Time> failing_since_;
   std::vector<std::string> notes_;
   RunOutcome out_;
 };

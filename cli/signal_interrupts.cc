@@ -19,7 +19,11 @@ namespace backfill::cli {
 SignalInterrupts::SignalInterrupts(Duration same_request)
     : same_request_(same_request), wake_(eventfd(0, EFD_CLOEXEC)) {
   sigemptyset(&taken_);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&taken_, signal);
+  for (const int signal : {SIGINT, SIGTERM}) sigaddset(&taken_, signal);
+  // Ignored for us by nohup: then the end of the terminal is not a request.
+  struct sigaction hangup{};
+  if (sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN)
+    sigaddset(&taken_, SIGHUP);
 }
 
 void SignalInterrupts::Listen(std::function<void()> first, std::function<void()> second) {

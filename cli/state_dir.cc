@@ -16,6 +16,29 @@ namespace {
 
 std::string Why(int error) { return std::generic_category().message(error); }
 
+// What lies there is trusted: it says what is sent, and what has been sent already.
+Status CheckOwner(const std::filesystem::path& path) {
+  struct stat info{};
+  const std::string shown = Printable(path.string());
+  if (stat(path.c_str(), &info) != 0) {
+    return Error{ErrorCode::kPermission,
+                 fmt::format("cannot look at the state directory {}: {}", shown, Why(errno))};
+  }
+  if (info.st_uid != geteuid()) {
+    return Error{ErrorCode::kPermission,
+                 fmt::format("the state directory {} belongs to another user (uid {}); run it as "
+                             "that user, or choose another with --state-dir",
+                             shown, info.st_uid)};
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return Error{ErrorCode::kPermission,
+                 fmt::format("others may write to the state directory {}; first look at what is in "
+                             "it, then: chmod go-w {}",
+                             shown, shown)};
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Result<StateDir> StateDir::Create(const std::filesystem::path& path) {
@@ -49,6 +72,7 @@ Result<StateDir> StateDir::Create(const std::filesystem::path& path) {
             "--state-dir",
             shown, Why(errno))};
   }
+  TRY(CheckOwner(path));
   return StateDir(path);
 }
 
@@ -68,6 +92,7 @@ Result<StateDir> StateDir::Find(const std::filesystem::path& path) {
             "started, or name it with --state-dir",
             Printable(path.string()))};
   }
+  TRY(CheckOwner(path));
   return dir;
 }
 

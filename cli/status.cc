@@ -39,7 +39,11 @@ int PrintAll(const StatusOptions& options, const Environment& env, OpenState& st
   } else if (backfills->empty()) {
     env.streams.err << "no backfills in " << Printable(options.place.state_dir) << "\n";
   } else {
-    env.streams.out << TabulateBackfills(*backfills, ViewOf(options, env));
+    std::vector<ListedBackfill> listed;
+    listed.reserve(backfills->size());
+    for (const api::Backfill& b : *backfills)
+      listed.push_back({b, FindRunner(state.dir.RunnerLock(b.ns, b.name)).has_value()});
+    env.streams.out << TabulateBackfills(listed, ViewOf(options, env));
   }
   return kExitDone;
 }
@@ -47,7 +51,7 @@ int PrintAll(const StatusOptions& options, const Environment& env, OpenState& st
 void PrintOne(const StatusOptions& options, const Environment& env, const StateDir& dir,
               const api::Backfill& backfill) {
   if (options.output == "json") {
-    env.streams.out << PrintableLines(api::ToJson(backfill)) << "\n";
+    env.streams.out << PrintableLines(api::ToJson(backfill));
     return;
   }
   StatusView view = ViewOf(options, env);

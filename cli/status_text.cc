@@ -28,6 +28,14 @@ std::string CountText(const api::ProgressStatus& p) {
                      Grouped(p.unchanged), Grouped(p.skipped), Grouped(p.failed));
 }
 
+// The last word of a runner that is gone: what it measured then is no longer so.
+api::Status WithoutActivity(api::Status status) {
+  status.rate.reset();
+  status.workers.reset();
+  status.eta.clear();
+  return status;
+}
+
 std::string RunnerText(const StatusView& view) {
   if (!view.runner) return "nothing";
   if (view.runner->pid == 0) return "a process that has just begun";
@@ -61,8 +69,7 @@ std::string ConditionTable(const api::Status& status, const StatusView& view) {
   return table.Render("  ", view.color);
 }
 
-void AppendProgress(const api::Backfill& backfill, const StatusView& view, std::string& out) {
-  const api::Status& status = backfill.status;
+void AppendProgress(const api::Status& status, const StatusView& view, std::string& out) {
   const auto line = [&out](std::string_view name, const std::string& value) {
     if (!value.empty()) out += fmt::format("{:<14}{}\n", std::string(name) + ":", value);
   };
@@ -118,7 +125,7 @@ std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& vi
   line("Phase", Paint(PhaseText(status), color, view.color));
   line("Paused", PausedBy(backfill));
   line("Run by", RunnerText(view));
-  AppendProgress(backfill, view, out);
+  AppendProgress(view.runner ? status : WithoutActivity(status), view, out);
   if (status.observed_generation != backfill.generation) {
     line("Note", "the latest change of its spec has not been seen by a runner yet");
   }
@@ -133,20 +140,22 @@ std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& vi
   return out;
 }
 
-std::string TabulateBackfills(const std::vector<api::Backfill>& backfills, const StatusView& view) {
+std::string TabulateBackfills(const std::vector<ListedBackfill>& backfills,
+                              const StatusView& view) {
   Table table(
       {"NAMESPACE", "NAME", "PHASE", "DRY-RUN", "PROGRESS", "FAILED", "RATE", "LEFT", "AGE"});
-  for (const api::Backfill& b : backfills) {
-    const api::ProgressStatus* progress = ProgressOf(b.status);
-    const bool counted = progress != nullptr && b.status.plan;
+  for (const auto& [b, is_run] : backfills) {
+    const api::Status status = is_run ? b.status : WithoutActivity(b.status);
+    const api::ProgressStatus* progress = ProgressOf(status);
+    const bool counted = progress != nullptr && status.plan;
     table.Add({{Printable(b.ns)},
                {Printable(b.name)},
-               {PhaseText(b.status), IsTrue(b.status, "Stalled") ? Color::kRed : Color::kNone},
+               {PhaseText(status), IsTrue(status, "Stalled") ? Color::kRed : Color::kNone},
                {b.spec.dry_run ? "true" : "false"},
-               {counted ? Percent(progress->records, b.status.plan->records) : ""},
+               {counted ? Percent(progress->records, status.plan->records) : ""},
                {progress != nullptr ? Grouped(progress->failed) : ""},
-               {b.status.rate ? PerSecond(b.status.rate->current) : ""},
-               {TimeLeft(b.status, view.now)},
+               {status.rate ? PerSecond(status.rate->current) : ""},
+               {TimeLeft(status, view.now)},
                {Age(b.creation_time, view.now)}});
   }
   return table.Render("", view.color);

@@ -22,7 +22,12 @@ struct StatusView {
 // One backfill in full.
 std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& view);
 
+struct ListedBackfill {
+  api::Backfill backfill;
+  bool is_run = false;  // someone runs it now
+};
+
 // One line each.
-std::string TabulateBackfills(const std::vector<api::Backfill>& backfills, const StatusView& view);
+std::string TabulateBackfills(const std::vector<ListedBackfill>& backfills, const StatusView& view);
 
 }  // namespace backfill::cli

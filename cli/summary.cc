@@ -34,8 +34,6 @@ Verdict VerdictOf(const api::Backfill& backfill, std::optional<Ending> ending) {
       return {"failed: " + ReasonOf(backfill.status, "Succeeded"), Color::kRed};
     case Ending::kStalled:
       return {"needs a person: " + ReasonOf(backfill.status, "Stalled"), Color::kRed};
-    case Ending::kAwaitingApproval:
-      return {"waits for approval", Color::kYellow};
     case Ending::kPaused: {
       const std::string by = PausedBy(backfill);
       return {"is " + (by.empty() ? "paused: " + ReasonOf(backfill.status, "Paused") : by),

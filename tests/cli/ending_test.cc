@@ -21,12 +21,6 @@ TEST(EndingTest, IsSeenInEveryPhase) {
   EXPECT_EQ(FindEnding(SampleIn(Phase::kFailed)), Ending::kFailed);
 }
 
-TEST(EndingTest, OfARealRunThatWaitsForApprovalIsNoDryRunDone) {
-  api::Backfill b = SampleIn(Phase::kAwaitingApproval);
-  b.spec.dry_run = false;
-  EXPECT_EQ(FindEnding(b), Ending::kAwaitingApproval);
-}
-
 TEST(EndingTest, IsStalledWhateverThePhase) {
   api::Backfill b = SampleIn(Phase::kRunning);
   SetCondition(b, "Stalled", api::ConditionStatus::kTrue, "LedgerCorrupt");
@@ -50,8 +44,16 @@ TEST(EndingTest, GivesTheExitCode) {
   EXPECT_EQ(ExitCodeOf(Ending::kDryRunDone), kExitDone);
   EXPECT_EQ(ExitCodeOf(Ending::kFailed), kExitFailed);
   EXPECT_EQ(ExitCodeOf(Ending::kStalled), kExitStopped);
-  EXPECT_EQ(ExitCodeOf(Ending::kAwaitingApproval), kExitStopped);
   EXPECT_EQ(ExitCodeOf(Ending::kPaused), kExitStopped);
+}
+
+TEST(NextStepTest, OfAPausedRunBeginsWithResume) {
+  const api::Backfill b = SampleIn(Phase::kPaused);
+  const std::string next = NextStep(b, std::nullopt, {}, "reprice.yaml");
+  EXPECT_EQ(next,
+            "continue with: backfill resume reprice -n shop; then backfill run -f reprice.yaml -n "
+            "shop");
+  EXPECT_EQ(NextStep(b, Ending::kPaused, {}, "reprice.yaml"), next);
 }
 
 TEST(PausedByTest, NamesWhoeverPausedIt) {

@@ -26,6 +26,7 @@ class FakeOperator final : public Operator {
     bool settled = false;
     std::optional<Error> error;
     std::function<void()> meanwhile;  // what others do at that moment
+    bool is_written = true;           // false: the store does not take the change
   };
 
   FakeOperator(kube::ObjectStore& store, std::deque<Played> script, OperatorLog& log)
@@ -45,8 +46,10 @@ class FakeOperator final : public Operator {
     if (played.change) {
       played.change(backfill);
       backfill.status.observed_generation = backfill.generation;
-      object = TRY(store_.UpdateStatus(api::ToObject(backfill), kube::Durability::kProcess));
-      backfill = TRY(api::FromObject(object));
+      if (played.is_written) {
+        object = TRY(store_.UpdateStatus(api::ToObject(backfill), kube::Durability::kProcess));
+        backfill = TRY(api::FromObject(object));
+      }
     }
     return reconcile::ReconcileOutcome{std::chrono::milliseconds(1), played.settled,
                                        std::move(backfill)};

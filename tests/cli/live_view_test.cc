@@ -80,6 +80,14 @@ TEST(LiveViewTest, SurvivesFiguresThatMakeNoSense) {
   EXPECT_THAT(text, Not(HasSubstr("left")));
 }
 
+TEST(LiveViewTest, SaysWhyItIsNotAsFastAsItCouldBe) {
+  api::Backfill b = SampleIn(Phase::kRunning);
+  SetCondition(b, "Ready", api::ConditionStatus::kTrue, "Running",
+               "2 shards wait 12 s for requests of lost workers to end");
+  EXPECT_THAT(RenderLine(b, {.now = Noon(), .color = false, .notes = {}}),
+              HasSubstr("2 shards wait 12 s for requests of lost workers to end"));
+}
+
 TEST(LiveViewTest, SaysWhatIsWaitedForOnlyOnce) {
   api::Backfill b = SampleIn(Phase::kFailed);
   EXPECT_EQ(NoticesOf(b).size(), 1U);  // Ready and Stalled say the same

@@ -22,8 +22,8 @@ TEST(PlaceTest, QuotesForTheShell) {
             "backfill run -f 'my file.yaml' --state-dir 'it'\\''s here; rm -rf $HOME'");
 }
 
-TEST(PlaceTest, TakesTheNamespaceFromTheFileWhereThereIsOne) {
-  EXPECT_EQ(CommandForFile("run", "a.yaml", Place{}.In("shop")), "backfill run -f a.yaml");
+TEST(PlaceTest, NamesTheNamespaceAlsoBesideAFile) {
+  EXPECT_EQ(CommandForFile("run", "a.yaml", Place{}.In("shop")), "backfill run -f a.yaml -n shop");
 }
 
 }  // namespace

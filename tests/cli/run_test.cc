@@ -26,7 +26,8 @@ class RunTest : public CommandFixture {
     return {.change = [phase](api::Backfill& b) { b.status = SampleIn(phase).status; },
             .settled = settled,
             .error = {},
-            .meanwhile = {}};
+            .meanwhile = {},
+            .is_written = true};
   }
   static FakeOperator::Played Settles(Phase phase) { return Becomes(phase, true); }
   static FakeOperator::Played Stalls(const std::string& reason) {
@@ -37,10 +38,15 @@ class RunTest : public CommandFixture {
                 },
             .settled = false,
             .error = {},
-            .meanwhile = {}};
+            .meanwhile = {},
+            .is_written = true};
   }
   static FakeOperator::Played Fails(ErrorCode code, const std::string& message) {
-    return {.change = {}, .settled = false, .error = Error{code, message}, .meanwhile = {}};
+    return {.change = {},
+            .settled = false,
+            .error = Error{code, message},
+            .meanwhile = {},
+            .is_written = true};
   }
   FakeOperator::Played While(FakeOperator::Played step, std::function<void()> meanwhile) {
     step.meanwhile = std::move(meanwhile);
@@ -129,6 +135,58 @@ TEST_F(RunTest, TriesAgainWhatFailsForAWhile) {
   EXPECT_THAT(err(), HasSubstr("the disk is full; trying again"));
 }
 
+TEST_F(RunTest, EndsAfterTenMinutesOfFailures) {
+  struct ShiftedClock final : Clock {
+    SystemClock real;
+    Duration shift{};
+    [[nodiscard]] Time Steady() const override { return real.Steady() + shift; }
+    [[nodiscard]] WallTime Wall() const override { return real.Wall(); }
+  } clock;
+  const Environment env{.streams = env_.streams,
+                        .clock = clock,
+                        .interrupts = env_.interrupts,
+                        .open_store = env_.open_store,
+                        .start_operator = env_.start_operator,
+                        .user = env_.user};
+  const auto disk_full = Fails(ErrorCode::kUnavailable, "the disk is full");
+  script_ = {Becomes(Phase::kRunning), disk_full,
+             While(disk_full, [&] { clock.shift = std::chrono::minutes(10); })};
+  EXPECT_EQ(RunCommandLine({"run", "-f", file(), "--state-dir", state_dir()}, env), kExitStopped);
+  EXPECT_THAT(err(), HasSubstr("error: the disk is full"));
+  EXPECT_EQ(log_.steps, 3);
+  EXPECT_EQ(log_.releases, 1);
+}
+
+TEST_F(RunTest, SaysWhyItEndedAlsoWhereTheStoreDoesNotKnow) {
+  FakeOperator::Played unwritten = Stalls("StoreUnavailable");
+  unwritten.is_written = false;
+  script_ = {Becomes(Phase::kRunning), unwritten};
+  EXPECT_EQ(RunFile(), kExitStopped);
+  EXPECT_THAT(out(), StartsWith("reprice needs a person: StoreUnavailable: why"));
+}
+
+TEST_F(RunTest, StoppedWhilePausedPointsToResume) {
+  Store(FileIn(Phase::kRunning));
+  script_ = {While(Becomes(Phase::kRunning),
+                   [this] {
+                     api::Backfill b = Stored();
+                     b.annotations[api::kPausedAnnotation] = "incident";
+                     ASSERT_TRUE(store().Update(api::ToObject(b), kube::Durability::kProcess).ok());
+                   }),
+             Settles(Phase::kPaused),
+             While(Settles(Phase::kPaused), [this] { interrupts_.Ask(); })};
+  EXPECT_EQ(RunFile(), kExitStopped);
+  EXPECT_THAT(out(), HasSubstr("continue with: backfill resume reprice"));
+}
+
+TEST_F(RunTest, TakesTheNamespaceFromTheCommandLineWhereTheFileNamesNone) {
+  script_ = {Settles(Phase::kCompleted)};
+  EXPECT_EQ(RunFile({"-n", "shop"}), kExitDone);
+  EXPECT_EQ(Stored("reprice", "shop").ns, "shop");
+  EXPECT_EQ(RunFile({"-n", "default"}), kExitDone) << "another one";
+  EXPECT_EQ(Stored("reprice", "default").ns, "default");
+}
+
 TEST_F(RunTest, GivesUpOnADamagedStore) {
   script_ = {Becomes(Phase::kRunning), Fails(ErrorCode::kInternal, "backfill.db is damaged")};
   EXPECT_EQ(RunFile(), kExitStopped);
@@ -143,6 +201,7 @@ TEST_F(RunTest, PrintsOneJsonDocumentHoweverItEnds) {
     std::filesystem::remove_all(state_dir());
     script_ = {Becomes(Phase::kRunning), step};
     EXPECT_EQ(RunFile({"-o", "json"}), code);
+    EXPECT_FALSE(out().ends_with("\n\n"));
     const auto object = nlohmann::json::parse(out());
     EXPECT_EQ(object.at("kind"), "Backfill");
     EXPECT_TRUE(object.at("status").contains("phase"));

@@ -35,8 +35,11 @@ WallTime Noon() { return *ParseWallTime("2026-05-01T12:00:00Z"); }
 
 void SetCondition(api::Backfill& b, const std::string& type, ConditionStatus status,
                   const std::string& reason, const std::string& message) {
-  std::erase_if(b.status.conditions, [&](const api::Condition& c) { return c.type == type; });
-  b.status.conditions.push_back({type, status, reason, message, b.generation, kSince});
+  auto& all = b.status.conditions;
+  const auto same = [&](const api::Condition& c) { return c.type == type; };
+  auto it = std::find_if(all.begin(), all.end(), same);
+  if (it == all.end()) it = all.insert(it, api::Condition{});
+  *it = {type, status, reason, message, b.generation, kSince};
 }
 
 api::Backfill SampleIn(Phase phase) {
@@ -56,6 +59,10 @@ api::Backfill SampleIn(Phase phase) {
   b.status.observed_generation = b.generation;
   b.status.phase = phase;
   SetCondition(b, "Succeeded", ConditionStatus::kUnknown, "Pending");
+  SetCondition(b, "Planned", ConditionStatus::kUnknown, "Planning");
+  SetCondition(b, "Approved", ConditionStatus::kUnknown, "NotPlanned");
+  SetCondition(b, "Throttled", ConditionStatus::kFalse, "NotThrottled");
+  SetCondition(b, "Verified", ConditionStatus::kUnknown, "NotRequested");
   SetCondition(b, "Paused", ConditionStatus::kFalse, "NotPaused");
   if (phase == Phase::kPending || phase == Phase::kPlanning) {
     SetCondition(b, "Ready", ConditionStatus::kUnknown, "Planning");
@@ -64,6 +71,7 @@ api::Backfill SampleIn(Phase phase) {
     return b;
   }
   SetCondition(b, "Planned", ConditionStatus::kTrue, "PlanReady");
+  SetCondition(b, "Approved", ConditionStatus::kTrue, "NotRequired");
   b.status.plan =
       api::PlanStatus{"sha256:" + std::string(64, 'a'), 1000, 10'000'000, "2026-05-01T11:41:00Z"};
   b.status.progress = Progress(4'812'000, 23);
@@ -74,12 +82,15 @@ api::Backfill SampleIn(Phase phase) {
     case Phase::kDryRunning:
       b.spec.dry_run = true;
       SetCondition(b, "Succeeded", ConditionStatus::kUnknown, "DryRun");
+      SetCondition(b, "Approved", ConditionStatus::kUnknown, "NotPlanned");
       SetActivity(b);
       SetCondition(b, "Ready", ConditionStatus::kTrue, "DryRunning");
       break;
     case Phase::kAwaitingApproval:
       b.spec.dry_run = true;
       SetCondition(b, "Succeeded", ConditionStatus::kUnknown, "DryRun");
+      SetCondition(b, "Approved", ConditionStatus::kFalse, "DryRun",
+                   "a dry run; set dryRun to false to run it for real");
       b.status.dry_run = Progress(10'000'000, 0);
       SetCondition(b, "Ready", ConditionStatus::kTrue, "DryRunCompleted");
       break;

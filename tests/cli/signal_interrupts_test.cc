@@ -24,6 +24,28 @@ TEST(SignalInterruptsTest, TellsOfTheFirstRequestAndLives) {
   }
 }
 
+TEST(SignalInterruptsTest, LeavesAHangupAloneThatWasIgnoredBefore) {
+  struct sigaction ignore{};
+  ignore.sa_handler = SIG_IGN;
+  struct sigaction before{};
+  ASSERT_EQ(sigaction(SIGHUP, &ignore, &before), 0);  // as nohup does
+  {
+    SignalInterrupts interrupts;
+    std::promise<int> asked;
+    interrupts.Listen([&] { asked.set_value(1); }, [] { FAIL(); });
+    kill(getpid(), SIGHUP);
+    auto answer = asked.get_future();
+    EXPECT_EQ(answer.wait_for(0s), std::future_status::timeout);
+    sigset_t pending;
+    sigpending(&pending);
+    EXPECT_EQ(sigismember(&pending, SIGHUP), 0) << "neither taken nor kept for later";
+    kill(getpid(), SIGTERM);  // what comes first is what is told: the hangup was not
+    EXPECT_EQ(answer.wait_for(30s), std::future_status::ready);
+    interrupts.Ignore();
+  }
+  sigaction(SIGHUP, &before, nullptr);
+}
+
 TEST(SignalInterruptsTest, EndsTheProcessOnTheSecond) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(

@@ -42,6 +42,36 @@ TEST(StateDirTest, RefusesADirectoryThatCannotBeWritten) {
   EXPECT_THAT(made.error().message, HasSubstr("make it writable"));
 }
 
+TEST(StateDirTest, RefusesADirectoryThatOthersMayWriteTo) {
+  const TempDir dir;
+  ASSERT_TRUE(StateDir::Create(dir / "state").ok());
+  std::ofstream(dir / "state/backfill.db") << "x";
+  for (const mode_t mode : {mode_t{0770}, mode_t{0707}}) {
+    ASSERT_EQ(chmod((dir / "state").c_str(), mode), 0);
+    for (const auto& refused : {StateDir::Create(dir / "state"), StateDir::Find(dir / "state")}) {
+      ASSERT_FALSE(refused.ok());
+      EXPECT_EQ(refused.error().code, ErrorCode::kPermission);
+      EXPECT_THAT(refused.error().message, HasSubstr("chmod go-w " + (dir / "state").string()));
+    }
+  }
+  ASSERT_EQ(chmod((dir / "state").c_str(), 0755), 0);
+  EXPECT_TRUE(StateDir::Create(dir / "state").ok()) << "others may look";
+}
+
+TEST(StateDirTest, RefusesADirectoryOfSomeoneElse) {
+  const TempDir dir;
+  ASSERT_TRUE(StateDir::Create(dir / "state").ok());
+  std::ofstream(dir / "state/backfill.db") << "x";
+  constexpr uid_t kOther = 4711;
+  if (chown((dir / "state").c_str(), kOther, static_cast<gid_t>(-1)) != 0)
+    GTEST_SKIP() << "only root can give a directory away";
+  for (const auto& refused : {StateDir::Create(dir / "state"), StateDir::Find(dir / "state")}) {
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.error().message, HasSubstr("belongs to another user (uid 4711)"));
+    EXPECT_THAT(refused.error().message, HasSubstr("--state-dir"));
+  }
+}
+
 TEST(StateDirTest, SaysWhenThereIsNoState) {
   const TempDir dir;
   const auto found = StateDir::Find(dir / "state");

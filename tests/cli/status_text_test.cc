@@ -60,13 +60,14 @@ TEST(DescribeTest, LetsNoControlCharacterThrough) {
 }
 
 TEST(TabulateTest, HasALineForEach) {
-  std::vector<api::Backfill> all;
+  std::vector<ListedBackfill> all;
   for (const Phase p : {Phase::kPending, Phase::kRunning, Phase::kPaused, Phase::kCompleted})
-    all.push_back(SampleIn(p));
+    all.push_back({SampleIn(p), p == Phase::kRunning || p == Phase::kPaused});
+  all.push_back({SampleIn(Phase::kRunning), false});
   ExpectGolden("status_table.txt", TabulateBackfills(all, View()));
   StatusView colors = View();
   colors.color = true;
-  SetCondition(all[2], "Stalled", api::ConditionStatus::kTrue, "FailureBudgetExceeded");
+  SetCondition(all[2].backfill, "Stalled", api::ConditionStatus::kTrue, "FailureBudgetExceeded");
   ExpectGolden("status_table_color.txt", TabulateBackfills(all, colors));
 }
 

@@ -84,6 +84,30 @@ TEST_F(StoredCommandsTest, StatusIsJsonForPrograms) {
   EXPECT_EQ(nlohmann::json::parse(out()).at("items").at(0).at("metadata").at("name"), "reprice");
 }
 
+TEST_F(StoredCommandsTest, JsonEndsWithItsLastLine) {
+  Store(FileIn(Phase::kRunning));
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"status", "-o", "json"}, {"status", "reprice", "-o", "json"}}) {
+    EXPECT_EQ(Run(command), kExitDone);
+    EXPECT_TRUE(out().ends_with("}\n"));
+    EXPECT_FALSE(out().ends_with("\n\n"));
+  }
+}
+
+TEST_F(StoredCommandsTest, StatusShowsNoActivityOfADeadRunner) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"status"}), kExitDone);
+  EXPECT_THAT(out(), Not(HasSubstr("4,980/s")));
+  EXPECT_EQ(Run({"status", "reprice"}), kExitDone);
+  EXPECT_THAT(out(), Not(HasSubstr("4,980/s")));
+  EXPECT_THAT(out(), Not(HasSubstr("connected")));
+  StartRunner();
+  EXPECT_EQ(Run({"status"}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("4,980/s"));
+  EXPECT_EQ(Run({"status", "reprice"}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("7 of 8 connected"));
+}
+
 TEST_F(StoredCommandsTest, StatusOfAnEmptyStateIsNoError) {
   static_cast<void>(store());
   EXPECT_EQ(Run({"status"}), kExitDone);
@@ -281,8 +305,16 @@ TEST_F(StoredCommandsTest, ResumeCannotOverruleTheFile) {
   api::Backfill b = FileIn(Phase::kPaused);
   b.spec.paused = true;
   Store(b);
-  EXPECT_EQ(Run({"resume", "reprice"}), kExitNotStarted);
-  EXPECT_THAT(err(), HasSubstr("set spec.paused: false there"));
+  ASSERT_TRUE(b.status.phase == Phase::kPaused);
+  EXPECT_EQ(Run({"pause", "reprice"}), kExitDone);
+  EXPECT_EQ(Run({"resume", "reprice"}), kExitStopped);
+  EXPECT_EQ(out(), "reprice: the pause by hand is taken back\n");
+  EXPECT_THAT(err(),
+              HasSubstr("reprice is still paused by its file: set spec.paused: false there"));
+  EXPECT_FALSE(Stored().annotations.contains(api::kPausedAnnotation));
+  EXPECT_EQ(Run({"resume", "reprice"}), kExitStopped);
+  EXPECT_THAT(out(), IsEmpty());
+  EXPECT_THAT(err(), StartsWith("reprice is paused by its file"));
 }
 
 TEST_F(StoredCommandsTest, ResumeDoesNotWaitForWhatNobodyRuns) {
