@@ -48,6 +48,8 @@ struct HttpTarget {
   std::map<std::string, std::string> headers;
   std::string body;
   std::chrono::milliseconds timeout{5000};
+  // As written, where that is not the shortest way to write it: an API server compares texts.
+  std::string timeout_text;
   HttpOutcomes outcomes;
   std::optional<HttpDryRun> dry_run;
   bool operator==(const HttpTarget&) const = default;

@@ -90,6 +90,7 @@ HttpTarget ReadHttp(const Node& node) {
   Read(node, "body", http.body);
   if (const Node* timeout = node.At("timeout", Kind::kString)) {
     http.timeout = ParseDuration(timeout->text).value_or(http.timeout);
+    if (timeout->text != WriteDuration(http.timeout)) http.timeout_text = timeout->text;
   }
   Read(node, "outcomes.updated", http.outcomes.updated);
   Read(node, "outcomes.unchanged", http.outcomes.unchanged);

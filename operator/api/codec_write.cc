@@ -51,7 +51,8 @@ Node WriteHttp(const HttpTarget& http) {
   node.Add("method", Node::String(http.method));
   node.Add("headers", Texts(http.headers));
   node.Add("body", Node::String(http.body));
-  node.Add("timeout", Node::String(WriteDuration(http.timeout)));
+  node.Add("timeout", Node::String(http.timeout_text.empty() ? WriteDuration(http.timeout)
+                                                             : http.timeout_text));
   Node& outcomes = node.Add("outcomes", Node::Map());
   outcomes.Add("updated", Codes(http.outcomes.updated));
   outcomes.Add("unchanged", Codes(http.outcomes.unchanged));
@@ -202,6 +203,7 @@ Node WriteBackfill(const Backfill& backfill) {
 Node WriteWork(const Spec& spec) {
   HttpTarget http = spec.target;
   SortCodes(http.outcomes);  // lists of codes are sets
+  http.timeout_text.clear();
   Node node = Node::Map();
   node.Add("source", WriteSource(spec.source));
   node.Add("target", Node::Map()).Add("http", WriteHttp(http));

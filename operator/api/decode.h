@@ -35,9 +35,9 @@ struct Decoded {
   std::vector<Problem> warnings;  // risks; they refuse nothing
 };
 
-// Decodes one document. `file` is used in problems only. A file that names no namespace means
-// "default". Bounds: 3 MiB of text, depth 64, 100,000 nodes; 100 problems, the last says how many
-// more there are.
+// Decodes one document. `file` is used in problems only. Without a namespace in the file there is
+// none in the Backfill: whoever reads it knows the default. Bounds: 3 MiB of text, depth 64,
+// 100,000 nodes; 100 problems, the last says how many more there are.
 Decoded DecodeBackfill(std::string_view text, const std::string& file);
 
 // What may not change between `current`, which the store has, and `next`. Empty: the change is

@@ -23,7 +23,7 @@ struct Node {
     kString,
     kList,
     kMap,
-    kAmbiguous,  // programs disagree: 010, 0x1F, 1_000; no field takes it
+    kAmbiguous,  // programs disagree: 010, 0x1F, 1_000, no; no field takes it
   };
   Kind kind = Kind::kNull;
   int line = 0;  // from 1; 0: not from a file

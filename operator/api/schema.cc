@@ -50,6 +50,11 @@ std::string Shown(const Node& node) {
 
 // Why the value is not what it must be, and what would be. A number that stands where a string
 // belongs could be quoted; a quoted one need not be.
+bool IsWord(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+}
+
 std::string Actual(const Schema& schema, const Node& node) {
   const bool quotable = schema.type == Schema::Type::kString && Fits(schema, node.text);
   const std::string quote = quotable ? "; put it in quotes: " + Excerpt(node.text) : "";
@@ -62,6 +67,8 @@ std::string Actual(const Schema& schema, const Node& node) {
     case Kind::kFloat:
       return "is the number " + Shown(node) + quote;
     case Kind::kAmbiguous:
+      // A truth value to some; where none is wanted the quotes are what helps.
+      if (schema.type != Schema::Type::kString && IsWord(node.text)) break;
       return "is " + Shown(node) + ", which programs read in different ways" +
              (schema.type == Schema::Type::kString ? quote
                                                    : "; write it as a plain decimal number");

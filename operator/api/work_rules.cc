@@ -1,6 +1,8 @@
 #include "operator/api/work_rules.h"
 
 #include <array>
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -8,6 +10,16 @@ namespace backfill::api {
 namespace {
 
 using Kind = Node::Kind;
+
+// Everything that counts records counts in int64 somewhere.
+void CheckRecords(const Node& root, Problems& problems) {
+  const std::optional<Integer> records = CountRecords(root);
+  constexpr Integer kMost = std::numeric_limits<std::int64_t>::max();
+  if (!records || *records <= kMost) return;
+  problems.Add(*root.At("spec.source.range"), "spec.source.range",
+               "holds " + ToString(*records) + " records, and at most " + ToString(kMost) +
+                   " can be counted; split it into several backfills");
+}
 
 void CheckShards(const Node& root, Problems& problems) {
   const Node* size = root.At("spec.sharding.recordsPerShard", Kind::kInteger);
@@ -51,6 +63,7 @@ void CheckOutcomes(const Node& root, Problems& problems) {
 }  // namespace
 
 void CheckWork(const Node& root, Problems& problems) {
+  CheckRecords(root, problems);
   CheckShards(root, problems);
   CheckOutcomes(root, problems);
 }

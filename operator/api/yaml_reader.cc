@@ -31,18 +31,27 @@ struct Refused {
   throw Refused{mark.line + 1, mark.column + 1, std::move(message)};  // marks count from zero
 }
 
-std::size_t Depth(const Node& node) {
-  std::size_t below = 0;
-  for (const Node& item : node.items) below = std::max(below, Depth(item));
-  for (const Member& member : node.members) below = std::max(below, Depth(member.value));
-  return below + 1;
-}
-
-std::size_t Count(const Node& node) {
-  std::size_t count = 1;
-  for (const Node& item : node.items) count += Count(item);
-  for (const Member& member : node.members) count += Count(member.value);
-  return count;
+// What a copy costs.
+struct Extent {
+  std::size_t nodes = 1;
+  std::size_t bytes = 0;  // of text
+  std::size_t depth = 1;
+};
+Extent Measure(const Node& node) {
+  Extent all;
+  all.bytes = node.text.size();
+  const auto add = [&all](const Node& child) {
+    const Extent below = Measure(child);
+    all.nodes += below.nodes;
+    all.bytes += below.bytes;
+    all.depth = std::max(all.depth, below.depth + 1);
+  };
+  for (const Node& item : node.items) add(item);
+  for (const Member& member : node.members) {
+    all.bytes += member.key.size();
+    add(member.value);
+  }
+  return all;
 }
 
 class Builder final : public YAML::EventHandler {
@@ -62,9 +71,11 @@ class Builder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) Refuse(mark, "an alias cannot stand inside what it refers to");
-    if (frames_.size() + Depth(found->second) > kMaxDepth) RefuseDepth(mark);
+    const Extent extent = Measure(found->second);
+    if (frames_.size() + extent.depth > kMaxDepth) RefuseDepth(mark);
+    Spend(extent.nodes - 1, mark);
+    SpendCopied(extent.bytes, mark);
     Node copy = found->second;
-    Spend(Count(copy) - 1, mark);
     Finish(At(std::move(copy), mark), 0);
   }
 
@@ -118,6 +129,15 @@ class Builder final : public YAML::EventHandler {
     spent_ += nodes;
     if (spent_ > kMaxNodes) {
       Refuse(mark, "more than " + std::to_string(kMaxNodes) + " values, counting aliases");
+    }
+  }
+
+  // Before the copy is made.
+  void SpendCopied(std::size_t bytes, const YAML::Mark& mark) {
+    copied_bytes_ += bytes;
+    if (copied_bytes_ > kMaxCopiedBytes) {
+      Refuse(mark, "anchors and aliases copy more than " + std::to_string(kMaxCopiedBytes >> 20U) +
+                       " MiB; write less text under an anchor");
     }
   }
 
@@ -184,7 +204,9 @@ class Builder final : public YAML::EventHandler {
 
   void Remember(const Node& node, YAML::anchor_t anchor, const YAML::Mark& mark) {
     if (anchor == 0) return;
-    Spend(Count(node), mark);  // the copy costs, too: anchors may nest
+    const Extent extent = Measure(node);  // the copy costs, too: anchors may nest
+    Spend(extent.nodes, mark);
+    SpendCopied(extent.bytes, mark);
     anchors_.insert_or_assign(anchor, node);
   }
 
@@ -206,6 +228,7 @@ class Builder final : public YAML::EventHandler {
   std::map<YAML::anchor_t, Node> anchors_;
   std::optional<Node> root_;
   std::size_t spent_ = 0;
+  std::size_t copied_bytes_ = 0;
 };
 
 std::string_view LineOf(std::string_view text, int line) {

@@ -1,6 +1,7 @@
 #include "operator/api/yaml_scalar.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <memory>
@@ -59,6 +60,14 @@ bool ProgramsDisagree(std::string_view unsigned_text) {
          only(unsigned_text, "0123456789_.");
 }
 
+// Truth values of YAML 1.1, which kubectl reads.
+bool IsTruthOfYaml11(std::string_view word) {
+  static constexpr std::array<std::string_view, 16> kWords = {
+      "y",  "Y",  "yes", "Yes", "YES", "n",   "N",   "no",
+      "No", "NO", "on",  "On",  "ON",  "off", "Off", "OFF"};
+  return std::ranges::find(kWords, word) != kWords.end();
+}
+
 Integer ParseDigits(std::string_view digits, bool negative) {
   constexpr int kMaxDigits = 38;
   Integer value = 0;
@@ -82,6 +91,10 @@ Node PlainScalar(std::string text) {
   if (is_true || word == "false" || word == "False" || word == "FALSE") {
     node.kind = Node::Kind::kBool;
     node.boolean = is_true;
+    return node;
+  }
+  if (IsTruthOfYaml11(word)) {
+    node.kind = Node::Kind::kAmbiguous;
     return node;
   }
   const bool is_signed = word[0] == '-' || word[0] == '+';

@@ -44,8 +44,8 @@ rc::Gen<Backfill> AnyBackfill() {
     spec.description = *Text();
     if (*rc::gen::arbitrary<bool>()) {
       const auto ends = *rc::gen::arbitrary<std::pair<std::int64_t, std::int64_t>>();
-      spec.source =
-          RangeSource{std::min(ends.first, ends.second), std::max(ends.first, ends.second)};
+      spec.source = RangeSource{std::min(ends.first, ends.second) / 2,
+                                std::max(ends.first, ends.second) / 2};  // int64 counts it
     } else {
       spec.source = KeysSource{*rc::gen::container<std::vector<std::string>>(
           rc::gen::suchThat(Text(), [](const std::string& s) { return !s.empty(); }))};
@@ -56,6 +56,7 @@ rc::Gen<Backfill> AnyBackfill() {
     spec.target.timeout = std::chrono::milliseconds(*rc::gen::inRange(1, 600'000));
     if (*rc::gen::arbitrary<bool>()) spec.target.outcomes.skipped = {404, 410};
     if (*rc::gen::arbitrary<bool>()) {
+      spec.throttle.max_records_per_second = *rc::gen::inRange(1, 10'000'001);
       spec.target.dry_run = HttpDryRun{
           "POST", "http://orders/check/{{key}}", {{"X-C", "1"}}, *Text(), SideEffects::kNone};
     }

@@ -33,25 +33,20 @@ Node Read(std::string_view text) {
 
 TEST(YamlScalarTest, PlainWordsAreReadByTheCoreSchema) {
   const std::pair<const char*, Kind> table[] = {
-      {"null", Kind::kNull},       {"~", Kind::kNull},
-      {"true", Kind::kBool},       {"FALSE", Kind::kBool},
-      {"yes", Kind::kString},      {"no", Kind::kString},
-      {"on", Kind::kString},       {"Off", Kind::kString},
-      {"tRue", Kind::kString},     {"0", Kind::kInteger},
-      {"-17", Kind::kInteger},     {"+17", Kind::kInteger},
-      {"010", Kind::kAmbiguous},   {"-010", Kind::kAmbiguous},
-      {"00", Kind::kAmbiguous},    {"0x1F", Kind::kAmbiguous},
-      {"0o17", Kind::kAmbiguous},  {"0b11", Kind::kAmbiguous},
-      {"1_000", Kind::kAmbiguous}, {"1_0.5", Kind::kAmbiguous},
-      {"0x", Kind::kString},       {"0xZZ", Kind::kString},
-      {"1.5", Kind::kFloat},       {".5", Kind::kFloat},
-      {"5.", Kind::kFloat},        {"1e3", Kind::kFloat},
-      {"-1.5E-3", Kind::kFloat},   {"1e", Kind::kString},
-      {".", Kind::kString},        {"-", Kind::kString},
-      {"1.2.3", Kind::kString},    {"2026-01-01", Kind::kString},
-      {"12:30", Kind::kString},    {".inf", Kind::kFloat},
-      {"-.INF", Kind::kFloat},     {".nan", Kind::kFloat},
-      {"5s", Kind::kString},       {"1 000", Kind::kString},
+      {"null", Kind::kNull},      {"~", Kind::kNull},          {"true", Kind::kBool},
+      {"FALSE", Kind::kBool},     {"yes", Kind::kAmbiguous},   {"no", Kind::kAmbiguous},
+      {"on", Kind::kAmbiguous},   {"Off", Kind::kAmbiguous},   {"Y", Kind::kAmbiguous},
+      {"nO", Kind::kString},      {"yes!", Kind::kString},     {"of", Kind::kString},
+      {"tRue", Kind::kString},    {"0", Kind::kInteger},       {"-17", Kind::kInteger},
+      {"+17", Kind::kInteger},    {"010", Kind::kAmbiguous},   {"-010", Kind::kAmbiguous},
+      {"00", Kind::kAmbiguous},   {"0x1F", Kind::kAmbiguous},  {"0o17", Kind::kAmbiguous},
+      {"0b11", Kind::kAmbiguous}, {"1_000", Kind::kAmbiguous}, {"1_0.5", Kind::kAmbiguous},
+      {"0x", Kind::kString},      {"0xZZ", Kind::kString},     {"1.5", Kind::kFloat},
+      {".5", Kind::kFloat},       {"5.", Kind::kFloat},        {"1e3", Kind::kFloat},
+      {"-1.5E-3", Kind::kFloat},  {"1e", Kind::kString},       {".", Kind::kString},
+      {"-", Kind::kString},       {"1.2.3", Kind::kString},    {"2026-01-01", Kind::kString},
+      {"12:30", Kind::kString},   {".inf", Kind::kFloat},      {"-.INF", Kind::kFloat},
+      {".nan", Kind::kFloat},     {"5s", Kind::kString},       {"1 000", Kind::kString},
       {"_1", Kind::kString},
   };
   for (const auto& [text, kind] : table) EXPECT_EQ(PlainScalar(text).kind, kind) << text;
@@ -120,6 +115,34 @@ TEST(YamlReaderTest, SizeDepthAndNodesAreBounded) {
 }
 
 // Inputs that cost other parsers minutes, gigabytes or the stack.
+struct Held {
+  std::size_t nodes = 0, bytes = 0;
+};
+void Weigh(const Node& node, Held& held) {
+  ++held.nodes;
+  held.bytes += node.text.size();
+  for (const Node& item : node.items) Weigh(item, held);
+  for (const Member& member : node.members) {
+    held.bytes += member.key.size();
+    Weigh(member.value, held);
+  }
+}
+
+TEST(YamlReaderTest, WhatAliasesCopyIsBounded) {
+  const std::string mib(std::size_t{1} << 20U, 'x');
+  std::string aliases, nested = "a: ";
+  for (int i = 0; i < 200; ++i) aliases += "- *a\n";
+  for (int i = 0; i < 50; ++i)
+    nested += "{k" + mib.substr(0, 1000) + ": &a" + std::to_string(i) + " ";
+  nested += "\"" + mib + "\"" + std::string(50, '}');
+  for (const std::string& bomb :
+       {"a: &a " + mib + "\nl:\n" + aliases,
+        "a: &a {" + mib.substr(0, 1000) + ": \"" + mib + "\"}\nl:\n" + aliases, nested}) {
+    EXPECT_THAT(Refused(bomb), ElementsAre(HasSubstr("anchors and aliases copy more than 3 MiB")));
+  }
+  EXPECT_EQ(Read("a: &a " + mib + "\nb: *a\n").At("b")->text.size(), mib.size());
+}
+
 TEST(YamlReaderTest, HostileTextsEndQuickly) {
   static constexpr std::size_t kSize = 300'000;
   const auto repeated = [](std::string_view piece) {
@@ -141,6 +164,10 @@ TEST(YamlReaderTest, HostileTextsEndQuickly) {
     Problems problems;
     const auto node = ReadYaml(text, problems);
     EXPECT_NE(node.has_value(), !problems.empty()) << text.substr(0, 20);
+    Held held;
+    if (node) Weigh(*node, held);
+    EXPECT_LE(held.nodes, kMaxNodes) << text.substr(0, 20);
+    EXPECT_LE(held.bytes, kSize + kMaxCopiedBytes) << text.substr(0, 20);
   }
 }
 
