@@ -9,7 +9,6 @@
 #include "cli/failures.h"
 #include "cli/human.h"
 #include "cli/lint.h"
-#include "cli/nearest.h"
 #include "cli/pause.h"
 #include "cli/plan.h"
 #include "cli/run.h"
@@ -17,6 +16,7 @@
 #include "cli/status.h"
 #include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
+#include "operator/api/suggest.h"
 
 namespace backfill::cli {
 namespace {
@@ -219,9 +219,9 @@ std::string UnknownCommand(const CLI::App& app, const std::string& word) {
   const auto any = [](const CLI::App*) { return true; };
   for (const CLI::App* c : app.get_subcommands(any)) names.push_back(c->get_name());
   if (std::find(names.begin(), names.end(), word) != names.end()) return "";
-  const std::string near = NearestName(word, names);
+  const auto near = api::Nearest(word, names);
   return "there is no command \"" + Printable(word) + "\"" +
-         (near.empty() ? "" : "; did you mean " + near + "?");
+         (near ? "; did you mean " + *near + "?" : "");
 }
 
 int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
@@ -259,7 +259,6 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddApply(app, options.apply);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->footer("Examples:\n  backfill version\n");
-  AddNamespace(version, options.plan.place);
   app.footer(
       "Examples:\n"
       "  backfill plan -f reprice.yaml     what would happen\n"

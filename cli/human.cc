@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
+#include <optional>
+
+#include "operator/api/codec.h"
 
 namespace backfill::cli {
 
@@ -60,35 +62,15 @@ std::string Lasting(double seconds) {
 }
 
 Result<Duration> ParseDuration(std::string_view text) {
-  const Error wrong{
-      ErrorCode::kInvalid,
-      fmt::format("\"{}\" is not a duration: write 90s, 10m, 1h30m or 500ms", text.substr(0, 64))};
   constexpr std::size_t kMaxText = 32;
-  constexpr std::int64_t kMaxMs = 366LL * 86400 * 1000;
-  if (text.empty() || text.size() > kMaxText) return wrong;
-  std::int64_t total_ms = 0;
-  while (!text.empty()) {
-    std::int64_t count = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc() || count < 0 || count > kMaxMs) return wrong;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    std::int64_t unit_ms = 0;
-    if (text.starts_with("ms")) {
-      unit_ms = 1;
-    } else if (text.starts_with('s')) {
-      unit_ms = 1000;
-    } else if (text.starts_with('m')) {
-      unit_ms = 60'000;
-    } else if (text.starts_with('h')) {
-      unit_ms = 3'600'000;
-    } else {
-      return wrong;
-    }
-    text.remove_prefix(unit_ms == 1 ? 2 : 1);
-    if (count > kMaxMs / unit_ms || total_ms + count * unit_ms > kMaxMs) return wrong;
-    total_ms += count * unit_ms;
+  constexpr auto kMost = std::chrono::hours(366 * 24);
+  const auto parsed = text.size() <= kMaxText ? api::ParseDuration(text) : std::nullopt;
+  if (!parsed || *parsed > kMost) {
+    return Error{ErrorCode::kInvalid,
+                 fmt::format("\"{}\" is not a duration: write 90s, 10m, 1h30m or 500ms",
+                             text.substr(0, 64))};
   }
-  return Duration(std::chrono::milliseconds(total_ms));
+  return Duration(*parsed);
 }
 
 }  // namespace backfill::cli

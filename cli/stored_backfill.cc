@@ -5,9 +5,9 @@
 #include <ostream>
 
 #include "cli/exit_code.h"
-#include "cli/nearest.h"
 #include "cli/terminal_text.h"
 #include "operator/api/decode.h"
+#include "operator/api/suggest.h"
 
 namespace backfill::cli {
 namespace {
@@ -27,9 +27,8 @@ Error NoSuchBackfill(kube::ObjectStore& store, const Place& place, const std::st
                                                 Printable(o.ref.ns), Printable(o.ref.ns))};
     }
   }
-  const std::string near = NearestName(name, names);
-  if (!near.empty())
-    return {ErrorCode::kNotFound, fmt::format("{}; did you mean \"{}\"?", text, Printable(near))};
+  if (const auto near = api::Nearest(name, names))
+    return {ErrorCode::kNotFound, fmt::format("{}; did you mean \"{}\"?", text, Printable(*near))};
   return {ErrorCode::kNotFound, text + "; see what there is: backfill status"};
 }
 

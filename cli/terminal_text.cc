@@ -4,46 +4,13 @@
 
 #include <cstdint>
 
+#include "base/utf8.h"
+
 namespace backfill::cli {
 namespace {
 
-struct CodePoint {
-  std::uint32_t value = 0;
-  std::size_t bytes = 1;
-  bool valid = false;
-};
-
-// The code point at the start of `text`, which is not empty. Overlong forms, surrogates and what
-// lies beyond Unicode are not valid; then one byte is taken.
-CodePoint Next(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i]));
-  };
-  const std::uint32_t first = byte(0);
-  if (first < 0x80) return {first, 1, true};
-  std::size_t bytes = 0;
-  std::uint32_t value = 0, smallest = 0;
-  if ((first & 0xE0U) == 0xC0U) {
-    bytes = 2, value = first & 0x1FU, smallest = 0x80;
-  } else if ((first & 0xF0U) == 0xE0U) {
-    bytes = 3, value = first & 0x0FU, smallest = 0x800;
-  } else if ((first & 0xF8U) == 0xF0U) {
-    bytes = 4, value = first & 0x07U, smallest = 0x10000;
-  } else {
-    return {first, 1, false};
-  }
-  if (text.size() < bytes) return {first, 1, false};
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) return {first, 1, false};
-    value = (value << 6U) | (byte(i) & 0x3FU);
-  }
-  if (value < smallest || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
-    return {first, 1, false};
-  return {value, bytes, true};
-}
-
-bool IsInvisible(std::uint32_t c) {
-  const auto in = [c](std::uint32_t low, std::uint32_t high) { return low <= c && c <= high; };
+bool IsInvisible(char32_t c) {
+  const auto in = [c](char32_t low, char32_t high) { return low <= c && c <= high; };
   return c < 0x20 || in(0x7F, 0x9F) ||  // C0, DEL, C1: some terminals obey these in UTF-8, too
          c == 0xAD || c == 0x061C || c == 0x180E || in(0x200B, 0x200F) || in(0x2028, 0x202E) ||
          in(0x2060, 0x206F) ||  // direction, width, line breaks
@@ -56,21 +23,23 @@ std::string Printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const CodePoint c = Next(text);
-    if (c.valid && !IsInvisible(c.value)) {
+    const Character c = FirstCharacter(text);
+    const bool valid = c.code != kNoCharacter;
+    const std::uint32_t value = valid ? c.code : static_cast<unsigned char>(text.front());
+    if (valid && !IsInvisible(c.code)) {
       out += text.substr(0, c.bytes);
-    } else if (c.value == '\n') {
+    } else if (value == '\n') {
       out += "\\n";
-    } else if (c.value == '\t') {
+    } else if (value == '\t') {
       out += "\\t";
-    } else if (c.value == '\r') {
+    } else if (value == '\r') {
       out += "\\r";
-    } else if (!c.valid || c.value < 0x20) {
-      out += fmt::format("\\x{:02x}", c.value);
-    } else if (c.value < 0x10000) {
-      out += fmt::format("\\u{:04x}", c.value);
+    } else if (!valid || value < 0x20) {
+      out += fmt::format("\\x{:02x}", value);
+    } else if (value < 0x10000) {
+      out += fmt::format("\\u{:04x}", value);
     } else {
-      const std::uint32_t rest = c.value - 0x10000;
+      const std::uint32_t rest = value - 0x10000;
       out += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10U), 0xDC00 + (rest & 0x3FFU));
     }
     text.remove_prefix(c.bytes);
@@ -94,14 +63,16 @@ namespace {
 
 // From the Hangul block on most characters are two columns wide. Counting a narrow one as two only
 // cuts a little early.
-std::size_t WidthOf(const CodePoint& c) { return c.valid && c.value >= 0x1100 ? 2 : 1; }
+std::size_t WidthOf(const Character& c) {
+  return c.code != kNoCharacter && c.code >= 0x1100 ? 2 : 1;
+}
 
 }  // namespace
 
 std::size_t Columns(std::string_view printable) {
   std::size_t columns = 0;
   while (!printable.empty()) {
-    const CodePoint c = Next(printable);
+    const Character c = FirstCharacter(printable);
     columns += WidthOf(c);
     printable.remove_prefix(c.bytes);
   }
@@ -114,7 +85,7 @@ std::string Fit(std::string_view printable, std::size_t columns) {
   const std::size_t room = columns > kCut.size() ? columns - kCut.size() : columns;
   std::size_t used = 0, bytes = 0;
   for (std::string_view rest = printable; !rest.empty();) {
-    const CodePoint c = Next(rest);
+    const Character c = FirstCharacter(rest);
     if (used + WidthOf(c) > room) break;
     used += WidthOf(c);
     bytes += c.bytes;

@@ -5,10 +5,10 @@
 #include "operator/api/cel_twins.h"
 #include "operator/api/codec.h"
 #include "operator/api/crd.h"
+#include "operator/api/excerpt.h"
 #include "operator/api/json.h"
 #include "operator/api/request_rules.h"
 #include "operator/api/risks.h"
-#include "operator/api/utf8.h"
 #include "operator/api/work_rules.h"
 #include "operator/api/yaml_reader.h"
 

@@ -2,12 +2,12 @@
 #include <cctype>
 #include <string_view>
 
+#include "base/utf8.h"
 #include "operator/api/codec.h"
 #include "operator/api/crd.h"
 #include "operator/api/decode.h"
 #include "operator/api/json.h"
 #include "operator/api/schema.h"
-#include "operator/api/utf8.h"
 #include "operator/api/yaml_writer.h"
 
 namespace backfill::api {

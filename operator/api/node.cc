@@ -4,7 +4,8 @@
 #include <cctype>
 #include <utility>
 
-#include "operator/api/utf8.h"
+#include "base/utf8.h"
+#include "operator/api/excerpt.h"
 
 namespace backfill::api {
 

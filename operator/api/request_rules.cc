@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "base/template.h"
+#include "base/utf8.h"
+#include "operator/api/excerpt.h"
 #include "operator/api/suggest.h"
-#include "operator/api/utf8.h"
 
 namespace backfill::api {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/template.h"
 #include "operator/api/codec.h"
-#include "operator/api/utf8.h"
+#include "operator/api/excerpt.h"
 #include "operator/api/work_rules.h"
 
 namespace backfill::api {

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "base/utf8.h"
+#include "operator/api/excerpt.h"
 #include "operator/api/suggest.h"
-#include "operator/api/utf8.h"
 
 namespace backfill::api {
 namespace {

@@ -13,8 +13,9 @@
 #include <sstream>
 #include <utility>
 
+#include "base/utf8.h"
+#include "operator/api/excerpt.h"
 #include "operator/api/json.h"
-#include "operator/api/utf8.h"
 #include "operator/api/yaml_scalar.h"
 
 namespace backfill::api {

@@ -7,7 +7,7 @@
 #include <cctype>
 #include <cmath>
 
-#include "operator/api/utf8.h"
+#include "base/utf8.h"
 
 // Written by hand: yaml-cpp's emitter leaves strings such as 010 or "yes" without quotes, and line
 // breaks of Unicode that other readers fold.

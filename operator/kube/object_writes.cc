@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/digest.h"
+#include "base/utf8.h"
 
 namespace backfill::kube {
 namespace {
@@ -35,33 +36,8 @@ bool IsKind(std::string_view kind) {
   return true;
 }
 
-// The length of the UTF-8 sequence at the start of `text`; 0: none that is well-formed (RFC 3629),
-// or a NUL.
-std::size_t SequenceLength(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first == 0) return 0;
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) return 0;
-  }
-  const unsigned second = byte(1);
-  if (first == 0xE0 && second < 0xA0) return 0;  // overlong
-  if (first == 0xED && second > 0x9F) return 0;  // surrogates
-  if (first == 0xF0 && second < 0x90) return 0;  // overlong
-  if (first == 0xF4 && second > 0x8F) return 0;  // beyond U+10FFFF
-  return length;
-}
-
 bool IsText(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = SequenceLength(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
+  return text.find('\0') == std::string_view::npos && ValidUtf8Prefix(text) == text.size();
 }
 
 bool IsText(const std::map<std::string, std::string>& texts) {

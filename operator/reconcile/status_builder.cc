@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/utf8.h"
 #include "operator/api/conditions.h"
 
 namespace backfill::reconcile {
@@ -11,12 +12,10 @@ namespace {
 
 constexpr std::size_t kMaxMessage = 160;
 
-// Cuts at a character's border, so that the text stays valid UTF-8.
 std::string Cut(std::string_view text, std::size_t max) {
+  constexpr std::string_view kMore = "...";
   if (text.size() <= max) return std::string(text);
-  std::size_t n = max - 3;
-  while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xC0U) == 0x80U) --n;
-  return std::string(text.substr(0, n)) + "...";
+  return std::string(CutToBytes(text, max - kMore.size())) + std::string(kMore);
 }
 
 std::string Format(const char* format, double value) {

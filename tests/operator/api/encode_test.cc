@@ -4,10 +4,10 @@
 
 #include <limits>
 
+#include "base/utf8.h"
 #include "operator/api/codec.h"
 #include "operator/api/decode.h"
 #include "operator/api/json.h"
-#include "operator/api/utf8.h"
 #include "tests/operator/api/cases.h"
 
 namespace backfill::api {

@@ -1,9 +1,12 @@
-#include "operator/api/utf8.h"
+#include "base/utf8.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-namespace backfill::api {
+#include <string>
+#include <vector>
+
+namespace backfill {
 namespace {
 
 TEST(Utf8Test, KnowsCharactersOfEveryLength) {
@@ -38,15 +41,6 @@ TEST(Utf8Test, CutsBetweenCharacters) {
   EXPECT_EQ(CutToBytes("😀", 3), "");
 }
 
-TEST(Utf8Test, ExcerptsAreShortAndSafeToPrint) {
-  EXPECT_EQ(Excerpt("a\nb\x1b[0m"), "\"a\\nb\\x1b[0m\"");
-  EXPECT_EQ(Excerpt(std::string(61, 'x')), "\"" + std::string(60, 'x') + "...\"");
-}
-
-TEST(Utf8Test, PrintableTextHasNoControlsAndNoBrokenCharacters) {
-  EXPECT_EQ(Printable("a\nb\xC2\x85ä\xff\x1b"), "a b ä? ");
-}
-
 TEST(Utf8Test, WhateverIsCutStaysValid) {
   rc::check("cut", [] {
     const auto words = *rc::gen::container<std::vector<std::string>>(
@@ -62,4 +56,4 @@ TEST(Utf8Test, WhateverIsCutStaysValid) {
 }
 
 }  // namespace
-}  // namespace backfill::api
+}  // namespace backfill

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <string_view>
 
-namespace backfill::api {
+// UTF-8, as far as bounds and borders need it. Pure.
+namespace backfill {
 
 inline constexpr char32_t kNoCharacter = 0x110000;  // one above the last
 
@@ -25,14 +25,4 @@ std::size_t CountCharacters(std::string_view text);
 // The longest prefix of at most `bytes` bytes that does not end inside a character.
 std::string_view CutToBytes(std::string_view text, std::size_t bytes);
 
-// With a blank for each control character and a '?' for each byte that is no character. Never
-// longer.
-std::string Printable(std::string_view text);
-
-inline constexpr std::size_t kMaxExcerptBytes = 60;
-
-// The text in quotes as it may appear in a message: control characters escaped, cut to
-// kMaxExcerptBytes.
-std::string Excerpt(std::string_view text);
-
-}  // namespace backfill::api
+}  // namespace backfill
