@@ -118,6 +118,33 @@ TEST_F(LiveTest, WorkersComeAndGoLive) {
       << "workers that are asked to go give their shards back exactly";
 }
 
+TEST_F(LiveTest, AllWorkersMayBeLostAtOnce) {
+  TargetIs({.bitmap = 20'000});
+  WriteSpec({.end = 20'000, .rate = 5000, .replicas = 6, .http_extra = "      timeout: 500ms\n"});
+  auto run = StartRun();
+  ASSERT_TRUE(TargetSees(100));
+  for (const pid_t worker : ChildrenOf(run->pid())) kill(worker, SIGKILL);
+  const Exit exit = run->Wait(60s);
+  EXPECT_EQ(exit.code, 0) << exit.err << exit.out;
+  EXPECT_EQ(sink_->stats().missing, 0U);
+}
+
+TEST_F(LiveTest, AnotherBatchSizeTakesEffectWhileItRuns) {
+  TargetIs({.bitmap = 20'000});
+  Spec spec{.end = 20'000, .rate = 4000, .batch = 10};
+  WriteSpec(spec);
+  auto run = StartRun();
+  ASSERT_TRUE(TargetSees(50));
+  spec.batch = 100;
+  WriteSpec(spec);
+  EXPECT_EQ(Command({"apply", "-f", file().string()}).code, 0);
+  const Exit exit = run->Wait(60s);
+  EXPECT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(sink_->stats().missing, 0U);
+  EXPECT_EQ(sink_->stats().duplicates, 0U);
+  EXPECT_LT(sink_->stats().requests, 1500U) << "not ten in a request to the end";
+}
+
 TEST_F(LiveTest, CtrlCStopsCleanlyAndTheNextRunGoesOnWithoutADuplicate) {
   Running(/*rate=*/2000, /*end=*/6000);
   run_->Signal(SIGINT);

@@ -51,7 +51,7 @@ void Machine::TargetIs(const fakes::SinkOptions& options) {
 std::unique_ptr<Process> Machine::Start(std::vector<std::string> args) {
   args.insert(args.begin(), std::string(BACKFILL_BIN_DIR) + "/backfill");
   args.insert(args.end(), {"--state-dir", state().string()});
-  return std::make_unique<Process>(args, Process::Options{dir_, env_, max_files_});
+  return std::make_unique<Process>(args, Process::Options{dir_, env_, max_files_, terminal_});
 }
 
 Exit Machine::Command(std::vector<std::string> args, Duration at_most) {

@@ -64,6 +64,7 @@ class Machine : public testing::Test {
 
   std::map<std::string, std::string> env_;
   std::optional<unsigned> max_files_;
+  int terminal_ = -1;  // where commands have their stderr; -1: a file
   const std::filesystem::path dir_;
   std::unique_ptr<fakes::Sink> sink_;
 };

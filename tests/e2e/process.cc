@@ -56,7 +56,8 @@ Process::Process(const std::vector<std::string>& args, const Options& options)
   // setenv before any other exists.
   const int in = open("/dev/null", O_RDONLY);
   const int out = open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  const int err = open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const int err = options.terminal >= 0 ? options.terminal
+                                        : open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   dup2(in, 0), dup2(out, 1), dup2(err, 2);
   closefrom(3);
   if (chdir(options.dir.c_str()) != 0) _exit(126);

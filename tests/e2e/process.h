@@ -31,6 +31,7 @@ class Process {
     std::filesystem::path dir;  // for the output files, and the working directory
     std::map<std::string, std::string> env;
     std::optional<unsigned> max_files;  // RLIMIT_NOFILE
+    int terminal = -1;                  // stderr, instead of a file; the caller's
   };
   Process(const std::vector<std::string>& args, const Options& options);
   ~Process();

@@ -155,6 +155,60 @@ TEST_F(RunTest, TheFailureBudgetFailsItWhereDeclared) {
   EXPECT_EQ(Run().code, 2) << "and stays so";
 }
 
+TEST_F(RunTest, TheFailureBudgetHoldsAlsoWhereItIsExceededAtTheVeryEnd) {
+  TargetIs({.bitmap = 100, .refuse_every = 1});
+  WriteSpec({.end = 100});
+  const Exit paused = Run();
+  EXPECT_EQ(paused.code, 3) << paused.err;
+  EXPECT_THAT(paused.out, HasSubstr("of 100 records failed, over maxFailedPercent 0.1"));
+  EXPECT_EQ(Status()["status"]["progress"]["failed"], 100);
+  WriteSpec({.end = 100, .extra = "  failurePolicy: {maxFailedPercent: \"100\"}\n"});
+  const std::uint64_t sent = sink_->stats().requests;
+  EXPECT_EQ(Run().code, 0) << "a person has raised the bound";
+  EXPECT_EQ(sink_->stats().requests, sent) << "nothing was left to send";
+
+  WriteSpec({.name = "strict", .end = 100, .extra = "  failurePolicy: {onExceeded: Fail}\n"});
+  const Exit failed = Run();
+  EXPECT_EQ(failed.code, 2) << failed.err;
+  EXPECT_EQ(Phase("strict"), "Failed");
+}
+
+TEST_F(RunTest, ADryRunThatSendsRequestsObeysTheFailureBudget) {
+  TargetIs({.bitmap = 1000, .refuse_every = 1});
+  const std::string base = "http://127.0.0.1:" + std::to_string(sink_->port());
+  WriteSpec({.real = false,
+             .rate = 500,
+             .extra = "  failurePolicy: {maxFailedRecords: 10}\n",
+             .http_extra = "      dryRun: {method: GET, url: \"" + base + "/r/{{key}}\"}\n"});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 3) << exit.err;
+  EXPECT_THAT(exit.out, HasSubstr("FailureBudgetExceeded"));
+  EXPECT_LT(sink_->stats().requests, 1000U);
+}
+
+TEST_F(RunTest, AnotherNumberOfWorkersBetweenPlanAndDryRunDoesNoHarm) {
+  WriteSpec({.end = 90'000, .real = false, .replicas = 1, .extra = "  paused: true\n"});
+  EXPECT_EQ(Run().code, 3);  // planned, nothing else
+  WriteSpec({.end = 90'000, .real = false, .replicas = 7});
+  const Exit exit = Run();
+  EXPECT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(Status()["status"]["dryRun"]["records"], 90'000);
+}
+
+TEST_F(RunTest, AnEmptyRangeThatIsPausedByItsFileCompletes) {
+  WriteSpec({.start = 5, .end = 5, .extra = "  paused: true\n"});
+  const Exit exit = Run(20s);
+  EXPECT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(Phase(), "Completed");
+}
+
+TEST_F(RunTest, TheCommandLineNamesTheNamespaceWhereTheFileDoesNot) {
+  WriteSpec({});
+  EXPECT_EQ(Command({"run", "-f", file().string(), "-n", "shop"}).code, 0);
+  EXPECT_EQ(Command({"status", "touch", "-n", "shop", "-o", "json"}).code, 0);
+  EXPECT_EQ(Command({"status", "touch"}).code, 1) << "there is none in the default namespace";
+}
+
 TEST_F(RunTest, ASecondRunnerOfTheSameStateIsRefused) {
   WriteSpec({.end = 100'000, .rate = 500});
   auto first = StartRun();
@@ -206,7 +260,7 @@ TEST_F(RunTest, TooFewFileDescriptorsAreAClearError) {
 TEST_F(RunTest, AFullDiskIsNamedNothingIsLostAndItGoesOnOnceThereIsRoom) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to mount a small tmpfs";
   std::filesystem::create_directories(state());
-  ASSERT_EQ(mount("tmpfs", state().c_str(), "tmpfs", 0, "size=400k"), 0);
+  ASSERT_EQ(mount("tmpfs", state().c_str(), "tmpfs", 0, "mode=0700,size=400k"), 0);
   TargetIs({.bitmap = 30'000});
   WriteSpec({.end = 30'000, .rate = 10'000});
   WriteFile(state() / "filler", std::string(60'000, 'x'));
