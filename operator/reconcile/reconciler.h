@@ -21,7 +21,7 @@ struct ReconcilerOptions {
       5s;  // between status writes that carry only progress; 500 ms on one machine
   Duration drain_timeout = 20s;  // how long workers may take to give their leases back
   int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
-  int crash_limit = 5;      // workers in a row that end before they connect: then a person is asked
+  int crash_limit = 5;      // for each worker: ends in a row before any connects; then a person
 };
 
 // What one step found, for whoever schedules the next one.
