@@ -486,8 +486,6 @@ Urgency LeaseBook::UrgencyOf(int chunk) const {
   return waits_.IsAwaited(chunk) ? Urgency::kWaited : Urgency::kCursorsOnly;
 }
 
-int LeaseBook::connected() const { return static_cast<int>(table_.sessions().size()); }
-
 int LeaseBook::leases_held() const {
   return static_cast<int>(std::ranges::count_if(table_.leases(), [](const auto& entry) {
     return entry.second.session && !entry.second.finished;

@@ -171,7 +171,6 @@ class LeaseBook {
   void SetPaused(bool paused);
 
   [[nodiscard]] Urgency UrgencyOf(int chunk) const;
-  [[nodiscard]] int connected() const;
   [[nodiscard]] int leases_held() const;
   // Shards that wait for the requests of a lost worker to end, and when the last of them is free.
   struct Frozen {
