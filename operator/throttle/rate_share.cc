@@ -146,6 +146,7 @@ void RateShare::SetTargets(Time now) {
 
 // Keeps in `eligible` only as many as the rate is enough for.
 void RateShare::ChooseFew(std::vector<Worker*>& eligible, Time now) {
+  if (rate_ <= 0) return;  // nothing to choose for, and no pace to rotate at
   const double per_worker = kBatchesPerSecond * batch_size_;
   if (rate_ >= per_worker * static_cast<double>(eligible.size())) {
     for (Worker* worker : eligible) worker->chosen = false;
@@ -162,13 +163,13 @@ void RateShare::ChooseFew(std::vector<Worker*>& eligible, Time now) {
   }
   const std::size_t few = std::min(
       eligible.size(), static_cast<std::size_t>(std::max(1.0, std::floor(rate_ / per_worker))));
-  if (now >= rotate_at_) {
-    // At a very small rate long enough for many batches: each turn loses the tokens for a part of
-    // one.
-    const double batch_seconds = std::min(batch_size_ / std::max(rate_, 1e-6), 1e6);
-    const auto for_batches =
-        std::chrono::duration_cast<Duration>(std::chrono::duration<double>(20 * batch_seconds));
-    rotate_at_ = now + std::max(options_.rotation, for_batches);
+  // At a very small rate a turn is long enough for many batches: each one loses the tokens for a
+  // part of one. Measured by the rate of now, not by the one at which the turn began.
+  const double batch_seconds = std::min(batch_size_ / std::max(rate_, 1e-6), 1e6);
+  const auto for_batches =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(20 * batch_seconds));
+  if (!rotated_at_ || now - *rotated_at_ >= std::max(options_.rotation, for_batches)) {
+    rotated_at_ = now;
     for (Worker* worker : eligible) worker->chosen = false;
   }
   // Those who have it keep it until the next rotation; then those who have waited longest.

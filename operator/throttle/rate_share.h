@@ -65,7 +65,6 @@ class RateShare {
   std::vector<GrantAction> Tick(Time now);
 
   [[nodiscard]] double Outstanding(Time now) const;
-  [[nodiscard]] double rate() const { return rate_; }
 
  private:
   // What a worker may still believe to have.
@@ -106,7 +105,7 @@ class RateShare {
   Workers workers_;
   std::uint64_t next_sequence_;
   std::optional<Time> learning_until_;
-  Time rotate_at_;
+  std::optional<Time> rotated_at_;  // since then the chosen ones have had it
 };
 
 }  // namespace backfill::throttle

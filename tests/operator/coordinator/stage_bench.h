@@ -144,6 +144,15 @@ class StageBench {
     }
     Say(session, message);
   }
+  // The report of a worker that has nothing to send.
+  void Idle(SessionId session) {
+    v1::WorkerMessage message;
+    message.mutable_progress()->set_shards_wanted(1);
+    if (const auto grant = Last(session, v1::CoordinatorMessage::kGrant)) {
+      message.mutable_progress()->set_grant_sequence(grant->grant().sequence());
+    }
+    Say(session, message);
+  }
   void Done(SessionId session, const v1::LeaseProgress& lease) {
     v1::WorkerMessage message;
     *message.mutable_shard_done()->mutable_lease() = lease;

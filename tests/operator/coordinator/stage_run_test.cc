@@ -235,6 +235,33 @@ TEST_F(StageRunTest, ALowerRateIsGrantedAtOnce) {
               0.1);
 }
 
+// What the only one of `workers` that has a lease is granted of `rate`.
+class OneBusyWorkerTest : public StageTest {
+ protected:
+  double GrantedToTheBusyOne(int workers, double rate) {
+    StageBench& stage = Open(1, 100);
+    reconcile::LiveSettings settings = Running();
+    settings.records_per_second = rate;
+    stage.run().Configure(settings);
+    std::vector<SessionId> idle;
+    for (int i = 1; i < workers; ++i) idle.push_back(stage.Hello("run-" + std::to_string(i)));
+    const SessionId busy = stage.Hello("run-0");
+    const v1::Lease lease = stage.Lease(busy);
+    for (int i = 0; i < 8; ++i) {
+      stage.Progress(busy, 1, {StageBench::At(lease, 0)});
+      for (const SessionId session : idle) stage.Idle(session);
+      stage.Pass(250ms);
+    }
+    return stage.Last(busy, CoordinatorMessage::kGrant)->grant().records_per_second();
+  }
+};
+
+TEST_F(OneBusyWorkerTest, OfTwoItGetsNearlyAll) { EXPECT_GE(GrantedToTheBusyOne(2, 10), 9.5); }
+
+TEST_F(OneBusyWorkerTest, OfMoreThanTheRateFeedsItGetsAll) {
+  EXPECT_GE(GrantedToTheBusyOne(8, 1), 0.99);
+}
+
 TEST_F(StageRunTest, TheReportPeriodKeepsTheFleetAtFiveHundredMessagesASecond) {
   StageBench& stage = Open();
   const SessionId first = stage.Hello("run-0");

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace backfill::throttle {
@@ -45,6 +46,18 @@ class RateShareTest : public ::testing::Test {
       Tick();
       for (const auto& [session, action] : last_) Acknowledge(session);
     }
+  }
+  // Reporting and obeying all the time.
+  std::set<SessionId> ThoseWithAGrantWithin(Duration time) {
+    std::set<SessionId> with;
+    for (Duration passed{}; passed < time; passed += 1s) {
+      Tick(1s);
+      for (const auto& [session, action] : last_) {
+        Acknowledge(session);
+        if (Rate(session) > 0) with.insert(session);
+      }
+    }
+    return with;
   }
   double Rate(SessionId session) { return last_.at(session).records_per_second; }
   double Outstanding() { return share_->Outstanding(now_); }
@@ -284,6 +297,35 @@ TEST_F(RateShareTest, AWorkerThatWantsNothingDoesNotBlockASmallRate) {
   EXPECT_EQ(Rate(kB), 0);
 }
 
+TEST_F(RateShareTest, AfterAPauseASmallRateGoesRoundAgain) {
+  for (const SessionId session : {kA, kB, kC}) Join(session);
+  share_->SetRate(0.2, now_);
+  Settle();
+  share_->SetRate(0, now_);
+  Settle();
+  EXPECT_THAT(ThoseWithAGrantWithin(2min), IsEmpty());
+  share_->SetRate(0.2, now_);
+  EXPECT_THAT(ThoseWithAGrantWithin(10min), SizeIs(3));
+}
+
+TEST_F(RateShareTest, ARateThatRisesFromAlmostNothingGoesRoundAtItsNewPace) {
+  for (const SessionId session : {kA, kB, kC}) Join(session);
+  share_->SetRate(1e-5, now_);
+  Settle();
+  share_->SetRate(0.2, now_);
+  EXPECT_THAT(ThoseWithAGrantWithin(10min), SizeIs(3));
+}
+
+TEST_F(RateShareTest, AWorkerWithoutWorkLeavesTheRateToTheOneThatHasSome) {
+  for (std::uint64_t i = 1; i <= 8; ++i) {
+    Join({i});
+    wanted_[{i}] = i == 5 ? 1e6 : 0;
+  }
+  share_->SetRate(1, now_);
+  Settle();
+  EXPECT_THAT(Rate({5}), DoubleNear(1, 1e-3));
+}
+
 TEST_F(RateShareTest, ASilentWorkerGetsNothingMore) {
   share_->SetRate(100, now_);
   Join(kA);
@@ -373,12 +415,13 @@ TEST_F(RateShareTest, NonsenseFromWorkersAndCallersHarmsNobody) {
   share_->OnDemand(SessionId{99}, {.wanted = 5, .grant_sequence = 1}, now_);
   share_->Leave(SessionId{99}, now_);
   share_->Forget(SessionId{99});
-  share_->SetRate(-1, now_);
-  EXPECT_EQ(share_->rate(), 0);
-  share_->SetRate(std::numeric_limits<double>::quiet_NaN(), now_);
-  EXPECT_EQ(share_->rate(), 0);
-  Settle();
-  EXPECT_EQ(Outstanding(), 0);
+  for (const double nonsense : {-1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    share_->SetRate(nonsense, now_);
+    Settle();
+    EXPECT_EQ(Outstanding(), 0);
+    share_->SetRate(100, now_);
+    Settle();
+  }
 }
 
 TEST_F(RateShareTest, WithoutWorkersNothingHappens) {
