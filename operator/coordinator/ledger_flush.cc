@@ -62,14 +62,19 @@ void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
   const auto due = [now](const std::optional<Time>& last, Duration apart) {
     return !last || now - *last >= apart;
   };
-  const bool cut = !confirmed_.empty() && confirmed_.back().batch > batches_made_;
-  if (everything || ((cut || !waited.empty()) && due(waited_at_, options_.waited_flush))) {
+  const bool cut = std::ranges::any_of(
+      confirmed_, [this](const WaitingChunk& w) { return w.batch > batches_made_; });
+  const bool awaited =
+      everything || ((cut || !waited.empty()) && due(waited_at_, options_.waited_flush));
+  const bool cursors = due(cursors_at_, options_.cursor_flush);
+  if (!awaited && !cursors) return;
+  AddPages(awaited ? kube::Durability::kPower : kube::Durability::kProcess);
+  if (awaited) {
     waited_at_ = now;
-    AddPages(kube::Durability::kPower);
     for (const int chunk : waited) AddChunk(chunk, kube::Durability::kPower);
-  } else if (due(cursors_at_, options_.cursor_flush)) {
+  }
+  if (cursors) {  // also in a batch that is awaited: there may always be one
     cursors_at_ = now;
-    AddPages(kube::Durability::kProcess);
     for (const int chunk : others) AddChunk(chunk, kube::Durability::kProcess);
   }
   if (batch_.empty()) return;
