@@ -117,7 +117,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   void NoteProcess(const StageKey& key, const std::string& instance) {
     std::set<std::string>& processes = living[key];
     // One too many is as good as all: the next opening must not take them for gone.
-    if (processes.size() < kMaxProcesses && instance.size() <= kMaxName) processes.insert(instance);
+    if (processes.size() < kMaxProcesses && instance.size() <= lease::kMaxName) processes.insert(instance);
   }
 
   void Forget(SessionId session) {

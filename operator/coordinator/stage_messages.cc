@@ -6,7 +6,7 @@
 namespace backfill::coordinator {
 namespace {
 
-bool IsName(const std::string& text) { return !text.empty() && text.size() <= kMaxName; }
+bool IsName(const std::string& text) { return !text.empty() && text.size() <= lease::kMaxName; }
 
 ledger::OutcomeCounts ToCounts(const v1::OutcomeCounts& counts) {
   return {.updated = counts.updated(),
@@ -36,13 +36,13 @@ std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
       if (!IsName(message.hello().worker()) || !IsName(message.hello().instance())) {
         return "worker and instance must have 1 to 100 bytes";
       }
-      if (message.hello().held_size() > kMaxReports) return "too many leases";
+      if (message.hello().held_size() > lease::kMaxReports) return "too many leases";
       return std::nullopt;
     case v1::WorkerMessage::kProgress:
-      if (message.progress().leases_size() > kMaxReports) return "too many leases";
+      if (message.progress().leases_size() > lease::kMaxReports) return "too many leases";
       return std::nullopt;
     case v1::WorkerMessage::kDraining:
-      if (message.draining().leases_size() > kMaxReports) return "too many leases";
+      if (message.draining().leases_size() > lease::kMaxReports) return "too many leases";
       return std::nullopt;
     case v1::WorkerMessage::kRecordFailures:
       if (message.record_failures().failures_size() > kMaxFailures) return "too many failures";

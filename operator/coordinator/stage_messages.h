@@ -13,12 +13,8 @@
 // where the protocol names a bound; what it means is judged by the lease book.
 namespace backfill::coordinator {
 
-// More leases in one message than any worker is ever given.
-inline constexpr int kMaxReports = 64;
 inline constexpr int kMaxFailures = 500;
 inline constexpr int kMaxSamples = 100;
-inline constexpr std::size_t kMaxName =
-    100;  // bytes of worker and of instance: both stand in a shard's holder
 
 // Why the message breaks the protocol; nullopt: it does not.
 std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "operator/lease/report.h"
 #include "operator/lease/straggler.h"
@@ -14,8 +15,6 @@ namespace {
 using ledger::Shard;
 using ledger::ShardState;
 
-constexpr std::size_t kMaxReports = 1024;  // leases in one message
-constexpr std::size_t kMaxName = 120;      // of a worker or instance; two make a holder
 constexpr std::size_t kMaxGone = 1024;
 // A Shrink crosses the report that is under way; the one after it is the answer.
 constexpr int kReportsUntilAnswered = 2;
@@ -106,7 +105,7 @@ Effects LeaseBook::OnHello(SessionId session, const std::string& worker,
     Close(session, "a second Hello on one stream");
   } else if (!IsName(worker) || !IsName(instance)) {
     Close(session, "the name of the worker or of its instance is not valid");
-  } else if (held.size() > kMaxReports) {
+  } else if (std::cmp_greater(held.size(), kMaxReports)) {
     Close(session, "too many leases in one message");
   } else if (std::ranges::find(gone_, holder) != gone_.end()) {
     Close(session, "this process has ended");
@@ -176,7 +175,8 @@ bool LeaseBook::CheckReports(SessionId id, const std::vector<LeaseReport>& repor
     Close(id, reason);
     return false;
   };
-  if (reports.size() > kMaxReports) return broken("too many leases in one message");
+  if (std::cmp_greater(reports.size(), kMaxReports))
+    return broken("too many leases in one message");
   std::set<ShardId> named;
   for (const LeaseReport& report : reports) {
     if (!named.insert(report.shard).second) return broken("a shard is named twice");

@@ -56,6 +56,13 @@ struct LeaseReport {
   std::uint32_t in_flight = 0;
 };
 
+// Bounds on what a worker may say.
+inline constexpr int kMaxLeases = 64;  // open at the same time, whatever LeaseOptions say
+// Leases in one message. A worker has up to 64 more whose end is not durable yet, and has kept
+// those of an earlier leader that may have allowed more.
+inline constexpr int kMaxReports = 256;
+inline constexpr std::size_t kMaxName = 100;  // bytes of worker and of instance: two make a holder
+
 struct LeaseName {
   ShardId shard;
   Attempt attempt;

@@ -36,9 +36,10 @@ struct Shard {
   bool operator==(const Shard&) const = default;
 };
 
-// Bounds on what a worker can make a shard carry, so that a chunk stays below the store's limit. A
-// worker has at most 4,096 records of a lease beyond its cursor under way (512 bytes).
-inline constexpr std::size_t kMaxBitmapBytes = 1024;
+// Bounds on what a worker can make a shard carry, so that a chunk stays below the store's limit,
+// and the next worker can go on from it: none has more than 4,096 records of a lease beyond its
+// cursor.
+inline constexpr std::size_t kMaxBitmapBytes = 512;
 inline constexpr std::size_t kMaxHolderBytes = 256;
 inline constexpr std::uint32_t kMaxAttempt = 1'000'000'000;
 

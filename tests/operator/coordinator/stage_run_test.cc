@@ -287,7 +287,7 @@ TEST_F(StageRunTest, AMessageOfAnUnknownKindIsASignOfLife) {
 TEST_F(StageRunTest, MessagesBeyondTheirBoundsEndTheStream) {
   StageBench& stage = Open();
   std::vector<v1::WorkerMessage> messages(5);
-  for (int i = 0; i <= kMaxReports; ++i) {
+  for (int i = 0; i <= lease::kMaxReports; ++i) {
     messages[0].mutable_progress()->add_leases();
     messages[1].mutable_draining()->add_leases();
   }
@@ -306,9 +306,26 @@ TEST_F(StageRunTest, MessagesBeyondTheirBoundsEndTheStream) {
   EXPECT_EQ(stage.run().Snapshot().connected, 0);
 }
 
+TEST_F(StageRunTest, AWorkerMayComeBackWithAllThatItMayHold) {
+  constexpr int kShards = 64 + 64;  // open, and done but not acknowledged
+  options_.max_leases = 64;
+  StageBench& before = Open(kShards, 100);
+  const SessionId first = before.Hello("run-0");
+  std::vector<v1::LeaseProgress> held;
+  while (held.size() < kShards) {
+    const v1::Lease lease = before.Lease(first);
+    held.push_back(StageBench::At(lease, 1));
+    if (held.size() <= 64) before.Done(first, held.back() = StageBench::Complete(lease));
+  }
+  StageBench& after = Reopen();
+  const SessionId back = after.Hello("run-0", "i", held);
+  EXPECT_FALSE(after.sink.closed.contains(back));
+  EXPECT_EQ(after.sink.sent[back].front().welcome().kept_size(), 64);
+}
+
 TEST_F(StageRunTest, TheLongestNamesFitIntoTheLedger) {
   StageBench& stage = Open();
-  const std::string name(kMaxName, 'n');
+  const std::string name(lease::kMaxName, 'n');
   const SessionId worker = stage.Hello(name, name);
   const v1::Lease lease = stage.Lease(worker);
   stage.Pass(1s);

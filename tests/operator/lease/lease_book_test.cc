@@ -275,7 +275,7 @@ TEST_F(LeaseBookTest, ClosesASessionThatBreaksTheProtocolAndTakesNothing) {
   nowhere.shard = {77};
   EXPECT_EQ(ReasonOfClose(Say(kA, {nowhere})), "a shard is named that does not exist");
   Join(kA);
-  EXPECT_EQ(ReasonOfClose(Say(kA, std::vector<LeaseReport>(1025, Done({0}, 0)))),
+  EXPECT_EQ(ReasonOfClose(Say(kA, std::vector<LeaseReport>(kMaxReports + 1, Done({0}, 0)))),
             "too many leases in one message");
 }
 
