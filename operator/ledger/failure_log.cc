@@ -99,8 +99,13 @@ Result<FailureLog> FailureLog::FromPages(const std::vector<std::string>& pages) 
   for (std::size_t i = 0; i < pages.size(); ++i) {
     Result<Page> page = DecodePage(pages[i], i);
     if (!page.ok()) return page.error().Annotate("failure page " + std::to_string(i));
-    for (const Entry& e : page->entries) log.Index(e);
-    log.pages_.push_back(std::move(page).value());
+    Page& loaded = log.pages_.emplace_back();
+    loaded.sequence = page->sequence;
+    for (Entry& e : page->entries) {
+      if (!e.superseded && log.IsKnown(e.record)) continue;
+      log.Index(e);
+      loaded.entries.push_back(std::move(e));
+    }
   }
   return log;
 }
@@ -147,8 +152,7 @@ Result<FailureLog::Page> FailureLog::DecodePage(std::string_view data, std::size
 void FailureLog::Append(const FailedRecord& record) {
   const auto given_away = next_.find(record.shard);
   if (given_away != next_.end() && record.attempt < given_away->second) return;
-  const auto known = seen_.find({record.shard, record.attempt});
-  if (known != seen_.end() && known->second.contains(record.position)) return;
+  if (IsKnown(record)) return;
   Entry entry{.superseded = false, .record = record, .done_above = {}};
   entry.record.key = CutToUtf8(record.key);
   entry.record.message = CutToUtf8(record.message);
@@ -159,8 +163,8 @@ void FailureLog::Supersede(ShardId shard, Attempt next_attempt, Position from,
                            const std::string& done_above) {
   next_[shard] = next_attempt;
   // Also when nothing is known of earlier attempts: a deposed leader's last page may still arrive.
-  // It then conflicts with the write of this entry, which goes before the chunk that makes the next
-  // attempt.
+  // It then conflicts with the write of this entry, which goes after the chunk that makes the next
+  // attempt and before that attempt is granted.
   Entry entry{.superseded = true, .record = {}, .done_above = done_above};
   entry.record.shard = shard;
   entry.record.attempt = next_attempt;
@@ -173,6 +177,21 @@ void FailureLog::Add(Entry entry) {
   if (pages_.empty() || pages_.back().entries.size() == kEntriesPerPage) pages_.emplace_back();
   pages_.back().entries.push_back(std::move(entry));
   dirty_.insert(static_cast<int>(pages_.size()) - 1);
+}
+
+bool FailureLog::IsKnown(const FailedRecord& record) const {
+  const auto known = seen_.find({record.shard, record.attempt});
+  return known != seen_.end() && known->second.contains(record.position);
+}
+
+std::size_t FailureLog::Uncounted(const Shard& shard) const {
+  const auto known = seen_.find({shard.id, shard.attempt});
+  if (known == seen_.end()) return 0;
+  std::size_t n = 0;
+  for (auto p = known->second.lower_bound(shard.cursor); p != known->second.end(); ++p) {
+    n += IsCovered(*p, shard.cursor, shard.done_above) ? 0 : 1;
+  }
+  return n;
 }
 
 void FailureLog::Index(const Entry& entry) {

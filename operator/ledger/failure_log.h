@@ -40,7 +40,9 @@ class FailureLog {
   static constexpr std::size_t kEntriesPerPage = 200;
 
   FailureLog() = default;
-  // Errors: kInvalid, "failure page 3: ...". Nothing hostile in the bytes can crash it.
+  // What a page repeats of an earlier one counts once: a deposed leader's last page may have
+  // arrived behind those that its successor wrote. Errors: kInvalid, "failure page 3: ...". Nothing
+  // hostile in the bytes can crash it.
   static Result<FailureLog> FromPages(const std::vector<std::string>& pages);
 
   // Repeating a record of the same (shard, attempt, position) changes nothing. Key and message are
@@ -51,6 +53,9 @@ class FailureLog {
   // The records that stand, ordered by shard, then position. As many as the ledger counts as
   // failed, once both are flushed.
   [[nodiscard]] std::vector<FailedRecord> Standing() const;
+
+  // How many records of the shard's attempt are listed of which it does not count the outcome yet.
+  [[nodiscard]] std::size_t Uncounted(const Shard& shard) const;
 
   // Ascending. Write them in this order, so that a crash leaves no hole.
   [[nodiscard]] std::vector<int> DirtyPages() const;
@@ -69,6 +74,7 @@ class FailureLog {
     std::uint64_t sequence = 0;
   };
   void Add(Entry entry);
+  [[nodiscard]] bool IsKnown(const FailedRecord& record) const;
   void Index(const Entry& entry);
   static Result<Page> DecodePage(std::string_view data, std::size_t expected_page);
 

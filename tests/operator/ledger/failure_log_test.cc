@@ -57,6 +57,37 @@ TEST(FailureLogTest, TakesARepeatedRecordOnce) {
   EXPECT_THAT(StandingPositions(back), ElementsAre(10));
 }
 
+TEST(FailureLogTest, CountsOnceWhatADeposedLeadersLastPageRepeats) {
+  FailureLog successor;
+  successor.Append(Failed(10));
+  FailureLog deposed;  // had accepted more before, so its page comes behind
+  for (Position p = 0; p < 200; ++p) deposed.Append(Failed(p, 1, {3}));
+  deposed.Append(Failed(10));
+  deposed.Append(Failed(11));
+  const std::vector<std::string> pages = {AllPages(successor, 1)[0], AllPages(deposed, 2)[1]};
+  FailureLog back = FailureLog::FromPages(pages).value();
+  EXPECT_THAT(StandingPositions(back), ElementsAre(10, 11));
+  back.Append(Failed(12));
+  EXPECT_THAT(
+      StandingPositions(FailureLog::FromPages({pages[0], back.EncodePage(1, kEpoch).data}).value()),
+      ElementsAre(10, 11, 12));
+}
+
+TEST(FailureLogTest, KnowsWhatIsListedAndNotCountedYet) {
+  FailureLog log;
+  for (const Position p : {5, 20, 21, 30}) log.Append(Failed(p));
+  log.Append(Failed(40, 2));
+  Shard shard;
+  shard.id = kShard;
+  shard.attempt = {1};
+  EXPECT_EQ(log.Uncounted(shard), 4u);
+  shard.cursor = 20;
+  shard.done_above = "\x02";
+  EXPECT_EQ(log.Uncounted(shard), 2u);
+  shard.attempt = {3};
+  EXPECT_EQ(log.Uncounted(shard), 0u);
+}
+
 TEST(FailureLogTest, FillsPagesOfTwoHundredEntries) {
   FailureLog log;
   for (int i = 0; i < 201; ++i) log.Append(Failed(i));
