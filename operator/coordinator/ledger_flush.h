@@ -59,6 +59,12 @@ class LedgerFlush {
   // writes; each is returned once.
   std::vector<Confirmed> TakeConfirmed();
 
+  // The batch with all failures that are listed now, made already or the next one.
+  [[nodiscard]] std::uint64_t BatchOfFailures() const {
+    return failures_.DirtyPages().empty() ? batches_made_ : batches_made_ + 1;
+  }
+  [[nodiscard]] bool IsDurable(std::uint64_t batch) const { return batch <= batches_durable_; }
+
   // Everything is durable.
   [[nodiscard]] bool Clean() const;
   // kUnavailable: it is being retried, gone with the next success. Any other: it will not be

@@ -14,6 +14,9 @@
 namespace backfill::coordinator {
 
 inline constexpr int kMaxFailures = 500;
+// Of one lease, listed and in no report yet: a worker has at most 4,096 records beyond its cursor,
+// and keeps at most 4,096 failures that are not durable.
+inline constexpr std::size_t kMaxUncounted = 8192;
 inline constexpr int kMaxSamples = 100;
 
 // Why the message breaks the protocol; nullopt: it does not.

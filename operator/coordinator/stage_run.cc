@@ -97,7 +97,7 @@ void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message) {
       return Perform(
           book_.OnDraining(session, sequence, ToReports(message.draining().leases()), now));
     case v1::WorkerMessage::kRecordFailures:
-      OnFailures(session, message.record_failures());
+      OnFailures(session, sequence, message.record_failures());
       return Perform(book_.OnOther(session, sequence, now));
     case v1::WorkerMessage::kDryRunSamples:
       OnSamples(message.dry_run_samples());
@@ -159,7 +159,8 @@ void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::P
   Perform(book_.OnProgress(session, sequence, ToReports(progress.leases()), wanted, now));
 }
 
-void StageRun::OnFailures(SessionId session, const v1::RecordFailures& failures) {
+void StageRun::OnFailures(SessionId session, std::uint64_t sequence,
+                          const v1::RecordFailures& failures) {
   // Only from the holder: what another attempt has to say about a record is void.
   const lease::LeaseName name = ToName(failures.lease());
   const std::vector<lease::LeaseName> held = book_.Kept(session);
@@ -169,6 +170,26 @@ void StageRun::OnFailures(SessionId session, const v1::RecordFailures& failures)
     if (shard->range.Contains(failure.position())) {
       failures_.Append(ToFailedRecord(name, failure));
     }
+  }
+  if (failures_.Uncounted(*shard) > kMaxUncounted) {
+    return Drop(session, {ErrorCode::kInvalid, "too many failures that no report counts"});
+  }
+  const std::uint64_t batch = flush_.BatchOfFailures();
+  std::deque<UnwrittenFailures>& unwritten = workers_[session].unwritten;
+  if (flush_.IsDurable(batch) || (!unwritten.empty() && unwritten.back().batch == batch)) return;
+  unwritten.push_back({.first_message = sequence, .batch = batch});
+}
+
+// At once: a worker with many failures that it must keep starts nothing more.
+void StageRun::TellWhatIsDurable() {
+  for (auto& [session, worker] : workers_) {
+    const std::size_t waiting = worker.unwritten.size();
+    while (!worker.unwritten.empty() && flush_.IsDurable(worker.unwritten.front().batch)) {
+      worker.unwritten.pop_front();
+    }
+    if (worker.unwritten.size() == waiting) continue;
+    Perform(lease::SendAck{
+        .session = session, .answers = worker.answered, .held = book_.Kept(session), .done = {}});
   }
 }
 
@@ -234,6 +255,7 @@ void StageRun::Settle() {
     for (const LedgerFlush::Confirmed& c : flush_.TakeConfirmed()) {
       Perform(book_.OnWritten(c.chunk, c.sequence, now));
     }
+    TellWhatIsDurable();
     Perform(book_.Tick(now));
     AdaptReportPeriod();
     for (const throttle::GrantAction& action : grants_.Tick(now)) {
@@ -303,6 +325,11 @@ void StageRun::Perform(const lease::SendAck& effect) {
   CoordinatorMessage message;
   message.set_answers(effect.answers);
   *message.mutable_ack() = ToAck(effect);
+  if (const auto it = workers_.find(effect.session); it != workers_.end()) {
+    const std::deque<UnwrittenFailures>& unwritten = it->second.unwritten;
+    message.mutable_ack()->set_failures_durable(
+        unwritten.empty() ? it->second.answered : unwritten.front().first_message - 1);
+  }
   Send(effect.session, std::move(message));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -80,8 +81,14 @@ class StageRun {
   [[nodiscard]] std::vector<reconcile::Sample> Samples() const { return samples_.Samples(); }
 
  private:
+  // Failures that are not in the store yet.
+  struct UnwrittenFailures {
+    std::uint64_t first_message = 0;  // that brought some
+    std::uint64_t batch = 0;          // of LedgerFlush, that has them
+  };
   struct Worker {
     std::uint64_t answered = 0;                      // highest accepted message
+    std::deque<UnwrittenFailures> unwritten;         // ascending; at most one for each batch
     std::optional<std::uint64_t> attempts, retries;  // as last reported
   };
 
@@ -91,7 +98,8 @@ class StageRun {
   void OnHello(SessionId session, const v1::Hello& hello, Time now);
   void OnProgress(SessionId session, std::uint64_t sequence, const v1::Progress& progress,
                   Time now);
-  void OnFailures(SessionId session, const v1::RecordFailures& failures);
+  void OnFailures(SessionId session, std::uint64_t sequence, const v1::RecordFailures& failures);
+  void TellWhatIsDurable();
   void OnSamples(const v1::DryRunSamples& samples);
 
   void Perform(const lease::Effects& effects);

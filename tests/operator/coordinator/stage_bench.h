@@ -159,15 +159,22 @@ class StageBench {
     Say(session, message);
   }
   void Fail(SessionId session, const v1::LeaseRef& lease, std::int64_t position) {
+    Fail(session, lease, Range{position, position + 1});
+  }
+  // In one message. Returns its number.
+  std::uint64_t Fail(SessionId session, const v1::LeaseRef& lease, const Range& positions) {
     v1::WorkerMessage message;
     *message.mutable_record_failures()->mutable_lease() = lease;
-    v1::RecordFailure& failure = *message.mutable_record_failures()->add_failures();
-    failure.set_position(position);
-    failure.set_key(std::to_string(position));
-    failure.set_class_(v1::FAILURE_CLASS_PERMANENT);
-    failure.set_attempts(1);
-    failure.set_message("no");
+    for (std::int64_t p = positions.begin; p < positions.end; ++p) {
+      v1::RecordFailure& failure = *message.mutable_record_failures()->add_failures();
+      failure.set_position(p);
+      failure.set_key(std::to_string(p));
+      failure.set_class_(v1::FAILURE_CLASS_PERMANENT);
+      failure.set_attempts(1);
+      failure.set_message("no");
+    }
     Say(session, message);
+    return sequences_[session];
   }
   void Disconnect(SessionId session) { run_->OnGone(session); }
 
