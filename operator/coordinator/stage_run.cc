@@ -15,6 +15,8 @@ using v1::CoordinatorMessage;
 
 // Workers that wait for the retry budget hover just below it.
 constexpr double kBudgetReached = 0.9;
+// A target that asks for more is asked again.
+constexpr Duration kMaxHold = 5min;
 
 std::string ProcessName(const std::string& worker, const std::string& instance) {
   return worker + "/" + instance;
@@ -138,7 +140,7 @@ void StageRun::SendWelcome(SessionId session) {
   welcome.set_max_leases(static_cast<std::uint32_t>(lease_options_.max_leases));
   for (const lease::LeaseName& name : book_.Kept(session)) *welcome.add_kept() = ToRef(name);
   welcome.set_paused(settings_.paused);
-  Send(session, std::move(message));
+  if (Send(session, std::move(message))) workers_[session].told = CurrentTerms();
 }
 
 void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::Progress& progress,
@@ -154,6 +156,11 @@ void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::P
   worker.attempts = progress.attempts();
   worker.retries = progress.retries();
   grants_.OnDemand(session, progress.wanted_records_per_second(), progress.grant_sequence(), now);
+  const Duration hold = std::min<Duration>(std::chrono::milliseconds(progress.hold_ms()), kMaxHold);
+  if (hold > Duration::zero() && !settings_.unlimited) {
+    held_until_ = std::max(held_until_, now + hold);
+    ApplyRate(now);
+  }
   const int wanted = static_cast<int>(
       std::min(progress.shards_wanted(), static_cast<std::uint32_t>(lease_options_.max_leases)));
   Perform(book_.OnProgress(session, sequence, ToReports(progress.leases()), wanted, now));
@@ -227,26 +234,49 @@ void StageRun::OnWritten(const WriteOutcome& outcome) {
 // ---- what has become due
 
 void StageRun::Configure(const reconcile::LiveSettings& settings) {
-  const reconcile::LiveSettings old = std::exchange(settings_, settings);
-  const Time now = clock_.Steady();
+  settings_ = settings;
   book_.SetPaused(settings.paused || closing_);
-  if (settings.paused || closing_) {
+  ApplyRate(clock_.Steady());
+  TellTerms();
+}
+
+void StageRun::ApplyRate(Time now) {
+  rate_is_held_ = HeldBack(now) && !settings_.unlimited;  // without a limit nothing is sent to it
+  if (settings_.paused || closing_ || rate_is_held_) {
     grants_.Stop(now);
-  } else if (settings.unlimited) {
+  } else if (settings_.unlimited) {
     grants_.Free(now);
   } else {
-    grants_.Limit(settings.records_per_second, now);
+    grants_.Limit(settings_.records_per_second, now);
   }
-  if (settings.paused != old.paused) {
-    CoordinatorMessage message;
-    message.mutable_pause()->set_paused(settings.paused);
-    SendToAll(message);
+}
+
+void StageRun::TellTerms() {
+  const Terms terms = CurrentTerms();
+  for (auto& [session, worker] : workers_) {
+    if (!worker.told || *worker.told == terms) continue;
+    bool left = true;
+    if (worker.told->paused != terms.paused) {
+      CoordinatorMessage message;
+      message.mutable_pause()->set_paused(terms.paused);
+      left = Send(session, std::move(message));
+    }
+    Terms told = *worker.told;
+    told.paused = terms.paused;
+    if (told != terms) {
+      CoordinatorMessage message;
+      *message.mutable_limits() = MakeLimits();
+      left = Send(session, std::move(message)) && left;
+    }
+    if (left) worker.told = terms;
   }
-  if (settings.concurrency != old.concurrency || settings.attempts != old.attempts) {
-    CoordinatorMessage message;
-    *message.mutable_limits() = MakeLimits();
-    SendToAll(message);
-  }
+}
+
+StageRun::Terms StageRun::CurrentTerms() const {
+  return {.paused = settings_.paused,
+          .concurrency = settings_.concurrency,
+          .attempts = settings_.attempts,
+          .report_period = report_period_};
 }
 
 void StageRun::Settle() {
@@ -258,6 +288,8 @@ void StageRun::Settle() {
     TellWhatIsDurable();
     Perform(book_.Tick(now));
     AdaptReportPeriod();
+    TellTerms();
+    if (rate_is_held_ && !HeldBack(now)) ApplyRate(now);
     for (const throttle::GrantAction& action : grants_.Tick(now)) {
       CoordinatorMessage message;
       *message.mutable_grant() = ToGrant(action);
@@ -274,12 +306,9 @@ void StageRun::AdaptReportPeriod() {
                                                      options_.messages_per_second);
   const Duration fitting = std::clamp(std::chrono::duration_cast<Duration>(seconds),
                                       options_.min_report_period, options_.max_report_period);
-  // In steps: every change goes to every worker.
+  // In steps: every change is told to every worker.
   if (4 * fitting <= 5 * report_period_ && 5 * fitting >= 4 * report_period_) return;
   report_period_ = fitting;
-  CoordinatorMessage message;
-  *message.mutable_limits() = MakeLimits();
-  SendToAll(message);
 }
 
 v1::Limits StageRun::MakeLimits() const {
@@ -368,15 +397,12 @@ void StageRun::Perform(const lease::LeaseExpired& effect) {
 
 // ---- sessions
 
-void StageRun::Send(SessionId session, CoordinatorMessage&& message) {
+bool StageRun::Send(SessionId session, CoordinatorMessage&& message) {
   const auto it = workers_.find(session);
-  if (it == workers_.end() || !Leads()) return;
+  if (it == workers_.end() || !Leads()) return false;
   if (message.answers() == 0) message.set_answers(it->second.answered);
   sink_.Send(session, std::move(message));
-}
-
-void StageRun::SendToAll(const CoordinatorMessage& message) {
-  for (const auto& [session, worker] : workers_) Send(session, CoordinatorMessage(message));
+  return true;
 }
 
 void StageRun::Drop(SessionId session, const Error& reason) {
@@ -406,7 +432,8 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.attempts_per_second = meter_.PerSecond(now);
   out.granted_per_second = grants_.InForce(now);
   const double retries = meter_.RetryPercent(now);
-  out.target_holds_back = retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent;
+  out.target_holds_back =
+      rate_is_held_ || (retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent);
   const lease::LeaseBook::Frozen frozen = book_.frozen(now);
   out.frozen_shards = frozen.shards;
   if (frozen.until) out.frozen_for = std::max(Duration::zero(), *frozen.until - now);

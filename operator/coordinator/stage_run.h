@@ -86,7 +86,15 @@ class StageRun {
     std::uint64_t first_message = 0;  // that brought some
     std::uint64_t batch = 0;          // of LedgerFlush, that has them
   };
+  // What workers are told besides leases and grants, and again when it has changed.
+  struct Terms {
+    bool paused = true;
+    int concurrency = 0, attempts = 0;
+    Duration report_period{};
+    bool operator==(const Terms&) const = default;
+  };
   struct Worker {
+    std::optional<Terms> told;                       // nullopt: not greeted yet
     std::uint64_t answered = 0;                      // highest accepted message
     std::deque<UnwrittenFailures> unwritten;         // ascending; at most one for each batch
     std::optional<std::uint64_t> attempts, retries;  // as last reported
@@ -113,16 +121,22 @@ class StageRun {
   void Perform(const lease::LeaseExpired& effect);
 
   void SendWelcome(SessionId session);
-  void Send(SessionId session, v1::CoordinatorMessage&& message);
-  void SendToAll(const v1::CoordinatorMessage& message);
+  // Whether it has left.
+  bool Send(SessionId session, v1::CoordinatorMessage&& message);
+  // What could not be told while leadership was in doubt is told later.
+  void TellTerms();
   // Ends a stream and forgets it.
   void Drop(SessionId session, const Error& reason);
   void DropAll(const Error& reason);
   void Forget(SessionId session, Time now);
 
+  [[nodiscard]] Terms CurrentTerms() const;
   [[nodiscard]] v1::Limits MakeLimits() const;
   [[nodiscard]] Duration ReconnectWindow() const;
   void AdaptReportPeriod();
+  // The target has asked to be left alone; nothing is said to it for so long.
+  [[nodiscard]] bool HeldBack(Time now) const { return now < held_until_; }
+  void ApplyRate(Time now);
 
   const v1::Workload workload_;
   const StageOptions options_;
@@ -142,6 +156,8 @@ class StageRun {
 
   reconcile::LiveSettings settings_;
   Duration report_period_;
+  Time held_until_{};          // by what a worker heard from the target
+  bool rate_is_held_ = false;  // the grants are those of a target that is left alone
   std::map<SessionId, Worker> workers_;
   bool closing_ = false;
   std::uint64_t welcomed_ = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "operator/coordinator/ledger_store.h"
+#include "operator/coordinator/stage_messages.h"
 #include "operator/coordinator/stage_run.h"
 #include "operator/coordinator/takeover.h"
 #include "operator/kube/memory_store.h"
@@ -148,6 +149,16 @@ class StageBench {
   void Idle(SessionId session) {
     v1::WorkerMessage message;
     message.mutable_progress()->set_shards_wanted(1);
+    if (const auto grant = Last(session, v1::CoordinatorMessage::kGrant)) {
+      message.mutable_progress()->set_grant_sequence(grant->grant().sequence());
+    }
+    Say(session, message);
+  }
+  // The report of a worker that was told by the target to leave it alone.
+  void HoldBack(SessionId session, Duration hold) {
+    v1::WorkerMessage message;
+    message.mutable_progress()->set_wanted_records_per_second(1e6);
+    message.mutable_progress()->set_hold_ms(ToMillis(hold));
     if (const auto grant = Last(session, v1::CoordinatorMessage::kGrant)) {
       message.mutable_progress()->set_grant_sequence(grant->grant().sequence());
     }

@@ -103,6 +103,23 @@ TEST_F(StageRecoveryTest, WhileLeadershipIsInDoubtNothingLeaves) {
   EXPECT_TRUE(stage.Acknowledged(worker, lease.lease()));
 }
 
+TEST_F(StageRecoveryTest, WhatChangesWhileLeadershipIsInDoubtIsToldOnceItIsCertain) {
+  StageBench& stage = Open();
+  const SessionId worker = stage.Hello("run-0");
+  stage.leadership.valid = false;
+  reconcile::LiveSettings settings = Paused();
+  settings.concurrency = 4;
+  stage.run().Configure(settings);
+  stage.Pass(1s);
+  EXPECT_EQ(stage.Count(worker, CoordinatorMessage::kPause), 0u);
+  stage.leadership.valid = true;
+  stage.Pass(1s);
+  ASSERT_EQ(stage.Count(worker, CoordinatorMessage::kPause), 1u);
+  EXPECT_TRUE(stage.Last(worker, CoordinatorMessage::kPause)->pause().paused());
+  ASSERT_EQ(stage.Count(worker, CoordinatorMessage::kLimits), 1u);
+  EXPECT_EQ(stage.Last(worker, CoordinatorMessage::kLimits)->limits().concurrency(), 4u);
+}
+
 TEST_F(StageRecoveryTest, AMessageWhileLeadershipIsInDoubtIsNotAcceptedAndItsStreamEnds) {
   StageBench& stage = Open();
   const SessionId worker = stage.Hello("run-0");

@@ -401,6 +401,79 @@ TEST_F(StageRunTest, WhenTheRetryBudgetIsUsedUpTheTargetHoldsBack) {
   EXPECT_FALSE(stage.run().Snapshot().target_holds_back);
 }
 
+// ---- a target that asks to be left alone
+
+class RetryAfterTest : public StageTest {
+ protected:
+  void Start(const reconcile::LiveSettings& settings) {
+    StageBench& stage = Open();
+    stage.run().Configure(settings);
+    one = stage.Hello("run-0");
+    two = stage.Hello("run-1");
+    Report(2s);
+  }
+  void Report(Duration time) {
+    for (Duration passed{}; passed < time; passed += 250ms) {
+      bench_->Progress(one, 0);
+      bench_->Progress(two, 0);
+      bench_->Pass(250ms);
+    }
+  }
+  double Rate(SessionId session) {
+    return bench_->Last(session, CoordinatorMessage::kGrant)->grant().records_per_second();
+  }
+  bool ShownAsHeld() { return bench_->run().Snapshot().target_holds_back; }
+  SessionId one, two;
+};
+
+TEST_F(RetryAfterTest, OfOneWorkerHoldsAllForThatLong) {
+  Start(Running());
+  EXPECT_GT(Rate(two), 400);
+  EXPECT_FALSE(ShownAsHeld());
+  bench_->HoldBack(one, 10s);
+  bench_->run().Settle();
+  EXPECT_EQ(Rate(one), 0);
+  EXPECT_EQ(Rate(two), 0);
+  EXPECT_TRUE(ShownAsHeld());
+  reconcile::LiveSettings faster = Running();
+  faster.records_per_second = 2000;
+  bench_->run().Configure(faster);  // changes nothing of that
+  bench_->HoldBack(two, 1s);        // nor does a shorter one
+  Report(9s);
+  EXPECT_EQ(Rate(two), 0);
+  Report(3s);
+  EXPECT_GT(Rate(one) + Rate(two), 1900);
+  EXPECT_FALSE(ShownAsHeld());
+}
+
+TEST_F(RetryAfterTest, HoldsForFiveMinutesAtMost) {
+  Start(Running());
+  bench_->HoldBack(one, 24h);
+  Report(299s);
+  EXPECT_EQ(Rate(two), 0);
+  Report(3s);
+  EXPECT_GT(Rate(two), 400);
+}
+
+TEST_F(RetryAfterTest, DoesNotEndAPause) {
+  Start(Running());
+  bench_->HoldBack(one, 2s);
+  bench_->run().Configure(Paused());
+  Report(4s);
+  EXPECT_EQ(Rate(one), 0);
+  EXPECT_EQ(Rate(two), 0);
+}
+
+TEST_F(RetryAfterTest, HoldsNothingWhereNothingIsSent) {
+  reconcile::LiveSettings settings;
+  settings.unlimited = true;
+  Start(settings);
+  bench_->HoldBack(one, 10s);
+  bench_->run().Settle();
+  EXPECT_GT(Rate(two), 0);
+  EXPECT_FALSE(ShownAsHeld());
+}
+
 TEST_F(StageRunTest, SamplesOfUnknownShardsAreDropped) {
   CreateLedger(10, 100, DryRunKey());
   StageBench stage(levers_, clock_, DryRunKey());
