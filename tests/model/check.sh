@@ -17,7 +17,7 @@ explore() {
 	spin -a $2 "$models/$1" >spin.log && gcc -O2 -DSAFETY -DCOLLAPSE -DMEMLIM=4000 -w -o pan pan.c
 	./pan -E -m6000000 -w24 >pan.log 2>&1 || true
 	if grep -q 'assertion violated' pan.log; then echo fails
-	elif grep -q 'errors: 0' pan.log && ! grep -q 'max search depth too small' pan.log; then echo holds
+	elif grep -q 'errors: 0' pan.log && ! grep -qE 'max search depth too small|Search not completed' pan.log; then echo holds
 	else echo unfinished; fi
 }
 passed=0
