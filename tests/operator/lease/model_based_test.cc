@@ -17,6 +17,7 @@ TEST(ModelBasedTest, HoldsInAnyHistory) {
     ASSERT_FALSE(wrong) << "seed " << seed << ": " << *wrong;
     const World::Counters& c = world.counters();
     seen.takeovers += c.takeovers;
+    seen.proven_gone += c.proven_gone;
     seen.expirations += c.expirations;
     seen.taken_up += c.taken_up;
     seen.shrinks += c.shrinks;
@@ -26,6 +27,7 @@ TEST(ModelBasedTest, HoldsInAnyHistory) {
   }
   // The histories contain what they are about.
   EXPECT_GT(seen.takeovers, 100);
+  EXPECT_GT(seen.proven_gone, 20);
   EXPECT_GT(seen.expirations, 100);
   EXPECT_GT(seen.taken_up, 100);
   EXPECT_GT(seen.shrinks, 50);

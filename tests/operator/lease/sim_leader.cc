@@ -26,6 +26,11 @@ Leader::Leader(const LeaseOptions& options, const Store& store, Epoch epoch,
   for (std::size_t i = 0; i < store.pages.size(); ++i) {
     page_versions_[static_cast<int>(i)] = store.pages[i].version;
   }
+  // A predecessor may have begun an attempt and not written its cut.
+  ledger_.ForEach([this](const ledger::Shard& s) {
+    if (s.state == ledger::ShardState::kDone || s.attempt.value < 2) return;
+    failures_.Supersede(s.id, s.attempt, s.cursor, s.done_above);
+  });
   book_ = std::make_unique<LeaseBook>(options, ledger_, epoch, now, predecessors);
 }
 
@@ -91,7 +96,7 @@ void Leader::Perform(const Effects& effects, Out out, Time now) {
     } else if (const auto* c = std::get_if<CloseSession>(&effect)) {
       out.streams.at(c->session).open_at_leader = false;
     } else if (const auto* x = std::get_if<Supersede>(&effect)) {
-      failures_.Supersede(x->shard, x->next_attempt, x->from, x->done_above);
+      cuts_.push_back({ledger_.SequenceOf(ledger::Ledger::ChunkOf(x->shard)) + 1, *x});
     }
   }
 }
@@ -104,7 +109,7 @@ void Leader::StartWrite(std::mt19937& random, bool everything, Time arrives) {
       const bool due = urgency == Urgency::kWaited || everything || random() % 8 == 0;
       if (urgency != Urgency::kClean && due) chunks_to_write_.push_back(c);
     }
-    if (chunks_to_write_.empty() && !everything) return;
+    if (chunks_to_write_.empty() && !everything && written_.empty()) return;
   }
   const std::vector<int> pages = failures_.DirtyPages();
   if (!pages.empty()) {
@@ -144,14 +149,42 @@ void Leader::Confirm(Out out, Time now) {
     dead = true;  // another leader has written: this one stops
   } else if (write.page) {
     page_versions_[write.index] = write.expected_version + 1;
+    OnPageWritten(write.index);
   } else {
     chunk_versions_[static_cast<std::size_t>(write.index)] = write.expected_version + 1;
-    Perform(book_->OnWritten(write.index, write.sequence, now), out, now);
+    OnChunkWritten(write.index, write.sequence);
+  }
+  TellTheBook(out, now);
+}
+
+void Leader::OnChunkWritten(int chunk, std::uint64_t sequence) {
+  const std::size_t waiting = cuts_.size();
+  std::erase_if(cuts_, [&](const WaitingCut& w) {
+    if (ledger::Ledger::ChunkOf(w.cut.shard) != chunk || w.sequence > sequence) return false;
+    failures_.Supersede(w.cut.shard, w.cut.next_attempt, w.cut.from, w.cut.done_above);
+    return true;
+  });
+  std::optional<int> page;
+  if (cuts_.size() < waiting) page = failures_.DirtyPages().back();
+  written_.push_back({chunk, sequence, page});
+}
+
+void Leader::OnPageWritten(int page) {
+  for (WrittenChunk& w : written_) {
+    if (w.page == page) w.page.reset();
+  }
+}
+
+void Leader::TellTheBook(Out out, Time now) {
+  while (!dead && !written_.empty() && !written_.front().page) {
+    const WrittenChunk w = written_.front();
+    written_.pop_front();
+    Perform(book_->OnWritten(w.chunk, w.sequence, now), out, now);
   }
 }
 
 bool Leader::Clean() const {
-  if (write_ || !failures_.DirtyPages().empty()) return false;
+  if (write_ || !written_.empty() || !failures_.DirtyPages().empty()) return false;
   for (int c = 0; c < ledger_.chunks(); ++c) {
     if (ledger_.IsDirty(c)) return false;
   }

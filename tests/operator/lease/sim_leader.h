@@ -83,6 +83,11 @@ class Leader {
 
  private:
   void Perform(const Effects& effects, Out out, Time now);
+  // As the coordinator does it: the chunk that begins an attempt, then the cut of what it voids,
+  // and only then is the chunk's write made known.
+  void OnChunkWritten(int chunk, std::uint64_t sequence);
+  void OnPageWritten(int page);
+  void TellTheBook(Out out, Time now);
   void Send(SessionId session, LeaderMessage message, Out out, Time now);
 
   std::unique_ptr<LeaseBook> book_;
@@ -92,6 +97,17 @@ class Leader {
   std::vector<std::uint64_t> chunk_versions_;
   std::map<int, std::uint64_t> page_versions_;
   std::map<SessionId, std::uint64_t> answered_;
+  struct WaitingCut {
+    std::uint64_t sequence = 0;  // of the first image that has the next attempt
+    Supersede cut;
+  };
+  std::vector<WaitingCut> cuts_;
+  struct WrittenChunk {
+    int chunk = 0;
+    std::uint64_t sequence = 0;
+    std::optional<int> page;  // has its cuts, and must be written first
+  };
+  std::deque<WrittenChunk> written_;
   std::deque<int> chunks_to_write_;  // of the batch whose pages go first
   std::optional<Write> write_;
   std::optional<bool> arrived_;  // whether the store took it

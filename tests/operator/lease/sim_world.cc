@@ -216,8 +216,13 @@ void World::TakeOver() {
   const auto alive = std::ranges::count_if(leaders_, [](const auto& l) { return !l->dead; });
   if (alive > 2) return;
   lock_until_ = now_ + kLeadership;
-  const Predecessors predecessors =
+  Predecessors predecessors =
       options_.falsely_proven_gone ? Predecessors::kProvenGone : Predecessors::kMayLive;
+  if (Happens(options_.fleet_deaths)) {
+    for (std::size_t w = 0; w < workers_.size(); ++w) EndWorker(w);
+    predecessors = Predecessors::kProvenGone;
+    ++counters_.proven_gone;
+  }
   leaders_.push_back(std::make_unique<Leader>(lease_options_, store_, Epoch{++last_epoch_},
                                               predecessors, now_, lock_until_));
   leaders_.back()->ignores_its_end = options_.leaders_ignore_their_end;

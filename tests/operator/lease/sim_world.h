@@ -18,13 +18,14 @@ struct WorldOptions {
   int records_per_shard = 40;
   int workers = 3;
   // How often, per ten thousand steps.
-  int breaks = 60;         // of a stream; what is on its way is lost, or arrives later
-  int sleeps = 20;         // of a worker, for up to four lease times
-  int leader_sleeps = 60;  // for up to two
-  int crashes = 15;        // of a worker or a leader
-  int drains = 5;          // of a worker
-  int takeovers = 500;     // attempts to become the leader
-  Duration delay = 1s;     // of a message; in a storm up to two lease times
+  int breaks = 60;          // of a stream; what is on its way is lost, or arrives later
+  int sleeps = 20;          // of a worker, for up to four lease times
+  int leader_sleeps = 60;   // for up to two
+  int crashes = 15;         // of a worker or a leader
+  int drains = 5;           // of a worker
+  int fleet_deaths = 1500;  // of all workers before a takeover, which their end is proven to
+  int takeovers = 500;      // attempts to become the leader
+  Duration delay = 1s;      // of a message; in a storm up to two lease times
   WorkerFaults worker_faults{};
   bool leaders_ignore_their_end = false;
   bool falsely_proven_gone =
@@ -41,7 +42,8 @@ class World {
   std::optional<std::string> Run(int steps);
 
   struct Counters {
-    int takeovers = 0, expirations = 0, shrinks = 0, taken_up = 0, drained = 0, conflicts = 0;
+    int takeovers = 0, proven_gone = 0, expirations = 0, shrinks = 0, taken_up = 0, drained = 0,
+        conflicts = 0;
     std::int64_t split_off = 0;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
