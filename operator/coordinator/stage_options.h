@@ -21,7 +21,9 @@ struct StageOptions {
   Duration recovery_margin = 5s;  // beyond the TTL a new leader leaves alone what was in flight
   int max_leases = 2;             // held by a worker at the same time
   int max_reserved = 500;         // shards recorded as in flight before anyone asked
-  std::uint64_t min_split = 64;   // records
+  // So much of what is asked for is reserved ahead; 2 s on a cluster, where a write takes longer.
+  Duration reserve_ahead = 200ms;
+  std::uint64_t min_split = 64;  // records
 
   Duration cursor_flush = 250ms;  // cursors are written this often; 5 s on a cluster
   Duration waited_flush =

@@ -34,6 +34,7 @@ lease::LeaseOptions MakeLeaseOptions(const StageOptions& options, Duration targe
   out.recovery_freeze = out.ttl + options.recovery_margin;
   out.max_leases = options.max_leases;
   out.max_reserved = options.max_reserved;
+  out.reserve_ahead = options.reserve_ahead;
   out.min_split = options.min_split;
   return out;
 }

@@ -442,7 +442,7 @@ void LeaseBook::HandOut(Time now) {
 }
 
 void LeaseBook::FillReserve(Time now) {
-  int target = reserve_.TakenLately(now);
+  int target = reserve_.TakenLately(now, options_.reserve_ahead);
   for (const auto& [id, session] : table_.sessions()) {
     // What it asks for now, and one for its next question.
     if (!session.draining) target += 1 + Asking(session, now);

@@ -39,6 +39,9 @@ struct LeaseOptions {
   int max_leases = 2;  // a worker holds at the same time
   int max_reserved =
       500;  // shards that are in the ledger as in flight before anyone asked for them
+  // As many shards as were asked for in the last such time are reserved ahead: about as long as a
+  // write takes. After a crash they count as sent to somebody.
+  Duration reserve_ahead = 2s;
   std::uint64_t min_split = 64;  // records; a straggler's rest is not split below twice this
 
   [[nodiscard]] std::string Validate() const;  // empty: fine

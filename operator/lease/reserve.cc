@@ -1,7 +1,5 @@
 #include "operator/lease/reserve.h"
 
-#include <chrono>
-
 namespace backfill::lease {
 
 std::optional<ShardId> Reserve::NextPending() const {
@@ -34,8 +32,8 @@ std::vector<ShardId> Reserve::TakeBack() {
   return shards;
 }
 
-int Reserve::TakenLately(Time now) {
-  while (!taken_.empty() && now - taken_.front() > std::chrono::seconds(2)) taken_.pop_front();
+int Reserve::TakenLately(Time now, Duration ahead) {
+  while (!taken_.empty() && now - taken_.front() > ahead) taken_.pop_front();
   return static_cast<int>(taken_.size());
 }
 

@@ -31,8 +31,8 @@ class Reserve {
   // Everything that was reserved and not taken; the caller makes it pending again.
   std::vector<ShardId> TakeBack();
 
-  // How many were taken in the last two seconds: as many will be asked for in the next two.
-  int TakenLately(Time now);
+  // How many were taken in the last `ahead`: as many will be asked for in the next.
+  int TakenLately(Time now, Duration ahead);
   [[nodiscard]] int reserved() const { return static_cast<int>(writing_.size() + ready_.size()); }
   // No shard can be handed out, now or soon.
   [[nodiscard]] bool Empty() const { return pending_.empty() && reserved() == 0; }
@@ -41,7 +41,7 @@ class Reserve {
   std::set<ShardId> pending_;
   std::map<ShardId, Attempt> writing_;
   std::set<ShardId> ready_;
-  std::deque<Time> taken_;  // bounded by what is taken in two seconds
+  std::deque<Time> taken_;  // bounded by what is taken in that time
 };
 
 }  // namespace backfill::lease

@@ -66,6 +66,22 @@ TEST_F(LeaseBookTest, ReservesAheadWhatWasTakenInTheLastTwoSeconds) {
   EXPECT_EQ(ledger_->totals().shards_in_flight, 8 + 8 + 1);
 }
 
+TEST_F(LeaseBookTest, ReservesLessWhereAWriteTakesLessTime) {
+  const auto reserved_at_eight_a_second = [this](Duration ahead) {
+    Start(100, {.max_leases = 64, .reserve_ahead = ahead});
+    Join(kA);
+    for (int i = 0; i < 16; ++i) {
+      Say(kA, {}, 1);
+      Tick(125ms);
+      WriteAll();
+      Tick();
+    }
+    return ledger_->totals().shards_in_flight - book_->leases_held();
+  };
+  EXPECT_GE(reserved_at_eight_a_second(2s), 16);
+  EXPECT_LE(reserved_at_eight_a_second(200ms), 4);
+}
+
 TEST_F(LeaseBookTest, ReservesNoMoreThanIsAllowed) {
   Start(100, {.max_leases = 64, .max_reserved = 5});
   Join(kA);
@@ -492,6 +508,7 @@ TEST(LeaseOptionsTest, AreValidatedForWhatFencingNeeds) {
   EXPECT_EQ((LeaseOptions{.wire_time = -1s}).Validate(), "wire_time must not be negative");
   EXPECT_NE((LeaseOptions{.max_leases = 0}).Validate(), "");
   EXPECT_NE((LeaseOptions{.max_reserved = 0}).Validate(), "");
+  EXPECT_NE((LeaseOptions{.reserve_ahead = -1s}).Validate(), "");
   EXPECT_NE((LeaseOptions{.min_split = 0}).Validate(), "");
 }
 
