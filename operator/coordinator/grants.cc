@@ -54,7 +54,7 @@ void Grants::Join(SessionId session, const std::string& process, const std::opti
 
 void Grants::Leave(SessionId session, Time now) {
   members_.erase(session);
-  share_.Leave(session, now);
+  share_.Leave(session);
   for (auto& [name, known] : processes_) {
     if (known.session == session) known.left = now;
   }

@@ -15,19 +15,6 @@ ledger::OutcomeCounts ToCounts(const v1::OutcomeCounts& counts) {
           .failed = counts.failed()};
 }
 
-ledger::FailureClass ToClass(v1::FailureClass failure_class) {
-  switch (static_cast<int>(failure_class)) {
-    case v1::FAILURE_CLASS_TRANSIENT:
-      return ledger::FailureClass::kTransient;
-    case v1::FAILURE_CLASS_TIMEOUT:
-      return ledger::FailureClass::kTimeout;
-    case v1::FAILURE_CLASS_CONFLICT:
-      return ledger::FailureClass::kConflict;
-    default:  // also of a newer worker: nothing says that a retry would help
-      return ledger::FailureClass::kPermanent;
-  }
-}
-
 }  // namespace
 
 std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
@@ -79,7 +66,7 @@ ledger::FailedRecord ToFailedRecord(const lease::LeaseName& lease,
           .attempt = lease.attempt,
           .position = failure.position(),
           .key = failure.key(),
-          .failure_class = ToClass(failure.class_()),
+          .failure_class = ledger::ToFailureClass(failure.class_()),
           .attempts = failure.attempts(),
           .message = failure.message()};
 }

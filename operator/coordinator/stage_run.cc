@@ -284,7 +284,7 @@ void StageRun::Settle() {
   if (Leads() && !closing_ && !flush_.failed()) {
     const Time now = clock_.Steady();
     for (const LedgerFlush::Confirmed& c : flush_.TakeConfirmed()) {
-      Perform(book_.OnWritten(c.chunk, c.sequence, now));
+      Perform(book_.OnWritten(c.chunk, c.sequence));
     }
     TellWhatIsDurable();
     Perform(book_.Tick(now));
@@ -435,7 +435,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   const double retries = meter_.RetryPercent(now);
   out.target_holds_back =
       rate_is_held_ || (retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent);
-  const lease::LeaseBook::Frozen frozen = book_.frozen(now);
+  const lease::LeaseBook::Frozen frozen = book_.frozen();
   out.frozen_shards = frozen.shards;
   if (frozen.until) out.frozen_for = std::max(Duration::zero(), *frozen.until - now);
   out.lease_expirations = lease_expirations_;

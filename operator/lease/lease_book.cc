@@ -388,7 +388,7 @@ void LeaseBook::ExpireLeases(Time now) {
   }
 }
 
-Effects LeaseBook::OnWritten(int chunk, std::uint64_t sequence, Time /*now*/) {
+Effects LeaseBook::OnWritten(int chunk, std::uint64_t sequence) {
   std::map<SessionId, std::vector<LeaseName>> done;
   for (const WriteWaits::Wait& wait : waits_.OnWritten(chunk, sequence)) {
     if (wait.kind == WriteWaits::Kind::kReserved) {
@@ -492,7 +492,7 @@ int LeaseBook::leases_held() const {
   }));
 }
 
-LeaseBook::Frozen LeaseBook::frozen(Time /*now*/) const {
+LeaseBook::Frozen LeaseBook::frozen() const {
   Frozen out;
   for (const auto& [shard, lease] : table_.leases()) {
     if (lease.finished || (lease.session && !lease.gone)) continue;

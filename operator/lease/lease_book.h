@@ -170,7 +170,7 @@ class LeaseBook {
   void OnWorkerGone(const std::string& worker, const std::string& instance, Time now);
 
   // The store has confirmed the write of a chunk with this sequence number.
-  Effects OnWritten(int chunk, std::uint64_t sequence, Time now);
+  Effects OnWritten(int chunk, std::uint64_t sequence);
 
   // Expiry, reservation, splits, NoMoreWork. Call at least every 250 ms and after every batch of
   // inputs.
@@ -187,7 +187,7 @@ class LeaseBook {
     int shards = 0;
     std::optional<Time> until;
   };
-  [[nodiscard]] Frozen frozen(Time now) const;
+  [[nodiscard]] Frozen frozen() const;
 
  private:
   // ---- sessions

@@ -62,20 +62,6 @@ v1::FailureClass ToProto(FailureClass c) {
   std::abort();
 }
 
-FailureClass FromProto(int c) {
-  switch (c) {
-    case v1::FAILURE_CLASS_TRANSIENT:
-      return FailureClass::kTransient;
-    case v1::FAILURE_CLASS_TIMEOUT:
-      return FailureClass::kTimeout;
-    case v1::FAILURE_CLASS_CONFLICT:
-      return FailureClass::kConflict;
-    default:
-      return FailureClass::kPermanent;  // also classes of a newer version: retrying those is not
-                                        // known to help
-  }
-}
-
 Error Invalid(std::string what) { return Error{ErrorCode::kInvalid, std::move(what)}; }
 
 }  // namespace
@@ -92,6 +78,19 @@ std::string_view ToString(FailureClass c) {
       return "conflict";
   }
   std::abort();
+}
+
+FailureClass ToFailureClass(int wire_value) {
+  switch (wire_value) {
+    case v1::FAILURE_CLASS_TRANSIENT:
+      return FailureClass::kTransient;
+    case v1::FAILURE_CLASS_TIMEOUT:
+      return FailureClass::kTimeout;
+    case v1::FAILURE_CLASS_CONFLICT:
+      return FailureClass::kConflict;
+    default:
+      return FailureClass::kPermanent;
+  }
 }
 
 Result<FailureLog> FailureLog::FromPages(const std::vector<std::string>& pages) {
@@ -140,7 +139,7 @@ Result<FailureLog::Page> FailureLog::DecodePage(std::string_view data, std::size
     } else {
       entry.record.position = e.failure().position();
       entry.record.key = CutToUtf8(e.failure().key());
-      entry.record.failure_class = FromProto(e.failure().class_());
+      entry.record.failure_class = ToFailureClass(e.failure().class_());
       entry.record.attempts = e.failure().attempts();
       entry.record.message = CutToUtf8(e.failure().message());
     }

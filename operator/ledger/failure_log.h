@@ -17,6 +17,9 @@ namespace backfill::ledger {
 
 enum class FailureClass { kTransient, kPermanent, kTimeout, kConflict };
 std::string_view ToString(FailureClass c);  // "transient", ...
+// From the number that stands for it in proto/backfill/v1. One of a newer version is kPermanent:
+// nothing says that a retry would help.
+FailureClass ToFailureClass(int wire_value);
 
 struct FailedRecord {
   ShardId shard;

@@ -67,7 +67,7 @@ void RateShare::Adopt(SessionId session, double records_per_second, Duration val
   worker.sent.push_front({.sequence = 0, .rate = worker.adopted, .expires = now + valid});
 }
 
-void RateShare::Leave(SessionId session, Time /*now*/) {
+void RateShare::Leave(SessionId session) {
   const auto it = workers_.find(session);
   if (it != workers_.end()) it->second.joined = false;
 }

@@ -57,7 +57,7 @@ class RateShare {
   // The worker has an unexpired grant from an earlier leader or stream: it counts as outstanding.
   void Adopt(SessionId session, double records_per_second, Duration valid_for, Time now);
   // The stream ended: its grant stays outstanding until it expires.
-  void Leave(SessionId session, Time now);
+  void Leave(SessionId session);
   void Forget(SessionId session);  // the process is known to be dead
   void OnDemand(SessionId session, const Demand& demand, Time now);
 

@@ -69,7 +69,7 @@ class BookTest : public testing::Test {
       if (!ledger_->IsDirty(c)) continue;
       const ledger::ChunkImage image = ledger_->Encode(c, epoch_);
       durable_[static_cast<std::size_t>(c)] = image.data;
-      for (Effect& e : book_->OnWritten(c, image.sequence, now_)) effects.push_back(std::move(e));
+      for (Effect& e : book_->OnWritten(c, image.sequence)) effects.push_back(std::move(e));
     }
     return effects;
   }

@@ -25,7 +25,7 @@ TEST_F(LeaseBookTest, GivesAShardOnlyAfterItIsDurablyInFlight) {
   EXPECT_EQ(book_->UrgencyOf(0), Urgency::kWaited);
   const ledger::ChunkImage image = ledger_->Encode(0, kEpoch);
   EXPECT_THAT(Of<SendLease>(Tick()), IsEmpty());  // written, not confirmed
-  book_->OnWritten(0, image.sequence, now_);
+  book_->OnWritten(0, image.sequence);
   const auto leases = Of<SendLease>(Tick());
   ASSERT_THAT(leases, SizeIs(1));
   EXPECT_EQ(leases[0].session, kA);
@@ -43,7 +43,7 @@ TEST_F(LeaseBookTest, AnOlderWriteConfirmsNothingNewer) {
   Join(kA);
   Say(kA, {}, 1);
   Tick();
-  book_->OnWritten(0, before.sequence, now_);
+  book_->OnWritten(0, before.sequence);
   EXPECT_THAT(Of<SendLease>(Tick()), IsEmpty());
 }
 
@@ -371,8 +371,8 @@ TEST_F(LeaseBookTest, WaitsForTheWireWhenAWorkerIsKnownToBeDead) {
   Join(kA);
   Lease(kA, 1);
   book_->OnWorkerGone("run-0", "a", now_);
-  EXPECT_EQ(book_->frozen(now_).shards, 1);
-  EXPECT_EQ(book_->frozen(now_).until, now_ + 10s);
+  EXPECT_EQ(book_->frozen().shards, 1);
+  EXPECT_EQ(book_->frozen().until, now_ + 10s);
   Say(kA, {Done({0}, 25)});  // what its stream still delivers counts, and extends nothing
   EXPECT_EQ(Get({0}).cursor, 25);
   EXPECT_THAT(Of<LeaseExpired>(Tick(10s - 1ns)), IsEmpty());
@@ -391,7 +391,7 @@ TEST_F(LeaseBookTest, KeepsTheLeasesOfALostStreamUntilTheyExpire) {
   Join(kA);
   Lease(kA, 1);
   book_->OnDisconnect(kA);
-  EXPECT_EQ(book_->frozen(now_).shards, 1);
+  EXPECT_EQ(book_->frozen().shards, 1);
   EXPECT_THAT(Of<LeaseExpired>(Tick(59s)), IsEmpty());
   EXPECT_THAT(Of<LeaseExpired>(Tick(1s)), SizeIs(1));
 }
@@ -469,7 +469,7 @@ TEST_F(LeaseBookTest, ForgetsAReservationThatWasTakenBackBeforeItsWrite) {
   book_->SetPaused(true);
   book_->SetPaused(false);
   Tick();  // reserves it again, as attempt 2
-  book_->OnWritten(0, first.sequence, now_);
+  book_->OnWritten(0, first.sequence);
   EXPECT_THAT(Of<SendLease>(Tick()), IsEmpty());
   WriteAll();
   EXPECT_EQ(Of<SendLease>(Tick())[0].shard.attempt, Attempt{2});

@@ -35,14 +35,14 @@ TEST_F(RecoveryTest, StampsEveryChunkBeforeAnythingElse) {
 
 TEST_F(RecoveryTest, FreezesWhatWasInFlightAndGivesAwayTheRest) {
   LeadAnew(kNext);
-  const int frozen = book_->frozen(now_).shards;
+  const int frozen = book_->frozen().shards;
   EXPECT_GE(frozen, 2);  // held, and reserved
-  EXPECT_EQ(book_->frozen(now_).until, now_ + 65s);
+  EXPECT_EQ(book_->frozen().until, now_ + 65s);
   Join(kB);
   const auto leased = Lease(kB, 1);
   EXPECT_GE(leased[0].id.value, frozen);
   Tick(65s - 1ns);
-  EXPECT_EQ(book_->frozen(now_).shards, frozen);
+  EXPECT_EQ(book_->frozen().shards, frozen);
   EXPECT_THAT(Of<LeaseExpired>(Tick(1ns)),
               testing::Contains(testing::Field(&LeaseExpired::holder, "run-0/a")));
   EXPECT_EQ(Get({0}).state, ShardState::kPending);
@@ -51,7 +51,7 @@ TEST_F(RecoveryTest, FreezesWhatWasInFlightAndGivesAwayTheRest) {
 
 TEST_F(RecoveryTest, WaitsOnlyForTheWireWhenPredecessorsAreProvenGone) {
   LeadAnew(kNext, Predecessors::kProvenGone);
-  EXPECT_EQ(book_->frozen(now_).until, now_ + 10s);
+  EXPECT_EQ(book_->frozen().until, now_ + 10s);
 }
 
 TEST_F(RecoveryTest, LetsAWorkerKeepWhatItHolds) {
@@ -152,7 +152,7 @@ TEST_F(RecoveryTest, FreesADeadWorkersShardsAfterTheWire) {
   book_->OnWorkerGone("run-0", "a", now_);
   Tick(10s);
   EXPECT_EQ(Get({0}).state, ShardState::kPending);
-  EXPECT_GE(book_->frozen(now_).shards, 1);  // what was reserved may be with anyone
+  EXPECT_GE(book_->frozen().shards, 1);  // what was reserved may be with anyone
 }
 
 TEST_F(RecoveryTest, FreezesNothingWhenThePredecessorPausedFirst) {
@@ -160,7 +160,7 @@ TEST_F(RecoveryTest, FreezesNothingWhenThePredecessorPausedFirst) {
   book_->SetPaused(true);
   WriteAll();
   LeadAnew(kNext);
-  EXPECT_EQ(book_->frozen(now_).shards, 0);
+  EXPECT_EQ(book_->frozen().shards, 0);
   EXPECT_EQ(Get({0}).cursor, 33);
 }
 

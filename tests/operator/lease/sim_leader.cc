@@ -179,7 +179,7 @@ void Leader::TellTheBook(Out out, Time now) {
   while (!dead && !written_.empty() && !written_.front().page) {
     const WrittenChunk w = written_.front();
     written_.pop_front();
-    Perform(book_->OnWritten(w.chunk, w.sequence, now), out, now);
+    Perform(book_->OnWritten(w.chunk, w.sequence), out, now);
   }
 }
 

@@ -35,7 +35,7 @@ void Fleet::Leave(int worker) {
   w.connected = false;
   w.reports.clear();
   w.grants.clear();
-  share_.Leave(w.session, now_);
+  share_.Leave(w.session);
 }
 
 void Fleet::Reconnect(int worker) {

@@ -147,7 +147,7 @@ TEST_F(RateShareTest, TheGrantOfALostWorkerIsNotGivenAwayBeforeItHasExpired) {
   share_->SetRate(100, now_);
   Join(kA);
   Settle();
-  share_->Leave(kA, now_);
+  share_->Leave(kA);
   last_.erase(kA);
   Join(kB);
   Tick(10s);
@@ -163,7 +163,7 @@ TEST_F(RateShareTest, TheGrantOfADeadWorkerIsFreeAtOnce) {
   share_->SetRate(100, now_);
   Join(kA);
   Settle();
-  share_->Leave(kA, now_);
+  share_->Leave(kA);
   share_->Forget(kA);
   last_.erase(kA);
   Join(kB);
@@ -413,7 +413,7 @@ TEST_F(RateShareTest, NonsenseFromWorkersAndCallersHarmsNobody) {
   EXPECT_THAT(Outstanding(), DoubleNear(100, 1e-3));
   EXPECT_GT(Rate(kB), 90);
   share_->OnDemand(SessionId{99}, {.wanted = 5, .grant_sequence = 1}, now_);
-  share_->Leave(SessionId{99}, now_);
+  share_->Leave(SessionId{99});
   share_->Forget(SessionId{99});
   for (const double nonsense : {-1.0, std::numeric_limits<double>::quiet_NaN()}) {
     share_->SetRate(nonsense, now_);
