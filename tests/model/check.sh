@@ -14,8 +14,8 @@ cd "$work"
 explore() {
 	rm -f pan pan.log
 	# shellcheck disable=SC2086 # the defines are words
-	spin -a $2 "$models/$1" >spin.log && gcc -O2 -DSAFETY -DCOLLAPSE -DMEMLIM=4000 -w -o pan pan.c
-	./pan -E -m6000000 -w24 >pan.log 2>&1 || true
+	spin -a $2 "$models/$1" >spin.log && gcc -O2 -DSAFETY -DMEMLIM=4000 -w -o pan pan.c
+	./pan -E -m6000000 -w22 >pan.log 2>&1 || true
 	if grep -q 'assertion violated' pan.log; then echo fails
 	elif grep -q 'errors: 0' pan.log && ! grep -qE 'max search depth too small|Search not completed' pan.log; then echo holds
 	else echo unfinished; fi
@@ -39,7 +39,7 @@ expect fails lease.pml "-DRESERVED_IS_FREE"
 expect fails lease.pml "-DTAKE_UP_IN_FREEZE -DTTL=3 -DFENCE=2"
 expect fails lease.pml "-DGRANT_FIRST"
 expect fails lease.pml "-DBLIND_WRITE"
-expect fails lease.pml "-DDEAD_AT_ONCE"
+expect fails lease.pml "-DDEAD_AT_ONCE -DLEAD=1"
 expect fails lease.pml "-DTTL=2 -DFENCE=2 -DWIRE=1 -DLEAD=1"
 expect holds split.pml "-DATTEMPTS=2"
 expect fails split.pml "-DGRANT_BEFORE_SPLIT_DURABLE"
