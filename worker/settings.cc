@@ -15,6 +15,18 @@ Result<std::string> Required(const Environment& environment, const char* name) {
   return std::move(*value);
 }
 
+// nullopt: not set.
+Result<std::optional<int>> Descriptor(const Environment& environment, const char* name) {
+  const auto text = environment(name);
+  if (!text || text->empty()) return std::optional<int>();
+  int number = -1;
+  const auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (ec != std::errc() || end != text->data() + text->size() || number < 0) {
+    return Error{ErrorCode::kInvalid, std::string(name) + " is not a file descriptor"};
+  }
+  return std::optional<int>(number);
+}
+
 }  // namespace
 
 Result<Settings> ReadSettings(const Environment& environment) {
@@ -29,14 +41,8 @@ Result<Settings> ReadSettings(const Environment& environment) {
   if (s.stage != "run" && s.stage != "dry-run") {
     return Error{ErrorCode::kInvalid, "BACKFILL_STAGE is neither \"run\" nor \"dry-run\""};
   }
-  if (const auto fd = environment("BACKFILL_LIFELINE_FD"); fd && !fd->empty()) {
-    int number = -1;
-    const auto [end, ec] = std::from_chars(fd->data(), fd->data() + fd->size(), number);
-    if (ec != std::errc() || end != fd->data() + fd->size() || number < 0) {
-      return Error{ErrorCode::kInvalid, "BACKFILL_LIFELINE_FD is not a file descriptor"};
-    }
-    s.lifeline_fd = number;
-  }
+  s.lifeline_fd = TRY(Descriptor(environment, "BACKFILL_LIFELINE_FD"));
+  s.sent_fd = TRY(Descriptor(environment, "BACKFILL_SENT_FD"));
   return s;
 }
 

@@ -17,6 +17,7 @@ struct Settings {
   std::string worker;  // the slot in the pool
   std::string instance;
   std::optional<int> lifeline_fd;  // its end of file means that the runner has died
+  std::optional<int> sent_fd;      // of a SentFile, to take note of what is sent
 };
 
 // Reads one variable; nullopt: not set.

@@ -14,6 +14,7 @@
 
 #include "backfill/v1/coordinator.pb.h"
 #include "base/log.h"
+#include "base/sent_file.h"
 #include "worker/link/link.h"
 #include "worker/link/session.h"
 #include "worker/workload.h"
@@ -56,6 +57,20 @@ std::uint64_t Seed() {
   return (std::uint64_t{device()} << 32) | device();
 }
 
+class NotesInFile final : public SentNotes {
+ public:
+  explicit NotesInFile(int fd) : file_(fd) {}
+  bool Raise(const LeaseKey& key, std::uint64_t records) override {
+    const bool noted = file_.Raise(key.shard, key.attempt, records);
+    if (!noted) Log(LogLevel::kError, "what is sent cannot be noted, so nothing is sent", {});
+    return noted;
+  }
+  void Forget(const LeaseKey& key) override { file_.Forget(key.shard, key.attempt); }
+
+ private:
+  SentFile file_;
+};
+
 }  // namespace
 
 class Worker::Impl final : public Session::Host {
@@ -87,6 +102,7 @@ class Worker::Impl final : public Session::Host {
       Pump();
     });
     if (settings_.lifeline_fd) WatchLifeline(*settings_.lifeline_fd);
+    if (settings_.sent_fd) session_.engine().NoteWhatIsSent(notes_.emplace(*settings_.sent_fd));
     OnTick();
     link_.Start();
     io_.run();
@@ -242,6 +258,7 @@ class Worker::Impl final : public Session::Host {
     std::_Exit(kExitFailed);
   }
 
+  std::optional<NotesInFile> notes_;  // the engine refers to it
   Settings settings_;
   const std::uint64_t seed_;
   asio::io_context io_;

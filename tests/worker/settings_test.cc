@@ -48,12 +48,18 @@ TEST_F(SettingsTest, NamesWhatIsMissingOrWrongAndNeverAValue) {
   EXPECT_THAT(Read().error().message, HasSubstr("BACKFILL_STAGE"));
 }
 
-TEST_F(SettingsTest, TheLifelineIsADescriptor) {
+TEST_F(SettingsTest, WhatIsInheritedIsADescriptor) {
+  EXPECT_EQ(Read()->sent_fd, std::nullopt);
   environment_["BACKFILL_LIFELINE_FD"] = "3";
+  environment_["BACKFILL_SENT_FD"] = "5";
   EXPECT_EQ(Read()->lifeline_fd, 3);
-  for (const char* bad : {"x", "-1", "3x", "99999999999"}) {
-    environment_["BACKFILL_LIFELINE_FD"] = bad;
-    EXPECT_FALSE(Read().ok()) << bad;
+  EXPECT_EQ(Read()->sent_fd, 5);
+  for (const char* name : {"BACKFILL_LIFELINE_FD", "BACKFILL_SENT_FD"}) {
+    for (const char* bad : {"x", "-1", "3x", "99999999999"}) {
+      environment_[name] = bad;
+      EXPECT_FALSE(Read().ok()) << bad;
+    }
+    environment_.erase(name);
   }
 }
 

@@ -11,6 +11,8 @@ namespace {
 // Leases that are complete and wait for their acknowledgement, beside those that are worked on.
 constexpr std::size_t kMaxUnacknowledged = 64;
 constexpr std::size_t kMaxMessage = 256;
+// Records that one note speaks for: fewer notes, and as many more that may seem to have been sent.
+constexpr std::uint64_t kNoteStep = 64;
 
 bool Retryable(const Verdict& v) {
   return v.outcome == Outcome::kFailed &&
@@ -197,6 +199,10 @@ std::optional<Dispatch> Engine::NextFirst(Time now) {
   for (const auto& run : runs_) {
     const std::uint32_t records = run->NextBatch(batch_size_);
     if (records == 0 || !clock_.MaySend(run->key(), now)) continue;
+    if (!IsNoted(*run, records)) {
+      wake_ = std::min(wake_, now + 1s);
+      continue;
+    }
     if (!TakeTokens(records, now)) return std::nullopt;
     Work work{.run = run->serial()};
     if (!free_slots_.empty())
@@ -205,6 +211,15 @@ std::optional<Dispatch> Engine::NextFirst(Time now) {
     return Start(std::move(work), *run, now);
   }
   return std::nullopt;
+}
+
+// Whether that many more may be sent for the first time.
+bool Engine::IsNoted(LeaseRun& run, std::uint32_t records) {
+  const std::uint64_t after = run.sent_or_done() + records;
+  if (notes_ == nullptr || after <= run.noted) return true;
+  if (!notes_->Raise(run.key(), after + kNoteStep - 1)) return false;
+  run.noted = after + kNoteStep - 1;
+  return true;
 }
 
 bool Engine::TakeTokens(std::size_t records, Time now) {

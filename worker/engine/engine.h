@@ -68,6 +68,16 @@ struct Dispatch {
   const std::vector<Record>* records = nullptr;  // valid until OnResult(slot)
 };
 
+// Takes note of how much was sent, where it outlives this process.
+class SentNotes {
+ public:
+  virtual ~SentNotes() = default;
+  // From now on at most so many records of the lease's shard are sent or have an outcome. False: it
+  // could not be noted, and nothing beyond the last note may be sent.
+  virtual bool Raise(const LeaseKey& key, std::uint64_t records) = 0;
+  virtual void Forget(const LeaseKey& key) = 0;
+};
+
 // Decides what a worker sends, and what becomes of it: leases and their fences, pacing,
 // concurrency, retries, splitting of batches that fail, outcomes and progress. Does no I/O; every
 // event is a call with the time it happened at.
@@ -84,6 +94,12 @@ class Engine {
   // A lease in answer to that message. One that is held already is extended. kInvalid: it
   // contradicts itself; kExpired: its fence has passed; kAborted: more than were asked for.
   Status AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now);
+  // Before the first lease. `notes` must outlive this.
+  void NoteWhatIsSent(SentNotes& notes) { notes_ = &notes; }
+  // The end of the lease is durable.
+  void OnDurable(const LeaseKey& key) {
+    if (notes_ != nullptr) notes_->Forget(key);
+  }
   // Forgets the lease: lost, revoked, or its end is acknowledged. Answers to its requests are
   // ignored from now on.
   void DropLease(const LeaseKey& key);
@@ -156,6 +172,7 @@ class Engine {
   std::optional<Dispatch> NextRetry(Time now);
   std::optional<Dispatch> NextFirst(Time now);
   bool TakeTokens(std::size_t records, Time now);
+  bool IsNoted(LeaseRun& run, std::uint32_t records);
 
   void Settle(LeaseRun& run, const Work& work, const Record& record, const Verdict& verdict,
               Delivery delivery);
@@ -168,6 +185,7 @@ class Engine {
 
   std::uint32_t batch_size_ = 1;
   std::uint32_t max_leases_ = 1;
+  SentNotes* notes_ = nullptr;
   EngineLimits limits_;
   LeaseClock clock_;
   TokenBucket bucket_;

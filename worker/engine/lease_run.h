@@ -43,10 +43,15 @@ class LeaseRun {
   void Shrink(Position end);
 
   std::uint32_t in_flight = 0;  // records sent and not answered; kept by the engine
+  std::uint64_t noted = 0;      // for so many sent_or_done() there is a note; kept by the engine
 
   [[nodiscard]] std::uint64_t serial() const { return serial_; }
   [[nodiscard]] const LeaseKey& key() const { return key_; }
   [[nodiscard]] const Window& window() const { return window_; }
+  // Records that were sent at least once or have an outcome.
+  [[nodiscard]] std::uint64_t sent_or_done() const {
+    return window_.counts().total() + outstanding_;
+  }
   [[nodiscard]] bool complete() const { return window_.complete(); }
 
  private:

@@ -226,7 +226,9 @@ void Session::OnAck(const v1::Ack& ack, std::uint64_t answers, Time now) {
   }
   for (const LeaseKey& key : confirmed) engine_.clock().Extend(key, answers, now);
   for (const v1::LeaseRef& ref : ack.done()) {
-    if (ref.epoch() == epoch_.value) Drop(KeyOf(ref), {});
+    if (ref.epoch() != epoch_.value) continue;
+    engine_.OnDurable(KeyOf(ref));
+    Drop(KeyOf(ref), {});
   }
   if (drain_until_ && draining_sequence_ != 0 && answers >= draining_sequence_)
     return EndAs(SessionEnd::kDrained);
