@@ -33,7 +33,8 @@ std::uint64_t RecordsLeft(const Shard& s) { return s.range.size() - s.counts.tot
 }  // namespace
 
 LeaseBook::LeaseBook(const LeaseOptions& options, ledger::Ledger& ledger, Epoch epoch, Time now,
-                     Predecessors predecessors)
+                     Predecessors predecessors,
+                     const std::map<ShardId, std::uint64_t>& sent_at_most)
     : options_(options), ledger_(ledger), epoch_(epoch), waits_(ledger) {
   if (!options.Validate().empty() || epoch < ledger.highest_epoch()) std::abort();
   const Duration freeze =
@@ -41,11 +42,14 @@ LeaseBook::LeaseBook(const LeaseOptions& options, ledger::Ledger& ledger, Epoch 
   ledger.ForEach([&](const Shard& s) {
     if (s.state == ShardState::kPending) reserve_.AddPending(s.id);
     if (s.state != ShardState::kInFlight) return;
-    table_.Put(s.id, {.attempt = s.attempt,
-                      .holder = s.holder,
-                      .expires = now + freeze,
-                      .granted = now,
-                      .naming = Naming::kOmitted});
+    Lease& lease = table_.Put(s.id, {.attempt = s.attempt,
+                                     .holder = s.holder,
+                                     .expires = now + freeze,
+                                     .granted = now,
+                                     .naming = Naming::kOmitted});
+    if (const auto known = sent_at_most.find(s.id); known != sent_at_most.end()) {
+      lease.sent_at_most = known->second;
+    }
   });
   for (int chunk = 0; chunk < ledger.chunks(); ++chunk) {
     if (ledger.EpochOf(chunk) == epoch) continue;
@@ -134,6 +138,7 @@ void LeaseBook::TakeUp(SessionId id, const LeaseReport& report, Time now) {
   if (!lease->finished) {
     if (Judge(report, Get(report.shard)).kind == Judgement::Kind::kBroken) return;
     lease->holder = holder;
+    lease->sent_at_most.reset();  // it goes on
     RecordHolder(report.shard, holder);
   }
   table_.Attach(report.shard, id);
@@ -143,7 +148,8 @@ void LeaseBook::TakeUp(SessionId id, const LeaseReport& report, Time now) {
 
 void LeaseBook::OnDisconnect(SessionId session) { table_.Detach(session); }
 
-void LeaseBook::OnWorkerGone(const std::string& worker, const std::string& instance, Time now) {
+void LeaseBook::OnWorkerGone(const std::string& worker, const std::string& instance, Time now,
+                             const std::optional<SentBounds>& sent) {
   const std::string holder = HolderOf(worker, instance);
   gone_.push_back(holder);
   if (gone_.size() > kMaxGone) gone_.pop_front();
@@ -152,6 +158,9 @@ void LeaseBook::OnWorkerGone(const std::string& worker, const std::string& insta
     Lease* const lease = table_.Find(shard);
     lease->gone = true;
     lease->expires = std::min(lease->expires, now + options_.wire_time);
+    if (!sent) continue;
+    const auto bound = sent->find({shard, held.attempt});
+    lease->sent_at_most = bound == sent->end() ? 0 : bound->second;
   }
   // What its stream still delivers is true and counts; but it gets nothing more.
   const auto id = table_.SessionOf(worker);
@@ -375,14 +384,21 @@ void LeaseBook::GiveBack(ShardId shard) {
   reserve_.AddPending(shard);
 }
 
+// Records that its worker may have sent and that have no outcome here: README.md.
+std::uint64_t LeaseBook::SentInVain(ShardId shard) const {
+  const Shard& s = Get(shard);
+  const std::uint64_t known = s.counts.total();
+  const std::optional<std::uint64_t>& sent = table_.leases().at(shard).sent_at_most;
+  return sent ? std::min(RecordsLeft(s), *sent > known ? *sent - known : 0) : RecordsLeft(s);
+}
+
 void LeaseBook::ExpireLeases(Time now) {
   std::vector<std::pair<ShardId, std::string>> expired;
   for (const auto& [shard, lease] : table_.leases()) {
     if (!lease.finished && lease.expires <= now) expired.emplace_back(shard, lease.holder);
   }
   for (const auto& [shard, holder] : expired) {
-    // The worker may have sent any record that has no outcome here: README.md.
-    ledger_.AddRedone(shard, RecordsLeft(Get(shard)));
+    ledger_.AddRedone(shard, SentInVain(shard));
     GiveBack(shard);
     if (!holder.empty()) effects_.emplace_back(LeaseExpired{shard, holder});
   }

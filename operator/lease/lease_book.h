@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/sent_file.h"
 #include "operator/lease/lease_table.h"
 #include "operator/lease/reserve.h"
 #include "operator/lease/write_waits.h"
@@ -137,8 +139,9 @@ class LeaseBook {
  public:
   // Ends the process if the options are invalid. Chunks that were not written under `epoch` yet are
   // marked as dirty.
+  // `sent_at_most`: of shards in flight whose process has ended, so many records were sent at most.
   LeaseBook(const LeaseOptions& options, ledger::Ledger& ledger, Epoch epoch, Time now,
-            Predecessors predecessors);
+            Predecessors predecessors, const std::map<ShardId, std::uint64_t>& sent_at_most = {});
   LeaseBook(const LeaseBook&) = delete;
   LeaseBook& operator=(const LeaseBook&) = delete;
 
@@ -166,8 +169,10 @@ class LeaseBook {
   // The stream ended. Changes nothing but where effects can go: the worker may come back before the
   // TTL.
   void OnDisconnect(SessionId session);
-  // That process has ended for certain: what it held is given away after wire_time.
-  void OnWorkerGone(const std::string& worker, const std::string& instance, Time now);
+  // That process has ended for certain: what it held is given away after wire_time. `sent`: what it
+  // has sent at most, if that is known.
+  void OnWorkerGone(const std::string& worker, const std::string& instance, Time now,
+                    const std::optional<SentBounds>& sent = std::nullopt);
 
   // The store has confirmed the write of a chunk with this sequence number.
   Effects OnWritten(int chunk, std::uint64_t sequence);
@@ -209,6 +214,7 @@ class LeaseBook {
   void RecordHolder(ShardId shard, const std::string& holder);
   void Finish(ShardId shard);
   void GiveBack(ShardId shard);
+  [[nodiscard]] std::uint64_t SentInVain(ShardId shard) const;
   void ExpireLeases(Time now);
 
   // ---- handing out

@@ -27,8 +27,11 @@ struct Lease {
   Time expires{};                      // then the shard is given away
   Time granted{};
   Naming naming = Naming::kNotYet;
-  bool gone = false;       // its process has ended: nothing extends it any more
-  bool finished = false;   // the shard is done, the ledger's write is under way
+  bool gone = false;      // its process has ended: nothing extends it any more
+  bool finished = false;  // the shard is done, the ledger's write is under way
+  // Of a process that has ended, if it is known: so many records of the shard it has sent at most,
+  // those with an outcome before its lease included.
+  std::optional<std::uint64_t> sent_at_most{};
   int shrink_reports = 0;  // > 0: a Shrink is outstanding, for so many reports at most
 
   // Its session may speak for it: what was granted or taken up on that stream, until a list leaves

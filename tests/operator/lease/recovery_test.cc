@@ -54,6 +54,56 @@ TEST_F(RecoveryTest, WaitsOnlyForTheWireWhenPredecessorsAreProvenGone) {
   EXPECT_EQ(book_->frozen().until, now_ + 10s);
 }
 
+// How much of a shard counts as sent twice once its worker is lost, 20 of 100 records being done.
+class SentBoundsTest : public BookTest {
+ protected:
+  void Begin() {
+    Start(1);
+    Join(kA);
+    Lease(kA, 1);
+    Say(kA, {Done({0}, 20)});
+    WriteAll();
+  }
+  std::uint64_t RedoneAfterTheWire() {
+    Tick(10s);
+    return ledger_->totals().redone_at_most;
+  }
+  std::uint64_t RedoneIfGone(const std::optional<SentBounds>& sent) {
+    Begin();
+    book_->OnWorkerGone("run-0", "a", now_, sent);
+    return RedoneAfterTheWire();
+  }
+  std::uint64_t RedoneUnderASuccessor(const std::map<ShardId, std::uint64_t>& sent) {
+    Begin();
+    book_.reset();
+    book_ = std::make_unique<LeaseBook>(options_, *ledger_, epoch_, now_, Predecessors::kProvenGone,
+                                        sent);
+    return RedoneAfterTheWire();
+  }
+};
+
+TEST_F(SentBoundsTest, AreWhatMayHaveBeenSentTwice) {
+  EXPECT_EQ(RedoneIfGone(std::nullopt), 80u);
+  EXPECT_EQ(RedoneIfGone(SentBounds{{{{0}, {1}}, 27}}), 7u);
+  EXPECT_EQ(RedoneIfGone(SentBounds{{{{0}, {1}}, 20}}), 0u);
+  EXPECT_EQ(RedoneIfGone(SentBounds{{{{0}, {1}}, 15}}), 0u);
+  EXPECT_EQ(RedoneIfGone(SentBounds{{{{0}, {1}}, 1000}}), 80u);
+  EXPECT_EQ(RedoneIfGone(SentBounds{{{{0}, {2}}, 27}}), 0u) << "of another attempt";
+  EXPECT_EQ(RedoneIfGone(SentBounds{}), 0u) << "it has sent nothing of this shard";
+}
+
+TEST_F(SentBoundsTest, HoldForASuccessorToo) {
+  EXPECT_EQ(RedoneUnderASuccessor({}), 80u);
+  EXPECT_EQ(RedoneUnderASuccessor({{{0}, 27}}), 7u);
+}
+
+TEST_F(SentBoundsTest, WhatIsStillReportedCountsAgainstThem) {
+  Begin();
+  book_->OnWorkerGone("run-0", "a", now_, SentBounds{{{{0}, {1}}, 27}});
+  Say(kA, {Done({0}, 25)});
+  EXPECT_EQ(RedoneAfterTheWire(), 2u);
+}
+
 TEST_F(RecoveryTest, LetsAWorkerKeepWhatItHolds) {
   LeadAnew(kNext);
   now_ += 64s;

@@ -17,7 +17,8 @@ std::vector<std::string> Store::Pages() const {
 }
 
 Leader::Leader(const LeaseOptions& options, const Store& store, Epoch epoch,
-               Predecessors predecessors, Time now, Time until)
+               Predecessors predecessors, const std::map<ShardId, std::uint64_t>& sent_at_most,
+               Time now, Time until)
     : valid_until(until),
       ledger_(ledger::Ledger::FromChunks(store.Chunks()).value()),
       failures_(ledger::FailureLog::FromPages(store.Pages()).value()),
@@ -31,7 +32,7 @@ Leader::Leader(const LeaseOptions& options, const Store& store, Epoch epoch,
     if (s.state == ledger::ShardState::kDone || s.attempt.value < 2) return;
     failures_.Supersede(s.id, s.attempt, s.cursor, s.done_above);
   });
-  book_ = std::make_unique<LeaseBook>(options, ledger_, epoch, now, predecessors);
+  book_ = std::make_unique<LeaseBook>(options, ledger_, epoch, now, predecessors, sent_at_most);
 }
 
 void Leader::OnMessage(SessionId session, const WorkerMessage& message, Out out, Time now) {

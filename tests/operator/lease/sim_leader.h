@@ -41,7 +41,7 @@ class Leader {
  public:
   // Reads the store. Its leadership is valid until `valid_until`, unless renewed.
   Leader(const LeaseOptions& options, const Store& store, Epoch epoch, Predecessors predecessors,
-         Time now, Time valid_until);
+         const std::map<ShardId, std::uint64_t>& sent_at_most, Time now, Time valid_until);
 
   Time valid_until{};
   Time asleep_until{};
@@ -65,8 +65,9 @@ class Leader {
   };
   void OnMessage(SessionId session, const WorkerMessage& message, Out out, Time now);
   void OnDisconnect(SessionId session) { book_->OnDisconnect(session); }
-  void OnWorkerGone(const std::string& worker, const std::string& instance, Time now) {
-    book_->OnWorkerGone(worker, instance, now);
+  void OnWorkerGone(const std::string& worker, const std::string& instance,
+                    const std::optional<SentBounds>& sent, Time now) {
+    book_->OnWorkerGone(worker, instance, now, sent);
   }
   void Tick(Out out, Time now);
 

@@ -120,7 +120,9 @@ void Worker::On(const Grant& grant, std::uint64_t answers, Time now) {
     if (ledger::IsCovered(p, s.cursor, s.done_above)) lease.above.insert(p);
   }
   Extend(lease, answers, now);
-  if (now < lease.fence) leases_[s.id] = std::move(lease);
+  if (now >= lease.fence) return;
+  sent_.try_emplace({s.id, s.attempt}, s.counts.total());
+  leases_[s.id] = std::move(lease);
 }
 
 void Worker::On(const Ack& ack, std::uint64_t answers, Time now) {
@@ -180,7 +182,8 @@ void Worker::SendSomeRecord(std::mt19937& random, Time now) {
   const Time ends = now + options_.wire_time * (random() % 100) / 100;
   lease.in_flight[position] = ends;
   target_.on_the_wire.push_back({instance_, shard, lease.attempt, position, ends});
-  target_.senders[position].insert({shard, lease.attempt});
+  const bool first = target_.senders[position].insert({shard, lease.attempt}).second;
+  if (first) ++sent_[{shard, lease.attempt}];
 }
 
 void Worker::Mark(Held& lease, Position p) {

@@ -70,6 +70,8 @@ class Worker {
   const std::string& slot() const { return slot_; }
   const std::string& instance() const { return instance_; }
   const std::map<ShardId, Held>& leases() const { return leases_; }
+  // What it has sent at most, as it notes it where its end cannot take it.
+  const SentBounds& sent() const { return sent_; }
   bool told_to_exit() const { return told_to_exit_; }
   bool drained() const { return drained_; }
   bool draining() const { return draining_; }
@@ -102,6 +104,7 @@ class Worker {
   const std::string instance_;
   Target& target_;
   std::map<ShardId, Held> leases_;
+  SentBounds sent_;
   std::uint64_t last_sent_ = 0;
   std::map<std::uint64_t, Time> sent_at_;  // on this stream
   bool welcomed_ = false;

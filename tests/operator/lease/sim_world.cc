@@ -154,7 +154,9 @@ void World::StartWorker(std::size_t w) {
 void World::EndWorker(std::size_t w) {
   Slot& slot = workers_[w];
   if (slot.stream) Break(*slot.stream);
-  gone_.emplace_back(slot.process->slot(), slot.process->instance());
+  const Worker& process = *slot.process;
+  gone_.push_back({process.slot(), process.instance(), process.sent()});
+  notes_[process.slot() + "/" + process.instance()] = process.sent();
   StartWorker(w);
 }
 
@@ -218,15 +220,31 @@ void World::TakeOver() {
   lock_until_ = now_ + kLeadership;
   Predecessors predecessors =
       options_.falsely_proven_gone ? Predecessors::kProvenGone : Predecessors::kMayLive;
+  std::map<ShardId, std::uint64_t> sent_at_most;
   if (Happens(options_.fleet_deaths)) {
     for (std::size_t w = 0; w < workers_.size(); ++w) EndWorker(w);
     predecessors = Predecessors::kProvenGone;
     ++counters_.proven_gone;
+    sent_at_most = SentByTheDead();
   }
   leaders_.push_back(std::make_unique<Leader>(lease_options_, store_, Epoch{++last_epoch_},
-                                              predecessors, now_, lock_until_));
+                                              predecessors, sent_at_most, now_, lock_until_));
   leaders_.back()->ignores_its_end = options_.leaders_ignore_their_end;
   ++counters_.takeovers;
+}
+
+std::map<ShardId, std::uint64_t> World::SentByTheDead() const {
+  std::map<ShardId, std::uint64_t> sent_at_most;
+  ledger::Ledger::FromChunks(store_.Chunks()).value().ForEach([&](const ledger::Shard& s) {
+    if (s.state != ledger::ShardState::kInFlight) return;
+    std::uint64_t& most = sent_at_most[s.id];
+    for (const auto& [holder, sent] : notes_) {
+      const auto bound = sent.find({s.id, s.attempt});
+      const bool asked = s.holder.empty() || s.holder == holder;
+      if (asked && bound != sent.end()) most = std::max(most, bound->second);
+    }
+  });
+  return sent_at_most;
 }
 
 void World::Count(const Effects& effects) {
@@ -285,7 +303,10 @@ void World::StepLeader(std::size_t l) {
     }
   }
   if (!gone_.empty() && random_() % 8 == 0) {
-    leader.OnWorkerGone(gone_.back().first, gone_.back().second, now_);
+    const Ended& ended = gone_.back();
+    const bool known = random_() % 4 != 0;
+    leader.OnWorkerGone(ended.worker, ended.instance,
+                        known ? std::optional(ended.sent) : std::nullopt, now_);
     gone_.pop_back();
   }
   leader.Tick(Out(), now_);

@@ -54,6 +54,8 @@ class World {
   void StepWorker(std::size_t w);
   void StepLeader(std::size_t l);
   void TakeOver();
+  // Of the shards that the store has in flight, none of whose holders lives.
+  [[nodiscard]] std::map<ShardId, std::uint64_t> SentByTheDead() const;
   void CloseStreamsOf(std::size_t leader);
   void Break(SessionId id);
   void EndWorker(std::size_t w);
@@ -93,7 +95,12 @@ class World {
     bool finished = false;
   };
   std::vector<Slot> workers_;
-  std::vector<std::pair<std::string, std::string>> gone_;  // processes that ended, not yet reported
+  struct Ended {
+    std::string worker, instance;
+    SentBounds sent;
+  };
+  std::vector<Ended> gone_;                  // processes that ended, not yet reported
+  std::map<std::string, SentBounds> notes_;  // of all that ended, by holder
   std::map<SessionId, Stream> streams_;
   std::uint64_t last_stream_ = 0;
   int instances_ = 0;
