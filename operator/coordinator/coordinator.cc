@@ -26,6 +26,23 @@ using reconcile::StageSnapshot;
 constexpr Duration kServerTick = std::chrono::seconds(1);
 constexpr std::size_t kMaxProcesses = 100'000;
 
+// Of shards in flight, where every process has ended.
+std::map<ShardId, std::uint64_t> SentAtMost(
+    const ledger::Ledger& ledger,
+    const std::function<std::optional<SentBounds>(const std::string& holder)>& sent_by) {
+  std::map<std::string, std::optional<SentBounds>> known;
+  std::map<ShardId, std::uint64_t> out;
+  ledger.ForEach([&](const ledger::Shard& s) {
+    if (s.state != ledger::ShardState::kInFlight) return;
+    auto of_holder = known.find(s.holder);
+    if (of_holder == known.end()) of_holder = known.emplace(s.holder, sent_by(s.holder)).first;
+    if (!of_holder->second) return;
+    const auto bound = of_holder->second->find({s.id, s.attempt});
+    out[s.id] = bound == of_holder->second->end() ? 0 : bound->second;
+  });
+  return out;
+}
+
 }  // namespace
 
 struct Coordinator::Impl final : SessionHandler, MessageSink {
@@ -117,7 +134,8 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   void NoteProcess(const StageKey& key, const std::string& instance) {
     std::set<std::string>& processes = living[key];
     // One too many is as good as all: the next opening must not take them for gone.
-    if (processes.size() < kMaxProcesses && instance.size() <= lease::kMaxName) processes.insert(instance);
+    if (processes.size() < kMaxProcesses && instance.size() <= lease::kMaxName)
+      processes.insert(instance);
   }
 
   void Forget(SessionId session) {
@@ -268,6 +286,13 @@ Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key)
   auto ledger_store = std::make_unique<LedgerStore>(impl->store, key);
   TakenOver taken = TRY(TakeOver(*ledger_store));
 
+  std::map<ShardId, std::uint64_t> sent_at_most;
+  if (gone && impl->options.sent_by) {
+    sent_at_most = SentAtMost(taken.ledger, [&](const std::string& holder) {
+      return impl->options.sent_by(key, holder);
+    });
+  }
+
   const Duration timeout = backfill.spec.target.timeout;
   const Duration wire_time = MakeLeaseOptions(impl->options.stage, timeout).wire_time;
   auto stage = std::make_shared<Impl::OpenStage>();
@@ -281,7 +306,8 @@ Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key)
           .epoch = taken.epoch,
           .target_timeout = timeout,
           .batch_size = backfill.spec.workers.batch_size,
-          .predecessors = gone ? lease::Predecessors::kProvenGone : lease::Predecessors::kMayLive},
+          .predecessors = gone ? lease::Predecessors::kProvenGone : lease::Predecessors::kMayLive,
+          .sent_at_most = std::move(sent_at_most)},
       impl->options.stage, impl->clock, impl->leadership, *impl, *stage->writer);
   TRY(impl->loop.Call<bool>(
       [impl, key, stage] {
@@ -350,10 +376,12 @@ Status Coordinator::Close(const StageKey& key) {
 
 void Coordinator::WorkerGone(const StageKey& key, const std::string& worker,
                              const std::string& instance) {
-  impl_->loop.Post([impl = impl_.get(), key, worker, instance] {
+  std::optional<SentBounds> sent;
+  if (impl_->options.sent_by) sent = impl_->options.sent_by(key, worker + "/" + instance);
+  impl_->loop.Post([impl = impl_.get(), key, worker, instance, sent] {
     if (const auto it = impl->living.find(key); it != impl->living.end())
       it->second.erase(instance);
-    if (Impl::OpenStage* stage = impl->Find(key)) stage->run->OnWorkerGone(worker, instance);
+    if (Impl::OpenStage* stage = impl->Find(key)) stage->run->OnWorkerGone(worker, instance, sent);
   });
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/sent_file.h"
 #include "operator/coordinator/leadership.h"
 #include "operator/coordinator/server_options.h"
 #include "operator/coordinator/stage_options.h"
@@ -27,6 +28,11 @@ struct CoordinatorOptions {
   // Whether every worker process of earlier leaders of this stage has ended for certain. Not set:
   // they may live. Asked once per Open, on its thread.
   std::function<bool(const reconcile::StageKey&)> predecessors_proven_gone;
+  // What a process that has ended has sent at most, or all of them together; nullopt: not known.
+  // `holder`: worker/instance, empty for all. Not set: nothing is known of any. Asked where a
+  // process is reported as gone, and in Open when all are; on the caller's thread.
+  std::function<std::optional<SentBounds>(const reconcile::StageKey&, const std::string& holder)>
+      sent_by;
 };
 
 // Serves the workers of all open stages over gRPC and keeps their ledgers.

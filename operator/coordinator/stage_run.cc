@@ -64,7 +64,8 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
       sink_(sink),
       ledger_(std::move(setup.ledger)),
       failures_(std::move(setup.failures)),
-      book_(lease_options_, ledger_, epoch_, clock.Steady(), setup.predecessors),
+      book_(lease_options_, ledger_, epoch_, clock.Steady(), setup.predecessors,
+            setup.sent_at_most),
       flush_(ledger_, failures_, epoch_, writer, options),
       grants_(MakeShareOptions(options, setup), setup.batch_size),
       samples_(ledger_.chunks()),
@@ -215,9 +216,10 @@ void StageRun::OnGone(SessionId session) {
   Forget(session, now);
 }
 
-void StageRun::OnWorkerGone(const std::string& worker, const std::string& instance) {
+void StageRun::OnWorkerGone(const std::string& worker, const std::string& instance,
+                            const std::optional<SentBounds>& sent) {
   grants_.ProcessGone(ProcessName(worker, instance));
-  book_.OnWorkerGone(worker, instance, clock_.Steady());
+  book_.OnWorkerGone(worker, instance, clock_.Steady(), sent);
 }
 
 // ---- what the store says

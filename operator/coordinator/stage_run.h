@@ -42,6 +42,7 @@ struct StageSetup {
   Duration target_timeout{};
   int batch_size = 1;
   lease::Predecessors predecessors = lease::Predecessors::kMayLive;
+  std::map<ShardId, std::uint64_t> sent_at_most{};  // as of LeaseBook
 };
 
 // One open stage: owns its ledger, leases, failures and rate grants; answers its workers.
@@ -64,7 +65,8 @@ class StageRun {
   void OnMessage(SessionId session, const v1::WorkerMessage& message);
   void OnGone(SessionId session);
   void OnWritten(const WriteOutcome& outcome);
-  void OnWorkerGone(const std::string& worker, const std::string& instance);
+  void OnWorkerGone(const std::string& worker, const std::string& instance,
+                    const std::optional<SentBounds>& sent = std::nullopt);
 
   // Until the first one the stage is paused.
   void Configure(const reconcile::LiveSettings& settings);
