@@ -13,6 +13,7 @@
 #include "cli/terminal_text.h"
 #include "operator/coordinator/coordinator.h"
 #include "operator/reconcile/process_pool.h"
+#include "operator/reconcile/sent_files.h"
 
 namespace backfill::cli {
 namespace {
@@ -102,6 +103,7 @@ class LocalOperator final : public Operator {
     options.token = token_;
     options.log_file = settings.workers_log;
     options.alive_lock_fd = settings.alive_lock_fd;
+    options.sent_dir = settings.sent_dir;
     options.on_gone = [this](const reconcile::StageKey& key, const std::string& worker,
                              const std::string& instance) {
       coordinator_.WorkerGone(key, worker, instance);
@@ -138,6 +140,11 @@ class LocalOperator final : public Operator {
     // that.
     options.predecessors_proven_gone =
         [gone = settings.predecessors_gone](const reconcile::StageKey&) { return gone; };
+    options.sent_by = [dir = settings.sent_dir](const reconcile::StageKey& key,
+                                                const std::string& holder) {
+      return holder.empty() ? reconcile::ReadSentFilesOf(dir, key.stage)
+                            : reconcile::ReadSentFileOf(dir, holder);
+    };
     return options;
   }
 

@@ -129,6 +129,7 @@ class Runner {
     const OperatorSettings settings{
         .state_dir = dir.path(),
         .workers_log = dir.WorkersLog(ref_.ns, ref_.name),
+        .sent_dir = dir.WorkersSent(ref_.ns, ref_.name),
         .backfill = ref_,
         .alive_lock_fd = workers->fd(),
         .predecessors_gone = workers->predecessors_gone(),

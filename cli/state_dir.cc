@@ -106,6 +106,9 @@ std::filesystem::path StateDir::WorkersLock(std::string_view ns, std::string_vie
 std::filesystem::path StateDir::WorkersLog(std::string_view ns, std::string_view name) const {
   return path_ / fmt::format("{}.{}.workers.log", ns, name);
 }
+std::filesystem::path StateDir::WorkersSent(std::string_view ns, std::string_view name) const {
+  return path_ / fmt::format("{}.{}.workers.sent", ns, name);
+}
 
 bool IsName(std::string_view text) {
   constexpr std::size_t kMaxLabel = 63;

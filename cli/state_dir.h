@@ -27,6 +27,8 @@ class StateDir {
   [[nodiscard]] std::filesystem::path WorkersLock(std::string_view ns, std::string_view name) const;
   // What its workers write on stdout and stderr.
   [[nodiscard]] std::filesystem::path WorkersLog(std::string_view ns, std::string_view name) const;
+  // The directory in which they take note of what they send.
+  [[nodiscard]] std::filesystem::path WorkersSent(std::string_view ns, std::string_view name) const;
 
  private:
   explicit StateDir(std::filesystem::path path) : path_(std::move(path)) {}

@@ -19,6 +19,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "operator/reconcile/sent_files.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -26,8 +27,8 @@ namespace {
 constexpr int kConfigError = 78;        // sysexits.h EX_CONFIG: what no retry can heal
 constexpr Duration kPollPeriod = 20ms;  // how late the end of a worker is noticed
 constexpr Duration kHealthy = 10s;      // a worker that lived so long resets its slot's back-off
-constexpr int kLifelineFd = 3, kAliveFd = 4;  // in the child
-constexpr int kFirstOtherFd = 5;
+constexpr int kLifelineFd = 3, kAliveFd = 4, kSentFd = 5;  // in the child
+constexpr int kFirstOtherFd = 6;
 
 std::string DescribeEnd(const std::string& worker, int wait_status) {
   if (WIFEXITED(wait_status))
@@ -69,6 +70,25 @@ class SpawnActions {
 
  private:
   posix_spawn_file_actions_t actions_{};
+};
+
+// Above `lowest`, closed at the end.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  UniqueFd(int fd, int lowest) : fd_(fcntl(fd, F_DUPFD_CLOEXEC, lowest)) { close(fd); }
+  ~UniqueFd() {
+    if (fd_ >= 0) close(fd_);
+  }
+  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_ = -1;
 };
 
 class SpawnAttributes {
@@ -149,15 +169,21 @@ struct ProcessPool::Impl {
                           {"BACKFILL_INSTANCE", instance},
                           {"BACKFILL_LIFELINE_FD", std::to_string(kLifelineFd)},
                           {"BACKFILL_ALIVE_LOCK_FD", std::to_string(kAliveFd)}});
+    UniqueFd sent;
+    if (!options.sent_dir.empty()) {
+      sent = UniqueFd(TRY(CreateSentFile(options.sent_dir, worker, instance)), kFirstOtherFd);
+      env.push_back("BACKFILL_SENT_FD=" + std::to_string(kSentFd));
+    }
     SpawnActions actions;
     posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(actions.get(), STDOUT_FILENO, options.log_file.c_str(),
                                      O_WRONLY | O_APPEND | O_CREAT, 0600);
     posix_spawn_file_actions_adddup2(actions.get(), STDOUT_FILENO, STDERR_FILENO);
-    // Both come from numbers above kFirstOtherFd (Start), so no copy overwrites the source of the
+    // They come from numbers above kFirstOtherFd (Start), so no copy overwrites the source of the
     // next.
     posix_spawn_file_actions_adddup2(actions.get(), lifeline_read, kLifelineFd);
     posix_spawn_file_actions_adddup2(actions.get(), alive_lock, kAliveFd);
+    if (sent.get() >= 0) posix_spawn_file_actions_adddup2(actions.get(), sent.get(), kSentFd);
     posix_spawn_file_actions_addclosefrom_np(actions.get(), kFirstOtherFd);
     SpawnAttributes attributes;
     pid_t pid = 0;

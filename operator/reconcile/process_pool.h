@@ -21,6 +21,8 @@ struct ProcessPoolOptions {
   std::filesystem::path log_file;  // stdout and stderr of the workers are appended here, mode 0600
   int alive_lock_fd =
       -1;  // holds a shared flock; children inherit it, so it is free once the last one is gone
+  // Where each process has a SentFile, which outlives it; empty: none has one.
+  std::filesystem::path sent_dir;
   Duration grace = 15s;          // between SIGTERM and SIGKILL
   Duration restart_min = 100ms;  // back-off of a slot whose worker ended badly, doubling
   Duration restart_max = 5s;

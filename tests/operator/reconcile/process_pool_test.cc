@@ -64,6 +64,7 @@ class ProcessPoolTest : public testing::Test {
     options.token = "s3cret";
     options.log_file = dir_ / "log";
     options.alive_lock_fd = lock_fd_;
+    options.sent_dir = sent_dir_;
     options.grace = grace_;
     options.restart_min = 10ms;
     options.restart_max = 40ms;
@@ -87,6 +88,7 @@ class ProcessPoolTest : public testing::Test {
   int lock_fd_ = -1;
   Mutex mu_;
   std::set<std::string> gone_ GUARDED_BY(mu_);
+  std::filesystem::path sent_dir_;  // empty: no notes
   std::optional<ProcessPool> pool_;
 };
 
@@ -107,6 +109,17 @@ TEST_F(ProcessPoolTest, TellsWorkersWhoTheyAreAndNothingElseOfOurs) {
   EXPECT_THAT(Log(), HasSubstr("BACKFILL_STAGE=run\nBACKFILL_TOKEN=s3cret\nBACKFILL_UID=uid-"
                                "1\nBACKFILL_WORKER=run-0\n"));
   EXPECT_THAT(Log(), testing::Not(HasSubstr("LEFTOVER")));
+}
+
+TEST_F(ProcessPoolTest, EachWorkerHasAFileForItsNotesThatOutlivesIt) {
+  sent_dir_ = dir_ / "sent";
+  WorkerIs("echo $BACKFILL_SENT_FD; readlink /proc/self/fd/5; exit 0");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(pool_->Scale(key_, 2).ok());
+  ASSERT_TRUE(Eventually([&] { return IsGone("run-0") && IsGone("run-1"); }));
+  EXPECT_THAT(Log(), HasSubstr("5\n"));
+  EXPECT_THAT(Log(), HasSubstr((sent_dir_ / "run-0.").string()));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(sent_dir_), {}), 2);
 }
 
 TEST_F(ProcessPoolTest, AWorkerThatFinishedIsNotStartedAgain) {
