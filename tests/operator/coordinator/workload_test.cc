@@ -17,6 +17,7 @@ api::Backfill Backfill() {
                    .headers = {{"X-Team", "pay"}},
                    .body = "{{record|json}}",
                    .timeout = 2500ms,
+                   .timeout_text = "",
                    .outcomes = {},
                    .dry_run = std::nullopt};
   b.spec.target.outcomes.unchanged = {304};
