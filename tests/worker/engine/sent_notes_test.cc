@@ -41,7 +41,7 @@ class SentNotesTest : public ::testing::Test {
       for (std::uint64_t i = 0; i < wants->max; ++i) {
         records.push_back({.position = Advance(wants->from, i), .key = "k"});
       }
-      engine_.OnRecords(wants->run, std::move(records));
+      EXPECT_TRUE(engine_.OnRecords(wants->run, std::move(records)).ok());
     }
     return engine_.Next(now_);
   }
