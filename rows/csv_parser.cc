@@ -1,0 +1,148 @@
+#include "rows/csv_parser.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "rows/key_rules.h"
+#include "rows/row_faults.h"
+
+namespace backfill::rows {
+namespace {
+
+// A column as it stands, quotes included.
+std::string_view RawColumn(const RowBatch& batch, const Row& row, std::size_t column) {
+  const std::uint32_t* const marks = batch.marks + row.first_mark;
+  const std::size_t begin = column == 0 ? row.begin : marks[column - 1] + 1;
+  const std::size_t end = column + 1 == row.columns ? row.begin + row.size : marks[column];
+  return {batch.data + begin, end - begin};
+}
+
+bool IsQuoted(std::string_view raw) { return !raw.empty() && raw.front() == '"'; }
+
+std::string_view WithoutQuotes(std::string_view raw) { return raw.substr(1, raw.size() - 2); }
+
+// Doubled quotes are one.
+std::string Undouble(std::string_view inside) {
+  std::string text;
+  text.reserve(inside.size());
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    text += inside[i];
+    if (inside[i] == '"') ++i;
+  }
+  return text;
+}
+
+std::string Quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
+
+std::string Joined(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 20;
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kShown; ++i) {
+    if (i > 0) text += ", ";
+    text += names[i];
+  }
+  if (names.size() > kShown) text += ", and " + std::to_string(names.size() - kShown) + " more";
+  return text;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> ParseCsvHeader(const RowBatch& batch, const Row& row) {
+  const auto invalid = [&](const std::string& what) {
+    return Error{ErrorCode::kInvalid, AtLine(row) + what};
+  };
+  if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone)
+    return Error{ErrorCode::kInvalid, ProblemOf(fault, row)}.Annotate("the header");
+  if (row.columns > kMaxColumns) {
+    return invalid("the header has " + std::to_string(row.columns) + " columns; at most " +
+                   std::to_string(kMaxColumns) + " are read");
+  }
+  std::vector<std::string> names;
+  std::map<std::string, std::size_t> seen;
+  for (std::size_t i = 0; i < row.columns; ++i) {
+    const std::string_view raw = RawColumn(batch, row, i);
+    std::string name = IsQuoted(raw) ? Undouble(WithoutQuotes(raw)) : std::string(raw);
+    const std::string at = "column " + std::to_string(i + 1) + " of the header ";
+    if (name.empty()) return invalid(at + "has no name");
+    if (name.size() > kMaxKeyBytes)
+      return invalid(at + "has a name of " + std::to_string(name.size()) + " bytes; at most " +
+                     std::to_string(kMaxKeyBytes) + " are read");
+    const auto [other, fresh] = seen.emplace(name, i + 1);
+    if (!fresh) {
+      return invalid(at + "is called " + Quoted(name) + " as is column " +
+                     std::to_string(other->second));
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Result<std::unique_ptr<CsvParser>> CsvParser::Make(const FileFormat& format,
+                                                   std::vector<std::string> header) {
+  const char d = format.delimiter;
+  if (static_cast<unsigned char>(d) >= 0x80 || d == '"' || d == '\n' || d == '\r' || d == 0) {
+    return Error{ErrorCode::kInvalid,
+                 "the delimiter of a Csv file is one ASCII character other than a quote or a line "
+                 "break"};
+  }
+  const auto key = std::find(header.begin(), header.end(), format.key);
+  if (key == header.end()) {
+    return Error{ErrorCode::kInvalid, "no column is called " + Quoted(format.key) +
+                                          "; the header has " + Joined(header)};
+  }
+  const auto column = static_cast<std::size_t>(key - header.begin());
+  return std::unique_ptr<CsvParser>(new CsvParser(std::move(header), column));
+}
+
+inline Fault CsvParser::Check(const RowBatch& batch, const Row& row) const {
+  if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone) return fault;
+  return row.columns == names_.size() ? Fault::kNone : Fault::kColumns;
+}
+
+inline std::string_view CsvParser::Column(const RowBatch& batch, const Row& row,
+                                          std::size_t column) {
+  const std::string_view raw = RawColumn(batch, row, column);
+  if (!row.quoted || !IsQuoted(raw)) return raw;
+  const std::string_view inside = WithoutQuotes(raw);
+  if (inside.find('"') == std::string_view::npos) return inside;
+  return unquoted_.emplace_back(Undouble(inside));
+}
+
+KeyOrFault CsvParser::Key(const RowBatch& batch, const Row& row) {
+  if (const Fault fault = Check(batch, row); fault != Fault::kNone) return {.fault = fault};
+  const std::string_view key = Column(batch, row, key_column_);
+  if (!IsKey(key)) return {.fault = Fault::kKey};
+  return {.key = key};
+}
+
+Record& CsvParser::Parse(const RowBatch& batch, const Row& row) {
+  unquoted_.clear();
+  record_.line = row.line;
+  record_.key = {};
+  record_.fields = {};
+  record_.problem.clear();
+  record_.fault = Check(batch, row);
+  if (record_.fault == Fault::kColumns) {
+    record_.problem = AtLine(row) + std::to_string(row.columns) +
+                      (row.columns == 1 ? " column" : " columns") + ", the header has " +
+                      std::to_string(names_.size());
+    return record_;
+  }
+  if (record_.fault != Fault::kNone) {
+    record_.problem = ProblemOf(record_.fault, row);
+    return record_;
+  }
+  for (std::size_t i = 0; i < fields_.size(); ++i) fields_[i] = Column(batch, row, i);
+  if (!IsKey(fields_[key_column_])) {
+    record_.fault = Fault::kKey;
+    record_.problem = AtLine(row) + "the column " + names_[key_column_] + " " +
+                      KeyProblem(fields_[key_column_]).value_or("is no key");
+    return record_;
+  }
+  record_.key = fields_[key_column_];
+  record_.fields = fields_;
+  return record_;
+}
+
+}  // namespace backfill::rows

@@ -1,0 +1,178 @@
+#include "rows/file_plan.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <utility>
+
+#include "rows/pieces.h"
+#include "rows/row_parser.h"
+#include "rows/row_reader.h"
+
+namespace backfill::rows {
+namespace {
+
+constexpr std::size_t kSamples = 10;
+constexpr std::uint64_t kProgressBytes = std::uint64_t{8} << 20;
+constexpr std::uint64_t kPieceRecords = 1'000;
+
+std::uint64_t DivideUp(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
+Error TooManyShards(std::uint64_t records, std::uint64_t shards, const PlanOptions& options) {
+  return Error{ErrorCode::kInvalid,
+               std::to_string(records) + " records in shards of " +
+                   std::to_string(options.records_per_shard) + " make " + std::to_string(shards) +
+                   " shards; at most " + std::to_string(options.max_shards) +
+                   " are allowed: set recordsPerShard to " +
+                   std::to_string(DivideUp(records, options.max_shards)) + " or more"};
+}
+
+// One pass over a file.
+class Planning {
+ public:
+  Planning(ByteSource& source, const FileFormat& format, const PlanOptions& options)
+      : source_(source),
+        format_(format),
+        options_(options),
+        pieces_(options.records_per_shard > 0 ? Pieces::Limits{.records = options.records_per_shard,
+                                                               .join = false,
+                                                               .pieces = options.max_shards}
+                                              : Pieces::Limits{.records = kPieceRecords,
+                                                               .join = true,
+                                                               .pieces = 2 * options.max_shards}) {}
+
+  Result<FilePlan> Run(const std::stop_token& stop);
+  Result<std::vector<std::string>> Header(const std::stop_token& stop);
+
+ private:
+  Status Start(const std::stop_token& stop);
+  void LookAt(const RowBatch& batch);
+  Result<FilePlan> Finish();
+  void Tell();
+
+  ByteSource& source_;
+  const FileFormat& format_;
+  const PlanOptions& options_;
+  Pieces pieces_;
+  FilePlan plan_;
+
+  std::unique_ptr<ByteStream> stream_;
+  std::unique_ptr<RowReader> reader_;
+  std::unique_ptr<RowParser> parser_;
+  std::unique_ptr<DuplicateCounter> duplicates_;
+  RowBatch first_;  // what was read with the header
+  std::vector<std::uint64_t> hashes_;
+  std::uint64_t told_ = 0;
+};
+
+// Reads as far as the format's first look needs.
+Status Planning::Start(const std::stop_token& stop) {
+  plan_.shape.stored_bytes = source_.stored_bytes();
+  stream_ = TRY(source_.Open(0, kToTheEnd, stop));
+  reader_ = std::make_unique<RowReader>(*stream_, format_.format, format_.delimiter);
+  if (format_.format == Format::kCsv) {
+    const RowBatch* batch = nullptr;
+    do {
+      batch = TRY(reader_->Next(stop));
+      if (batch == nullptr) {
+        return Error{ErrorCode::kInvalid,
+                     "the file is empty; a Csv file begins with a row of column names"};
+      }
+    } while (batch->rows.empty());
+    plan_.shape.columns = TRY(ParseCsvHeader(*batch, batch->rows.front()));
+    first_ = *batch;
+    first_.rows.erase(first_.rows.begin());
+  }
+  return Ok{};
+}
+
+Result<std::vector<std::string>> Planning::Header(const std::stop_token& stop) {
+  TRY(Start(stop));
+  return std::move(plan_.shape.columns);
+}
+
+Result<FilePlan> Planning::Run(const std::stop_token& stop) {
+  TRY(Start(stop));
+  parser_ = TRY(MakeRowParser(format_, plan_.shape.columns));
+  // A compressed file may hold many times what is stored.
+  duplicates_ = std::make_unique<DuplicateCounter>(
+      source_.seekable() ? plan_.shape.stored_bytes.value_or(0) : 0);
+  if (!first_.rows.empty()) {
+    LookAt(first_);
+    TRY(pieces_.Add(first_));
+  }
+  for (;;) {
+    const RowBatch* const batch = TRY(reader_->Next(stop));
+    if (batch == nullptr) break;
+    if (!batch->rows.empty()) LookAt(*batch);
+    TRY(pieces_.Add(*batch));
+    if (reader_->bytes() - told_ >= kProgressBytes) Tell();
+  }
+  return Finish();
+}
+
+// Keys are hashed for a whole batch before the first is looked up, so that what will be looked at
+// is on its way from memory by then.
+void Planning::LookAt(const RowBatch& batch) {
+  hashes_.clear();
+  for (const Row& row : batch.rows) {
+    const KeyOrFault key = parser_->Key(batch, row);
+    if (key.fault == Fault::kNone) {
+      const std::uint64_t hash = HashKey(key.key);
+      duplicates_->Prefetch(hash);
+      hashes_.push_back(hash);
+      continue;
+    }
+    ++plan_.bad[static_cast<std::size_t>(key.fault)];
+    if (plan_.bad_samples.size() < kSamples)
+      plan_.bad_samples.push_back(parser_->Parse(batch, row).problem);
+  }
+  parser_->Forget();
+  for (const std::uint64_t hash : hashes_) duplicates_->Add(hash);
+  plan_.records += batch.rows.size();
+}
+
+void Planning::Tell() {
+  told_ = reader_->bytes();
+  if (options_.progress == nullptr) return;
+  options_.progress({.bytes_read = source_.stored_bytes_read(),
+                     .bytes_total = plan_.shape.stored_bytes,
+                     .records = plan_.records});
+}
+
+Result<FilePlan> Planning::Finish() {
+  Tell();
+  plan_.bytes = reader_->bytes();
+  plan_.duplicates = duplicates_->count();
+  const std::uint64_t size = options_.records_per_shard > 0 || options_.choose == nullptr
+                                 ? options_.records_per_shard
+                                 : options_.choose(plan_.records);
+  plan_.shards = pieces_.Finish(size);
+  if (pieces_.count() > options_.max_shards) {
+    if (options_.records_per_shard > 0)
+      return TooManyShards(plan_.records, pieces_.count(), options_);
+    return Error{ErrorCode::kInvalid, "the file is too large: " + std::to_string(pieces_.count()) +
+                                          " shards of " + std::to_string(kMaxShardBytes >> 20) +
+                                          " MiB or less; at most " +
+                                          std::to_string(options_.max_shards) + " are allowed"};
+  }
+  return std::move(plan_);
+}
+
+}  // namespace
+
+std::uint64_t FilePlan::bad_records() const {
+  return std::accumulate(bad.begin(), bad.end(), std::uint64_t{0});
+}
+
+Result<FilePlan> PlanFile(ByteSource& source, const FileFormat& format, const PlanOptions& options,
+                          const std::stop_token& stop) {
+  return Planning(source, format, options).Run(stop);
+}
+
+Result<std::vector<std::string>> ReadHeader(ByteSource& source, const FileFormat& format,
+                                            const std::stop_token& stop) {
+  return Planning(source, format, {}).Header(stop);
+}
+
+}  // namespace backfill::rows

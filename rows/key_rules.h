@@ -1,0 +1,16 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace backfill::rows {
+
+// A key is 1 to kMaxKeyBytes bytes without control characters (below U+0020, and U+007F): it goes
+// into headers, which cannot carry them, and into logs.
+bool IsKey(std::string_view key);
+
+// What is wrong with it, to follow "the column id": "is empty". Nothing if IsKey(key).
+std::optional<std::string> KeyProblem(std::string_view key);
+
+}  // namespace backfill::rows

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "rows/byte_source.h"
+#include "rows/extent.h"
+#include "rows/format.h"
+#include "rows/row_parser.h"
+#include "rows/row_scanner.h"
+#include "rows/stream_pool.h"
+
+namespace backfill::rows {
+
+// The records of one shard, whose bytes are the ones that were planned. One thread.
+class LoadedShard {
+ public:
+  // In order. What it points to is valid until the next call; nullptr at the end.
+  // kConflict: the rows are not as many as planned.
+  Result<const Record*> Next();
+  // Leaves out records so that Next() gives the one at `position`, which is not behind it yet.
+  // Much cheaper than reading them. kConflict as above.
+  Status SkipTo(Position position);
+
+  [[nodiscard]] Position position() const { return extent_.first + static_cast<Position>(given_); }
+
+ private:
+  friend class ShardReader;
+  LoadedShard(const FileFormat& format, const Extent& extent, std::unique_ptr<RowParser> parser,
+              std::vector<char> bytes);
+
+  const Row* NextRow();
+  [[nodiscard]] Error Fewer() const;
+
+  Extent extent_;
+  std::unique_ptr<RowParser> parser_;
+  std::vector<char> bytes_;  // with padding; empty if all it has is a row that is too long
+  std::unique_ptr<RowScanner> scanner_;
+  const RowBatch* batch_ = nullptr;
+  std::size_t next_in_batch_ = 0;
+  std::uint64_t given_ = 0;
+};
+
+// Reads shards of a file as it was planned, in any order. kConflict is what tells that the file is
+// another one by now: another size, header, or other bytes in a shard. It is found before any
+// record of the shard is given out. One thread.
+class ShardReader {
+ public:
+  // Looks at size and header. The source outlives the reader.
+  // kConflict, kInvalid (the format's settings make no sense), or as the source.
+  static Result<std::unique_ptr<ShardReader>> Open(ByteSource& source, const FileFormat& format,
+                                                   const FileShape& planned,
+                                                   const std::stop_token& stop);
+
+  // Holds the shard's bytes until it is destroyed: kMaxShardBytes at most. kConflict, or as the
+  // source; afterwards any other shard can be loaded.
+  Result<LoadedShard> Load(const Extent& extent, const std::stop_token& stop);
+
+  [[nodiscard]] const std::vector<std::string>& field_names() const { return field_names_; }
+  [[nodiscard]] const StreamPool& streams() const { return pool_; }
+
+ private:
+  ShardReader(ByteSource& source, FileFormat format, FileShape shape);
+  [[nodiscard]] Result<std::unique_ptr<RowParser>> NewParser() const;
+  [[nodiscard]] Status CheckSize() const;
+
+  ByteSource& source_;
+  const FileFormat format_;
+  const FileShape shape_;
+  std::vector<std::string> field_names_;
+  StreamPool pool_;
+};
+
+}  // namespace backfill::rows
