@@ -1,5 +1,6 @@
 #include "rows/byte_index.h"
 
+#include <algorithm>
 #include <bit>
 
 #if defined(__x86_64__)
@@ -9,6 +10,8 @@
 namespace backfill::rows {
 namespace {
 
+constexpr std::size_t kSlack = 64;  // positions that may be written behind the last one
+
 #if defined(__x86_64__)
 #define BACKFILL_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
@@ -16,11 +19,6 @@ BACKFILL_AVX2 inline std::uint64_t Mask(__m256i low, __m256i high) {
   const auto l = static_cast<std::uint32_t>(_mm256_movemask_epi8(low));
   const auto h = static_cast<std::uint32_t>(_mm256_movemask_epi8(high));
   return (std::uint64_t{h} << 32) | l;
-}
-
-BACKFILL_AVX2 inline __m256i Any(__m256i bytes, __m256i a, __m256i b, __m256i c) {
-  return _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi8(bytes, a), _mm256_cmpeq_epi8(bytes, b)),
-                         _mm256_cmpeq_epi8(bytes, c));
 }
 
 // Writes positions in fours, past the last one, so that the branches depend on rough counts only.
@@ -37,58 +35,100 @@ BACKFILL_AVX2 inline std::uint32_t* WritePositions(std::uint64_t bits, std::uint
   return end;
 }
 
-BACKFILL_AVX2 IndexResult Avx2IndexBytes(const char* data, std::size_t size, SoughtBytes sought,
-                                         std::uint32_t base, std::uint32_t* out) {
-  const __m256i a = _mm256_set1_epi8(sought.a);
-  const __m256i b = _mm256_set1_epi8(sought.b);
-  const __m256i c = _mm256_set1_epi8(sought.c);
-  std::uint32_t* const begin = out;
-  std::uint64_t high_bits = 0;
+BACKFILL_AVX2 IndexedBytes Avx2IndexBytes(const char* data, std::size_t size,
+                                          const SoughtBytes& sought, std::uint32_t base,
+                                          Positions& breaks, Positions& marks) {
+  const __m256i line_break = _mm256_set1_epi8(sought.line_break);
+  const __m256i quote = _mm256_set1_epi8(sought.quote);
+  const __m256i mark = _mm256_set1_epi8(sought.mark);
+  const __m256i backslash = _mm256_set1_epi8('\\');
+  const __m256i last_control = _mm256_set1_epi8(0x1F);
+  const bool with_marks = sought.marks;
+  std::uint32_t* out_breaks = breaks.at.data() + breaks.found;
+  std::uint32_t* out_marks = marks.at.data() + marks.found;
+  __m256i seen_special = _mm256_setzero_si256();
+  __m256i seen_high = _mm256_setzero_si256();
   for (std::size_t i = 0; i < size; i += 64) {
     const auto* p = reinterpret_cast<const __m256i*>(data + i);
-    const __m256i low = _mm256_loadu_si256(p);
-    const __m256i high = _mm256_loadu_si256(p + 1);
-    std::uint64_t bits = Mask(Any(low, a, b, c), Any(high, a, b, c));
-    std::uint64_t not_ascii = Mask(low, high);
-    if (size - i < 64) {
-      const std::uint64_t valid = (std::uint64_t{1} << (size - i)) - 1;
-      bits &= valid;
-      not_ascii &= valid;
+    __m256i half[2] = {_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1)};
+    std::uint64_t valid = ~std::uint64_t{0};
+    if (size - i < 64) valid = (std::uint64_t{1} << (size - i)) - 1;
+    __m256i broken[2];
+    for (int h = 0; h < 2; ++h) {
+      const __m256i feed = _mm256_cmpeq_epi8(half[h], line_break);
+      broken[h] = _mm256_or_si256(feed, _mm256_cmpeq_epi8(half[h], quote));
+      // Beyond `size` this may see what is not there, which costs a closer look later.
+      seen_high = _mm256_or_si256(seen_high, half[h]);
+      const __m256i control = _mm256_cmpeq_epi8(_mm256_min_epu8(half[h], last_control), half[h]);
+      seen_special =
+          _mm256_or_si256(seen_special, _mm256_or_si256(_mm256_andnot_si256(feed, control),
+                                                        _mm256_cmpeq_epi8(half[h], backslash)));
     }
-    high_bits |= not_ascii;
-    out = WritePositions(bits, base + static_cast<std::uint32_t>(i), out);
+    const std::uint32_t at = base + static_cast<std::uint32_t>(i);
+    out_breaks = WritePositions(Mask(broken[0], broken[1]) & valid, at, out_breaks);
+    if (with_marks) {
+      const std::uint64_t marked =
+          Mask(_mm256_cmpeq_epi8(half[0], mark), _mm256_cmpeq_epi8(half[1], mark));
+      out_marks = WritePositions(marked & valid, at, out_marks);
+    }
   }
-  return {.found = static_cast<std::size_t>(out - begin), .ascii = high_bits == 0};
+  breaks.found = static_cast<std::size_t>(out_breaks - breaks.at.data());
+  marks.found = static_cast<std::size_t>(out_marks - marks.at.data());
+  return {.ascii = _mm256_movemask_epi8(seen_high) == 0,
+          .plain = _mm256_testz_si256(seen_special, seen_special) != 0};
 }
 #endif
 
 }  // namespace
 
-IndexResult PortableIndexBytes(const char* data, std::size_t size, SoughtBytes sought,
-                               std::uint32_t base, std::uint32_t* out) {
-  IndexResult result;
-  unsigned char seen = 0;
+void Positions::Reserve(std::size_t more) {
+  if (at.size() < found + more + kSlack) at.resize(2 * (found + more) + kSlack);
+}
+
+void Positions::Drop(std::size_t count) {
+  if (count == 0) return;
+  const auto begin = at.begin();
+  std::copy(begin + static_cast<std::ptrdiff_t>(count), begin + static_cast<std::ptrdiff_t>(found),
+            begin);
+  found -= count;
+  read -= count;
+}
+
+IndexedBytes PortableIndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
+                                std::uint32_t base, Positions& breaks, Positions& marks) {
+  breaks.Reserve(size);
+  marks.Reserve(sought.marks ? size : 0);
+  IndexedBytes result;
   for (std::size_t i = 0; i < size; ++i) {
-    const char byte = data[i];
-    seen = static_cast<unsigned char>(seen | static_cast<unsigned char>(byte));
+    const auto byte = static_cast<unsigned char>(data[i]);
+    const std::uint32_t at = base + static_cast<std::uint32_t>(i);
     // Written always, kept if it counts: no branch.
-    out[result.found] = base + static_cast<std::uint32_t>(i);
-    result.found +=
-        static_cast<std::size_t>(byte == sought.a || byte == sought.b || byte == sought.c);
+    breaks.at[breaks.found] = at;
+    breaks.found +=
+        static_cast<std::size_t>(data[i] == sought.line_break || data[i] == sought.quote);
+    if (sought.marks) {
+      marks.at[marks.found] = at;
+      marks.found += static_cast<std::size_t>(data[i] == sought.mark);
+    }
+    if (byte >= 0x80) result.ascii = false;
+    if (byte == '\\' || (byte < 0x20 && data[i] != sought.line_break)) result.plain = false;
   }
-  result.ascii = seen < 0x80;
   return result;
 }
 
-IndexResult IndexBytes(const char* data, std::size_t size, SoughtBytes sought, std::uint32_t base,
-                       std::uint32_t* out) {
+IndexedBytes IndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
+                        std::uint32_t base, Positions& breaks, Positions& marks) {
 #if defined(__x86_64__)
   static const bool kAvx2 = __builtin_cpu_supports("avx2") != 0 &&
                             __builtin_cpu_supports("bmi") != 0 &&
                             __builtin_cpu_supports("bmi2") != 0;
-  if (kAvx2) return Avx2IndexBytes(data, size, sought, base, out);
+  if (kAvx2) {
+    breaks.Reserve(size);
+    marks.Reserve(sought.marks ? size : 0);
+    return Avx2IndexBytes(data, size, sought, base, breaks, marks);
+  }
 #endif
-  return PortableIndexBytes(data, size, sought, base, out);
+  return PortableIndexBytes(data, size, sought, base, breaks, marks);
 }
 
 }  // namespace backfill::rows

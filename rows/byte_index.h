@@ -2,29 +2,47 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace backfill::rows {
 
-// The three bytes that are looked for; name one twice to look for fewer.
+// Which bytes are looked for. Name one twice to look for fewer.
 struct SoughtBytes {
-  char a = '\n';
-  char b = '\n';
-  char c = '\n';
+  // Go to the list of breaks.
+  char line_break = '\n';
+  char quote = '\n';
+  // Goes to the list of marks.
+  char mark = '\n';
+  // Whether there are marks at all.
+  bool marks = false;
 };
 
-struct IndexResult {
-  std::size_t found = 0;
+// Positions in a window, in order.
+struct Positions {
+  std::vector<std::uint32_t> at = {};  // with room at the end, see Reserve()
+  std::size_t found = 0;               // how many there are
+  std::size_t read = 0;                // how many of them were dealt with
+
+  // Room for `more` positions.
+  void Reserve(std::size_t more);
+  // Forgets the first `count` ones.
+  void Drop(std::size_t count);
+};
+
+// What else was noticed.
+struct IndexedBytes {
   bool ascii = true;
+  // No backslash and no control character other than LF: what a JSON string may hold as it stands.
+  bool plain = true;
 };
 
-// Writes base + i for each i < size where data[i] is one of the sought bytes, in order. `data` must
-// be readable for kPadding bytes more, and `out` have room for size + kIndexSlack positions.
-inline constexpr std::size_t kIndexSlack = 16;
-IndexResult IndexBytes(const char* data, std::size_t size, SoughtBytes sought, std::uint32_t base,
-                       std::uint32_t* out);
+// Appends base + i for each i < size where data[i] is sought. `data` must be readable for kPadding
+// bytes more.
+IndexedBytes IndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
+                        std::uint32_t base, Positions& breaks, Positions& marks);
 
 // What IndexBytes does on processors without AVX2, for tests.
-IndexResult PortableIndexBytes(const char* data, std::size_t size, SoughtBytes sought,
-                               std::uint32_t base, std::uint32_t* out);
+IndexedBytes PortableIndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
+                                std::uint32_t base, Positions& breaks, Positions& marks);
 
 }  // namespace backfill::rows

@@ -14,7 +14,7 @@ namespace {
 std::string_view RawColumn(const RowBatch& batch, const Row& row, std::size_t column) {
   const std::uint32_t* const marks = batch.marks + row.first_mark;
   const std::size_t begin = column == 0 ? row.begin : marks[column - 1] + 1;
-  const std::size_t end = column + 1 == row.columns ? row.begin + row.size : marks[column];
+  const std::size_t end = column == row.marks ? row.begin + row.size : marks[column];
   return {batch.data + begin, end - begin};
 }
 
@@ -54,13 +54,13 @@ Result<std::vector<std::string>> ParseCsvHeader(const RowBatch& batch, const Row
   };
   if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone)
     return Error{ErrorCode::kInvalid, ProblemOf(fault, row)}.Annotate("the header");
-  if (row.columns > kMaxColumns) {
-    return invalid("the header has " + std::to_string(row.columns) + " columns; at most " +
+  if (row.marks >= kMaxColumns) {
+    return invalid("the header has " + std::to_string(row.marks + 1) + " columns; at most " +
                    std::to_string(kMaxColumns) + " are read");
   }
   std::vector<std::string> names;
   std::map<std::string, std::size_t> seen;
-  for (std::size_t i = 0; i < row.columns; ++i) {
+  for (std::size_t i = 0; i <= row.marks; ++i) {
     const std::string_view raw = RawColumn(batch, row, i);
     std::string name = IsQuoted(raw) ? Undouble(WithoutQuotes(raw)) : std::string(raw);
     const std::string at = "column " + std::to_string(i + 1) + " of the header ";
@@ -97,7 +97,7 @@ Result<std::unique_ptr<CsvParser>> CsvParser::Make(const FileFormat& format,
 
 inline Fault CsvParser::Check(const RowBatch& batch, const Row& row) const {
   if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone) return fault;
-  return row.columns == names_.size() ? Fault::kNone : Fault::kColumns;
+  return row.marks + 1 == names_.size() ? Fault::kNone : Fault::kColumns;
 }
 
 inline std::string_view CsvParser::Column(const RowBatch& batch, const Row& row,
@@ -124,8 +124,8 @@ Record& CsvParser::Parse(const RowBatch& batch, const Row& row) {
   record_.problem.clear();
   record_.fault = Check(batch, row);
   if (record_.fault == Fault::kColumns) {
-    record_.problem = AtLine(row) + std::to_string(row.columns) +
-                      (row.columns == 1 ? " column" : " columns") + ", the header has " +
+    record_.problem = AtLine(row) + std::to_string(row.marks + 1) +
+                      (row.marks == 0 ? " column" : " columns") + ", the header has " +
                       std::to_string(names_.size());
     return record_;
   }

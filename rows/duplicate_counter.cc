@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kFirst = 0x9E3779B97F4A7C15;
 constexpr std::uint64_t kSecond = 0xD6E8FEB86659FD93;
+constexpr std::uint64_t kThird = 0xC2B2AE3D27D4EB4F;
 
 template <typename T>
 T Load(const char* p) {
@@ -75,21 +76,19 @@ std::uint32_t PrintOf(std::uint64_t hash) {
 std::uint64_t HashKey(std::string_view key) {
   const char* p = key.data();
   std::size_t left = key.size();
-  std::uint64_t hash = kFirst ^ left;
-  for (; left > 16; left -= 16, p += 16)
-    hash = Fold(Load<std::uint64_t>(p) ^ kSecond, Load<std::uint64_t>(p + 8) ^ hash);
-  std::uint64_t a = 0;
-  std::uint64_t b = 0;
-  if (left >= 8) {
-    a = Load<std::uint64_t>(p);
-    b = Load<std::uint64_t>(p + left - 8);
+  std::uint64_t hash = kThird ^ left;
+  for (; left > 16; left -= 8, p += 8) hash = Fold(Load<std::uint64_t>(p) ^ kSecond, hash);
+  // Each word goes in by a step of its own: the product of two that are alike collides.
+  std::uint64_t last = 0;
+  if (left > 8) {
+    hash = Fold(Load<std::uint64_t>(p) ^ kSecond, hash);
+    last = Load<std::uint64_t>(p + left - 8);
   } else if (left >= 4) {
-    a = Load<std::uint32_t>(p);
-    b = Load<std::uint32_t>(p + left - 4);
+    last = Load<std::uint32_t>(p) | std::uint64_t{Load<std::uint32_t>(p + left - 4)} << 32;
   } else {
-    for (; left > 0; --left, ++p) a = (a << 8) | static_cast<unsigned char>(*p);
+    for (; left > 0; --left, ++p) last = (last << 8) | static_cast<unsigned char>(*p);
   }
-  return Fold(Fold(a ^ kSecond, b ^ hash), kFirst);
+  return Fold(Fold(last ^ kSecond, hash ^ kFirst), kThird);
 }
 
 void DuplicateCounter::Unmap::operator()(Bucket* buckets) const { munmap(buckets, bytes); }

@@ -94,53 +94,39 @@ std::string_view ToString(JsonKind kind) {
   return "unknown";
 }
 
-JsonObject::JsonObject(std::string_view text)
-    : begin_(text.data()), end_(text.data() + text.size()), at_(begin_) {}
-
-std::optional<JsonMember> JsonObject::Next() {
-  if (fault_ != nullptr || at_ == nullptr) return std::nullopt;
-  JsonMember member;
+bool JsonObject::Advance() {
+  if (fault_ != nullptr || at_ == nullptr) return false;
   SkipSpaces();
   if (first_) {
-    if (*at_ != '{') {
-      Fail("expected an object");
-      return std::nullopt;
-    }
+    if (*at_ != '{') return Fail("expected an object");
     ++at_;
     SkipSpaces();
     first_ = false;
     if (*at_ == '}') return Finish();
   } else {
     if (*at_ == '}') return Finish();
-    if (*at_ != ',') {
-      Fail("expected ',' or '}'");
-      return std::nullopt;
-    }
+    if (*at_ != ',') return Fail("expected ',' or '}'");
     ++at_;
     SkipSpaces();
   }
-  if (*at_ != '"') {
-    Fail("expected a name in quotes");
-    return std::nullopt;
-  }
-  if (!String(&member.name, &member.name_escaped)) return std::nullopt;
+  if (*at_ != '"') return Fail("expected a name in quotes");
+  member_.name_escaped = false;
+  if (!String(&member_.name, &member_.name_escaped)) return false;
   SkipSpaces();
-  if (*at_ != ':') {
-    Fail("expected ':'");
-    return std::nullopt;
-  }
+  if (*at_ != ':') return Fail("expected ':'");
   ++at_;
   SkipSpaces();
   const char* const begin = at_;
+  member_.escaped = false;
   if (*at_ == '{' || *at_ == '[') {
-    member.kind = *at_ == '{' ? JsonKind::kObject : JsonKind::kArray;
-    if (!Nested()) return std::nullopt;
-  } else if (!Scalar(&member)) {
-    return std::nullopt;
+    member_.kind = *at_ == '{' ? JsonKind::kObject : JsonKind::kArray;
+    if (!Nested()) return false;
+  } else if (!Scalar(&member_)) {
+    return false;
   }
-  if (member.kind != JsonKind::kString)
-    member.value = {begin, static_cast<std::size_t>(at_ - begin)};
-  return member;
+  if (member_.kind != JsonKind::kString)
+    member_.value = {begin, static_cast<std::size_t>(at_ - begin)};
+  return true;
 }
 
 std::optional<std::string> JsonObject::fault() const {
@@ -154,15 +140,14 @@ void JsonObject::SkipSpaces() {
 }
 
 // Behind the object only blanks may follow.
-std::optional<JsonMember> JsonObject::Finish() {
+bool JsonObject::Finish() {
   ++at_;
   SkipSpaces();
   if (at_ < end_) {
-    Fail("expected nothing behind the object");
-  } else {
-    at_ = nullptr;
+    return Fail("expected nothing behind the object");
   }
-  return std::nullopt;
+  at_ = nullptr;
+  return false;
 }
 
 bool JsonObject::Fail(const char* what) {
@@ -172,6 +157,14 @@ bool JsonObject::Fail(const char* what) {
 
 inline bool JsonObject::String(std::string_view* content, bool* escaped) {
   const char* const begin = ++at_;
+  if (quotes_ != nullptr) {
+    if (quotes_end_ - quotes_ < 2) return Fail("a string that does not end");
+    at_ = base_ + quotes_[1];
+    quotes_ += 2;
+    *content = {begin, static_cast<std::size_t>(at_ - begin)};
+    ++at_;
+    return true;
+  }
   for (;;) {
     at_ = EndOfPlain(at_);
     if (*at_ == '"') break;

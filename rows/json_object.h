@@ -27,15 +27,28 @@ struct JsonMember {
 class JsonObject {
  public:
   // `text` has no line feed; readable for kPadding bytes more, which begin with LF, CR LF or zero.
-  explicit JsonObject(std::string_view text);
+  explicit JsonObject(std::string_view text) : JsonObject(text, nullptr, nullptr, nullptr) {}
 
-  // The next member; nothing at the end, or if the text is no JSON object: see fault().
-  std::optional<JsonMember> Next();
+  // Of a text without backslashes and control characters all of whose quotes are known, as
+  // positions from `base` on: where a string ends need not be looked for.
+  JsonObject(std::string_view text, const char* base, const std::uint32_t* quotes,
+             const std::uint32_t* quotes_end)
+      : begin_(text.data()),
+        end_(text.data() + text.size()),
+        at_(begin_),
+        base_(base),
+        quotes_(quotes),
+        quotes_end_(quotes_end) {}
 
-  // What is wrong, once Next() gave nothing: "expected ':' at column 7". Nothing if all is well.
+  // The next member, until the next call; nullptr at the end, or if the text is no JSON object: see
+  // fault().
+  const JsonMember* Next() { return Advance() ? &member_ : nullptr; }
+
+  // What is wrong, once Next() was nullptr: "expected ':' at column 7". Nothing if all is well.
   [[nodiscard]] std::optional<std::string> fault() const;
 
  private:
+  bool Advance();
   void SkipSpaces();
   bool String(std::string_view* content, bool* escaped);
   bool Escape();
@@ -44,11 +57,15 @@ class JsonObject {
   bool Scalar(JsonMember* member);
   bool Nested();
   bool Fail(const char* what);
-  std::optional<JsonMember> Finish();
+  bool Finish();
 
   const char* const begin_;
   const char* const end_;
   const char* at_;
+  const char* const base_;
+  const std::uint32_t* quotes_;  // the next ones; the first is an opening one
+  const std::uint32_t* const quotes_end_;
+  JsonMember member_;
   bool first_ = true;
   const char* fault_ = nullptr;
 };

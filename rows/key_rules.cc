@@ -22,21 +22,33 @@ bool MayHoldControl(std::uint64_t word) {
   return ((below | ((del - kOnes) & ~del)) & kHighBits) != 0;
 }
 
-bool HoldsControl(std::string_view key) {
+template <typename Word>
+std::uint64_t Load(const char* p) {
+  Word word = 0;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+bool MayHoldControl(std::string_view key) {
   const char* p = key.data();
-  std::size_t left = key.size();
-  for (; left >= 8; left -= 8, p += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, p, sizeof word);
-    if (MayHoldControl(word) && std::any_of(p, p + 8, IsControl)) return true;
+  const std::size_t size = key.size();
+  if (size >= 8) {
+    for (std::size_t i = 0; i + 8 < size; i += 8) {
+      if (MayHoldControl(Load<std::uint64_t>(p + i))) return true;
+    }
+    return MayHoldControl(Load<std::uint64_t>(p + size - 8));
   }
-  return std::any_of(p, p + left, IsControl);
+  if (size >= 4) {
+    return MayHoldControl(Load<std::uint32_t>(p) << 32 | Load<std::uint32_t>(p + size - 4));
+  }
+  return std::any_of(p, p + size, IsControl);
 }
 
 }  // namespace
 
 bool IsKey(std::string_view key) {
-  return !key.empty() && key.size() <= kMaxKeyBytes && !HoldsControl(key);
+  return !key.empty() && key.size() <= kMaxKeyBytes &&
+         !(MayHoldControl(key) && std::any_of(key.begin(), key.end(), IsControl));
 }
 
 std::optional<std::string> KeyProblem(std::string_view key) {

@@ -1,5 +1,7 @@
 #include "rows/ndjson_parser.h"
 
+#include <algorithm>
+
 #include "rows/key_rules.h"
 #include "rows/row_faults.h"
 
@@ -13,6 +15,19 @@ std::string_view WithoutBlanks(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+// No backslash, no control character.
+bool IsPlain(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return c == '\\' || static_cast<unsigned char>(c) < 0x20; });
+}
+
+JsonObject ObjectOf(const RowBatch& batch, const Row& row) {
+  const std::string_view text = batch.Text(row);
+  if (!batch.plain && !IsPlain(text)) return JsonObject(text);
+  const std::uint32_t* const quotes = batch.marks + row.first_mark;
+  return {text, batch.data, quotes, quotes + row.marks};
 }
 
 }  // namespace
@@ -61,9 +76,9 @@ Fault NdJsonParser::Read(const RowBatch& batch, const Row& row, Words words) {
   std::fill(found_.begin(), found_.end(), false);
   // Of several faults bad JSON counts, since it says that the others mean little.
   Fault fault = Fault::kNone;
-  JsonObject object(batch.Text(row));
-  while (const std::optional<JsonMember> member = object.Next()) {
-    std::string unescaped;
+  JsonObject object = ObjectOf(batch, row);
+  std::string unescaped;
+  while (const JsonMember* const member = object.Next()) {
     std::string_view name = member->name;
     if (member->name_escaped) {
       unescaped = UnescapeJson(name).value_or("");

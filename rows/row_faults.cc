@@ -1,14 +1,6 @@
 #include "rows/row_faults.h"
 
-#include "rows/utf8.h"
-
 namespace backfill::rows {
-
-Fault FaultOf(const RowBatch& batch, const Row& row) {
-  if (row.fault != Fault::kNone) return row.fault;
-  if (!batch.utf8 && !IsUtf8(batch.Text(row))) return Fault::kUtf8;
-  return Fault::kNone;
-}
 
 std::string AtLine(const Row& row) { return "line " + std::to_string(row.line) + ": "; }
 

@@ -1,30 +1,50 @@
 #include "rows/row_scanner.h"
 
 #include <algorithm>
-#include <utility>
 
-#include "rows/byte_index.h"
 #include "rows/utf8.h"
 
 namespace backfill::rows {
 namespace {
 
-constexpr std::size_t kIndexStep = std::size_t{16} << 10;  // bytes; its index fits the L2 cache
+constexpr std::size_t kIndexStep = std::size_t{16} << 10;  // bytes; their index fits the L2 cache
+constexpr std::size_t kMaxIndexed = 4 * kIndexStep;        // positions, unless one row needs more
+
+SoughtBytes SoughtIn(Format format, char delimiter) {
+  switch (format) {
+    case Format::kLines:
+      return {};
+    case Format::kCsv:
+      return {.quote = '"', .mark = delimiter, .marks = true};
+    case Format::kNdJson:
+      return {.mark = '"', .marks = true};
+  }
+  return {};
+}
 
 }  // namespace
 
 RowScanner::RowScanner(Format format, char delimiter, std::uint64_t offset, std::uint64_t line)
-    : format_(format), delimiter_(delimiter), offset_(offset), row_offset_(offset), line_(line) {
+    : format_(format),
+      sought_(SoughtIn(format, delimiter)),
+      offset_(offset),
+      row_offset_(offset),
+      line_(line) {
   batch_.rows.reserve(kBatchRows);
 }
 
 void RowScanner::SetWindow(std::string_view window, bool last) {
   const std::size_t dropped = kept_;
-  // Only the marks of a row that goes on are left; they move with it.
-  for (std::size_t i = 0; i < write_; ++i) index_[i] -= static_cast<std::uint32_t>(dropped);
+  // All breaks were dealt with; the marks of a row that goes on move with it.
+  breaks_.Drop(breaks_.found);
+  if (!has_quotes_) marks_.Drop(std::min(first_mark_, marks_.found));
+  for (std::size_t i = 0; i < marks_.found; ++i)
+    marks_.at[i] -= static_cast<std::uint32_t>(dropped);
+  if (!has_quotes_) first_mark_ = 0;
   offset_ += dropped;
   indexed_ -= dropped;
   not_ascii_ -= std::min(not_ascii_, dropped);
+  not_plain_ -= std::min(not_plain_, dropped);
   begin_ -= std::min(begin_, dropped);
   column_begin_ -= std::min(column_begin_, dropped);
   closing_ -= std::min(closing_, dropped);
@@ -35,26 +55,16 @@ void RowScanner::SetWindow(std::string_view window, bool last) {
 }
 
 const RowBatch& RowScanner::Next() {
-  // The rows of the last batch are done with, and so are their marks.
-  const std::size_t done = first_mark_;
-  std::copy(index_.begin() + static_cast<std::ptrdiff_t>(done),
-            index_.begin() + static_cast<std::ptrdiff_t>(write_), index_.begin());
-  write_ -= done;
-  first_mark_ = 0;
-  if (read_ == found_) read_ = found_ = write_;
   batch_.rows.clear();
-
-  if (format_ == Format::kCsv) {
-    ScanCsv();
-  } else {
-    ScanLines();
-  }
-
+  Scan();
   if (batch_.rows.empty()) {
-    if (!skipping_ && size_ - begin_ > kMaxRowBytes) skipping_ = true;
-    if (skipping_) {
-      write_ = first_mark_ = 0;
+    if (!skipping_ && size_ - begin_ > kMaxRowBytes) {
+      skipping_ = true;
+      quoted_ = has_quotes_ = false;
       quote_ = Quote::kNone;
+    }
+    if (skipping_) {
+      marks_.read = marks_.found = first_mark_ = end_mark_ = 0;
     }
     kept_ = skipping_ ? size_ : begin_;
   }
@@ -63,89 +73,113 @@ const RowBatch& RowScanner::Next() {
   batch_.offset = offset_;
   batch_.open_row = row_offset_;
   batch_.skipping = skipping_;
-  batch_.marks = index_.data();
-  batch_.utf8 = true;
-  if (!batch_.rows.empty() && batch_.rows.front().begin < not_ascii_) {
-    const std::size_t first = batch_.rows.front().begin;
-    const std::size_t last = batch_.rows.back().begin + batch_.rows.back().size;
-    batch_.utf8 = last >= first && IsUtf8({data_ + first, last - first});
-  }
+  batch_.marks = marks_.at.data();
+  batch_.utf8 = batch_.plain = true;
+  if (batch_.rows.empty()) return batch_;
+  const std::size_t first = batch_.rows.front().begin;
+  const std::size_t last = batch_.rows.back().begin + batch_.rows.back().size;
+  batch_.plain = first >= not_plain_;
+  if (first < not_ascii_) batch_.utf8 = last >= first && IsUtf8({data_ + first, last - first});
   return batch_;
 }
 
 bool RowScanner::IndexMore() {
   if (indexed_ == size_) return false;
+  if (batch_.rows.empty()) {  // nobody looks at the marks of former rows any more
+    breaks_.Drop(breaks_.read);
+    const std::size_t done = first_mark_;
+    marks_.Drop(done);
+    end_mark_ -= std::min(end_mark_, done);
+    first_mark_ = 0;
+  }
   const std::size_t step = std::min(kIndexStep, size_ - indexed_);
-  read_ = write_;
-  if (index_.size() < write_ + step + kIndexSlack) index_.resize(write_ + 2 * step + kIndexSlack);
-  SoughtBytes sought;
-  if (format_ == Format::kCsv) sought = {.a = '\n', .b = '"', .c = delimiter_};
-  const IndexResult index = IndexBytes(data_ + indexed_, step, sought,
-                                       static_cast<std::uint32_t>(indexed_), &index_[write_]);
-  found_ = write_ + index.found;
+  const IndexedBytes seen = IndexBytes(data_ + indexed_, step, sought_,
+                                       static_cast<std::uint32_t>(indexed_), breaks_, marks_);
   indexed_ += step;
-  if (!index.ascii) not_ascii_ = indexed_;
+  if (!seen.ascii) not_ascii_ = indexed_;
+  if (!seen.plain) not_plain_ = indexed_;
   return true;
 }
 
-void RowScanner::ScanLines() {
+void RowScanner::Scan() {
   while (batch_.rows.size() < kBatchRows) {
-    if (read_ == found_ && !IndexMore()) return EndFile();
-    while (read_ < found_ && batch_.rows.size() < kBatchRows) {
-      const std::size_t at = index_[read_++];
-      EndRow(at, at + 1);
-    }
-  }
-}
-
-void RowScanner::ScanCsv() {
-  while (batch_.rows.size() < kBatchRows) {
-    if (read_ == found_) {
-      // One row more than a batch holds may have its marks here, so memory stays bounded.
-      if (!batch_.rows.empty() && write_ > kIndexStep) return;
+    if (breaks_.read == breaks_.found) {
+      if (!batch_.rows.empty() && std::max(breaks_.found, marks_.found) > kMaxIndexed) return;
       if (!IndexMore()) return EndFile();
       continue;
     }
-    const std::size_t at = index_[read_++];
-    const char byte = data_[at];
-    if (quote_ != Quote::kNone) {
-      if (quote_ == Quote::kClosing) {
-        const bool adjacent = at == closing_ + 1;
-        if (byte == '"' && adjacent) {  // a doubled quote
-          quote_ = Quote::kOpen;
-          continue;
-        }
-        const bool before_crlf = byte == '\n' && at == closing_ + 2 && data_[at - 1] == '\r';
-        if (!adjacent && !before_crlf) bad_quotes_ = true;
-        quote_ = Quote::kNone;
-      } else if (byte == '"') {
-        quote_ = Quote::kClosing;
-        closing_ = at;
-        continue;
-      } else {
-        if (byte != '\n') continue;
-        if (at - begin_ <= kMaxRowBytes) {
-          ++breaks_;
-          continue;
-        }
-      }
-    }
-    if (byte == '\n') {
-      EndRow(at, at + 1);
-    } else if (skipping_) {
-      continue;
-    } else if (byte == '"') {
-      if (at == column_begin_ && !bad_quotes_) {
-        quote_ = Quote::kOpen;
-        quoted_ = true;
-      } else {
-        bad_quotes_ = true;
-      }
+    const std::size_t at = breaks_.at[breaks_.read++];
+    if (has_quotes_ || data_[at] != '\n') {
+      if (!skipping_ && !ScanQuoted(at)) continue;
+      if (data_[at] != '\n') continue;
     } else {
-      if (separators_++ < kMaxColumns) index_[write_++] = static_cast<std::uint32_t>(at);
-      column_begin_ = at + 1;
+      TakeMarks(at);
     }
+    EndRow(at, at + 1);
   }
+}
+
+// Finds where the row's marks end. Most rows have as many as the one before.
+inline void RowScanner::TakeMarks(std::size_t at) {
+  const std::uint32_t* const marks = marks_.at.data();
+  std::size_t end = marks_.read + usual_marks_;
+  const bool as_usual = end <= marks_.found && (end == marks_.read || marks[end - 1] < at) &&
+                        (end == marks_.found || marks[end] > at);
+  if (!as_usual) {
+    end = marks_.read;
+    while (end < marks_.found && marks[end] < at) ++end;
+    usual_marks_ = end - marks_.read;
+  }
+  marks_.read = end_mark_ = end;
+}
+
+// A row of kCsv with quotes, up to the break at `at`. Whether the row ends there.
+bool RowScanner::ScanQuoted(std::size_t at) {
+  if (!has_quotes_) {
+    has_quotes_ = true;
+    column_begin_ = begin_;
+    end_mark_ = first_mark_;
+  }
+  while (marks_.read < marks_.found && marks_.at[marks_.read] < at)
+    Separate(marks_.at[marks_.read++]);
+  if (quote_ == Quote::kClosing) {
+    const bool adjacent = at == closing_ + 1;
+    if (data_[at] == '"' && adjacent) {  // a doubled quote
+      quote_ = Quote::kOpen;
+      return false;
+    }
+    const bool before_crlf = data_[at] == '\n' && at == closing_ + 2 && data_[at - 1] == '\r';
+    if (!adjacent && !before_crlf) bad_quotes_ = true;
+    quote_ = Quote::kNone;
+  }
+  if (data_[at] == '"') {
+    if (quote_ == Quote::kOpen) {
+      quote_ = Quote::kClosing;
+      closing_ = at;
+    } else if (at == column_begin_ && !bad_quotes_) {
+      quote_ = Quote::kOpen;
+      quoted_ = true;
+    } else {
+      bad_quotes_ = true;
+    }
+    return false;
+  }
+  if (quote_ == Quote::kOpen && at - begin_ <= kMaxRowBytes) {
+    ++breaks_inside_;
+    return false;
+  }
+  return true;
+}
+
+// A separator in a row with quotes.
+void RowScanner::Separate(std::size_t at) {
+  if (quote_ == Quote::kOpen) return;
+  if (quote_ == Quote::kClosing) {
+    if (at != closing_ + 1) bad_quotes_ = true;
+    quote_ = Quote::kNone;
+  }
+  marks_.at[end_mark_++] = static_cast<std::uint32_t>(at);
+  column_begin_ = at + 1;
 }
 
 // The row's text ends at `at`, the next row begins at `next`.
@@ -158,40 +192,43 @@ inline void RowScanner::EndRow(std::size_t at, std::size_t next) {
     row.offset = row_offset_;
     row.end = offset_ + next;
     row.line = line_;
-    row.first_mark = static_cast<std::uint32_t>(first_mark_);
-    row.columns = separators_ + 1;
-    row.quoted = quoted_;
     if (too_long) {
       row.fault = Fault::kTooLong;
-      write_ = first_mark_;
     } else {
       row.begin = static_cast<std::uint32_t>(begin_);
       row.size = static_cast<std::uint32_t>(size);
+      row.first_mark = static_cast<std::uint32_t>(first_mark_);
+      row.marks = static_cast<std::uint32_t>(end_mark_ - first_mark_);
+      row.quoted = quoted_;
       if (bad_quotes_) row.fault = Fault::kQuotes;
     }
   }
-  line_ += breaks_ + 1;
-  breaks_ = 0;
-  begin_ = column_begin_ = next;
+  line_ += breaks_inside_ + 1;
+  begin_ = next;
   row_offset_ = offset_ + next;
-  first_mark_ = write_;
-  separators_ = 0;
-  quote_ = Quote::kNone;
-  quoted_ = bad_quotes_ = skipping_ = false;
+  first_mark_ = end_mark_ = marks_.read;
+  breaks_inside_ = 0;
+  if (has_quotes_ || skipping_) {
+    quote_ = Quote::kNone;
+    quoted_ = has_quotes_ = bad_quotes_ = skipping_ = false;
+  }
 }
 
 // The window is used up; if it is the last one, so is the row.
 void RowScanner::EndFile() {
   if (!last_ || (begin_ == size_ && !skipping_)) return;
-  const bool unclosed = quote_ == Quote::kOpen;
-  if (unclosed) bad_quotes_ = true;
-  if (quote_ == Quote::kClosing) {
-    const std::size_t rest = size_ - closing_ - 1;
-    if (rest > 1 || (rest == 1 && data_[size_ - 1] != '\r')) bad_quotes_ = true;
+  bool unclosed = false;
+  if (has_quotes_) {
+    while (marks_.read < marks_.found) Separate(marks_.at[marks_.read++]);
+    unclosed = quote_ == Quote::kOpen;
+    const std::size_t rest = quote_ == Quote::kClosing ? size_ - closing_ - 1 : 0;
+    if (unclosed || rest > 1 || (rest == 1 && data_[size_ - 1] != '\r')) bad_quotes_ = true;
+  } else {
+    TakeMarks(size_);
   }
   const std::size_t rows = batch_.rows.size();
   EndRow(size_, size_);
-  if (unclosed && batch_.rows.size() > rows) batch_.rows.back().unclosed = true;
+  if (batch_.rows.size() > rows) batch_.rows.back().unclosed = unclosed;
 }
 
 }  // namespace backfill::rows

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rows/byte_index.h"
 #include "rows/format.h"
 
 namespace backfill::rows {
@@ -16,8 +17,8 @@ struct Row {
   std::uint64_t line = 0;    // the physical line where it begins, from 1
   std::uint32_t begin = 0;   // its text in the window, without LF or CR LF; not if too long
   std::uint32_t size = 0;
-  std::uint32_t first_mark = 0;  // kCsv: its separators in RowBatch::marks, at most kMaxColumns
-  std::uint32_t columns = 1;     // kCsv: how many it has
+  std::uint32_t first_mark = 0;  // in RowBatch::marks
+  std::uint32_t marks = 0;       // kCsv: its separators; kNdJson: all quotes in it
   bool quoted = false;           // kCsv: has quoted columns
   bool unclosed = false;         // kCsv: the file ended inside quotes
   Fault fault = Fault::kNone;    // kTooLong or kQuotes
@@ -31,8 +32,9 @@ struct RowBatch {
   std::uint64_t offset = 0;              // of the window in the file
   std::uint64_t open_row = 0;            // where the row begins that the window does not end
   bool skipping = false;                 // which is too long: what the window has of it is dropped
-  const std::uint32_t* marks = nullptr;  // positions of separators in the window
+  const std::uint32_t* marks = nullptr;  // positions in the window
   bool utf8 = true;                      // all rows are UTF-8; else each has to be looked at
+  bool plain = true;  // no backslash or control character in any row; else likewise
 
   [[nodiscard]] std::string_view Text(const Row& row) const { return {data + row.begin, row.size}; }
 };
@@ -67,42 +69,45 @@ class RowScanner {
   enum class Quote { kNone, kOpen, kClosing };
 
   bool IndexMore();
-  void ScanCsv();
-  void ScanLines();
+  void Scan();
+  bool ScanQuoted(std::size_t at);
+  void Separate(std::size_t at);
+  void TakeMarks(std::size_t at);
   void EndRow(std::size_t at, std::size_t next);
   void EndFile();
 
   const Format format_;
-  const char delimiter_;
+  const SoughtBytes sought_;
 
   const char* data_ = nullptr;
   std::size_t size_ = 0;
   bool last_ = false;
   std::size_t indexed_ = 0;    // how far the window was indexed
   std::size_t not_ascii_ = 0;  // up to here it may hold bytes that are not ASCII
+  std::size_t not_plain_ = 0;  // and not plain
   std::uint64_t offset_ = 0;   // of the window's first byte
   std::size_t kept_ = 0;
 
-  // Positions of sought bytes. Those of the batch's and the current row's separators are packed at
-  // the front, [0, write_); [read_, found_) are still to be looked at.
-  std::vector<std::uint32_t> index_;
-  std::size_t write_ = 0;
-  std::size_t read_ = 0;
-  std::size_t found_ = 0;
+  Positions breaks_;  // line feeds; in kCsv quotes, too
+  Positions marks_;   // kCsv: separators; kNdJson: quotes
 
   // The row that is being read.
   std::size_t begin_ = 0;         // in the window
   std::uint64_t row_offset_ = 0;  // in the file
   std::uint64_t line_ = 1;        // where it began
-  std::uint64_t breaks_ = 0;      // quoted line breaks so far
+  std::uint64_t breaks_inside_ = 0;
   std::size_t first_mark_ = 0;
-  std::uint32_t separators_ = 0;
-  std::size_t column_begin_ = 0;
-  std::size_t closing_ = 0;  // where the last quote may have closed
-  Quote quote_ = Quote::kNone;
+  std::size_t usual_marks_ = 0;  // of the row before
+  bool skipping_ = false;        // longer than what is kept of it
+  // Once it has a quote (kCsv): those of its marks that count are packed at the front, up to
+  // `end_mark_`.
   bool quoted_ = false;
+  bool has_quotes_ = false;  // ScanQuoted() has begun
   bool bad_quotes_ = false;
-  bool skipping_ = false;  // longer than what is kept of it
+  Quote quote_ = Quote::kNone;
+  std::size_t closing_ = 0;  // where the last quote may have closed
+  std::size_t column_begin_ = 0;
+  std::size_t end_mark_ = 0;
 
   RowBatch batch_;
 };

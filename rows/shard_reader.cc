@@ -32,12 +32,12 @@ std::string Names(const std::vector<std::string>& names) {
 }  // namespace
 
 LoadedShard::LoadedShard(const FileFormat& format, const Extent& extent,
-                         std::unique_ptr<RowParser> parser, std::vector<char> bytes)
+                         std::unique_ptr<RowParser> parser, std::unique_ptr<char[]> bytes)
     : extent_(extent), parser_(std::move(parser)), bytes_(std::move(bytes)) {
-  if (bytes_.empty()) return;
+  if (bytes_ == nullptr) return;
   scanner_ =
       std::make_unique<RowScanner>(format.format, format.delimiter, extent.offset, extent.line);
-  scanner_->SetWindow({bytes_.data(), bytes_.size() - kPadding}, true);
+  scanner_->SetWindow({bytes_.get(), static_cast<std::size_t>(extent.bytes)}, true);
 }
 
 // One more row than planned is as wrong as one less.
@@ -123,8 +123,8 @@ Result<LoadedShard> ShardReader::Load(const Extent& extent, const std::stop_toke
   std::unique_ptr<RowParser> parser = TRY(NewParser());
   // A longer one is a row that is too long: its bytes are looked at, not kept.
   const bool keep = extent.bytes <= kMaxShardBytes;
-  std::vector<char> bytes(keep ? static_cast<std::size_t>(extent.bytes) + kPadding
-                               : std::size_t{64} << 10);
+  const std::size_t room = keep ? static_cast<std::size_t>(extent.bytes) : std::size_t{64} << 10;
+  std::unique_ptr<char[]> bytes(new char[room + kPadding]);  // not zeroed: it will be written
   std::size_t filled = 0;
   std::uint32_t crc = 0;
   const std::uint64_t came = TRY(pool_.Read(
@@ -132,7 +132,7 @@ Result<LoadedShard> ShardReader::Load(const Extent& extent, const std::stop_toke
       [&](std::span<const char> read) {
         crc = Crc32c(crc, {read.data(), read.size()});
         if (keep) filled += read.size();
-        return std::span<char>(bytes).subspan(filled);
+        return std::span<char>(bytes.get() + filled, room - filled);
       },
       stop));
   const std::string where = "the " + std::to_string(extent.bytes) + " bytes from " +
@@ -142,7 +142,8 @@ Result<LoadedShard> ShardReader::Load(const Extent& extent, const std::stop_toke
     return Changed(where + "have the checksum crc32c " + Hex(crc) + " and had " +
                    Hex(extent.crc32c));
   }
-  if (!keep) bytes.clear();
+  if (!keep) bytes.reset();
+  if (keep) std::fill_n(bytes.get() + room, kPadding, '\0');
   return LoadedShard(format_, extent, std::move(parser), std::move(bytes));
 }
 

@@ -32,14 +32,14 @@ class LoadedShard {
  private:
   friend class ShardReader;
   LoadedShard(const FileFormat& format, const Extent& extent, std::unique_ptr<RowParser> parser,
-              std::vector<char> bytes);
+              std::unique_ptr<char[]> bytes);
 
   const Row* NextRow();
   [[nodiscard]] Error Fewer() const;
 
   Extent extent_;
   std::unique_ptr<RowParser> parser_;
-  std::vector<char> bytes_;  // with padding; empty if all it has is a row that is too long
+  std::unique_ptr<char[]> bytes_;  // with padding; none if all it has is a row that is too long
   std::unique_ptr<RowScanner> scanner_;
   const RowBatch* batch_ = nullptr;
   std::size_t next_in_batch_ = 0;
