@@ -169,7 +169,9 @@ void HttpTransfer::Start(const std::string& url, const std::string& range,
 
 Result<HttpReply> HttpTransfer::Head(const std::stop_token& stop) {
   while (!curl_->body_began && !curl_->done) TRY(Drive(stop));
-  if (curl_->done && curl_->code != CURLE_OK) return FromCurl(curl_->code, curl_->details);
+  // What came of a body that broke is worth having: Read() gives it first.
+  const bool broke = curl_->done && curl_->code != CURLE_OK;
+  if (broke && !curl_->body_began) return FromCurl(curl_->code, curl_->details);
   return curl_->reply;
 }
 
