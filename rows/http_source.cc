@@ -63,7 +63,7 @@ class HttpSource::Stream final : public ByteStream {
 
   Result<std::size_t> Read(std::span<char> into, const std::stop_token& stop) override {
     const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left_));
-    if (most == 0 || (source_.length_ && at_ >= *source_.length_)) return std::size_t{0};
+    if (AtEnd()) return std::size_t{0};
     for (;;) {
       Result<std::size_t> n = Some(into.first(most), stop);
       if (n) {
@@ -71,6 +71,7 @@ class HttpSource::Stream final : public ByteStream {
         at_ += *n;
         left_ -= *n;
         source_.furthest_ = std::max(source_.furthest_, at_);
+        if (*n > 0 && AtEnd() && source_.ranges_) SeeTheEnd(stop);
         return *n;
       }
       transfer_.reset();
@@ -82,6 +83,17 @@ class HttpSource::Stream final : public ByteStream {
   [[nodiscard]] std::size_t held_bytes() const override { return std::size_t{400} << 10; }
 
  private:
+  [[nodiscard]] bool AtEnd() const {
+    return left_ == 0 || (source_.length_ && at_ >= *source_.length_);
+  }
+
+  // The connection can be used again only once the transfer knows that it is over.
+  void SeeTheEnd(const std::stop_token& stop) {
+    char more = 0;
+    const auto end = transfer_->Read({&more, 1}, stop);
+    if (!end.ok() || *end > 0) transfer_.reset();
+  }
+
   Result<std::size_t> Some(std::span<char> into, const std::stop_token& stop) {
     if (transfer_ == nullptr) {
       TRY(Begin(stop));

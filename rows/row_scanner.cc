@@ -25,11 +25,7 @@ SoughtBytes SoughtIn(Format format, char delimiter) {
 }  // namespace
 
 RowScanner::RowScanner(Format format, char delimiter, std::uint64_t offset, std::uint64_t line)
-    : format_(format),
-      sought_(SoughtIn(format, delimiter)),
-      offset_(offset),
-      row_offset_(offset),
-      line_(line) {
+    : sought_(SoughtIn(format, delimiter)), offset_(offset), row_offset_(offset), line_(line) {
   batch_.rows.reserve(kBatchRows);
 }
 

@@ -76,7 +76,6 @@ class RowScanner {
   void EndRow(std::size_t at, std::size_t next);
   void EndFile();
 
-  const Format format_;
   const SoughtBytes sought_;
 
   const char* data_ = nullptr;
