@@ -10,10 +10,15 @@
 namespace backfill::rows {
 namespace {
 
-constexpr std::size_t kSlack = 64;  // positions that may be written behind the last one
+constexpr std::size_t kSlack = 128;  // positions that may be written behind the last one
+
+void MakeRoom(std::size_t size, const SoughtBytes& sought, Positions& breaks, Positions& marks) {
+  breaks.Reserve(size);
+  marks.Reserve(sought.marks ? size : 0);
+}
 
 #if defined(__x86_64__)
-#define BACKFILL_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#define BACKFILL_AVX2 __attribute__((target("avx2,bmi,popcnt")))
 
 BACKFILL_AVX2 inline std::uint64_t Mask(__m256i low, __m256i high) {
   const auto l = static_cast<std::uint32_t>(_mm256_movemask_epi8(low));
@@ -38,6 +43,7 @@ BACKFILL_AVX2 inline std::uint32_t* WritePositions(std::uint64_t bits, std::uint
 BACKFILL_AVX2 IndexedBytes Avx2IndexBytes(const char* data, std::size_t size,
                                           const SoughtBytes& sought, std::uint32_t base,
                                           Positions& breaks, Positions& marks) {
+  MakeRoom(size, sought, breaks, marks);
   const __m256i line_break = _mm256_set1_epi8(sought.line_break);
   const __m256i quote = _mm256_set1_epi8(sought.quote);
   const __m256i mark = _mm256_set1_epi8(sought.mark);
@@ -77,27 +83,70 @@ BACKFILL_AVX2 IndexedBytes Avx2IndexBytes(const char* data, std::size_t size,
   return {.ascii = _mm256_movemask_epi8(seen_high) == 0,
           .plain = _mm256_testz_si256(seen_special, seen_special) != 0};
 }
+
+#define BACKFILL_AVX512 __attribute__((target("avx512f,avx512bw,avx512vbmi,avx512vbmi2,popcnt")))
+
+// Writes positions in sixteens, past the last one: more than that in 64 bytes are rare.
+BACKFILL_AVX512 inline std::uint32_t* WritePositions512(std::uint64_t bits, std::uint32_t base,
+                                                        std::uint32_t* out) {
+  constexpr auto kEights = [](std::uint64_t first) {
+    return static_cast<long long>(0x0706050403020100 + first * 0x0808080808080808);
+  };
+  const __m512i all = _mm512_set_epi64(kEights(7), kEights(6), kEights(5), kEights(4), kEights(3),
+                                       kEights(2), kEights(1), kEights(0));
+  const __m512i from = _mm512_set1_epi32(static_cast<int>(base));
+  const __m512i found = _mm512_maskz_compress_epi8(bits, all);
+  const auto write = [&](__m128i sixteen, int at) BACKFILL_AVX512 {
+    _mm512_storeu_si512(out + at, _mm512_add_epi32(_mm512_cvtepu8_epi32(sixteen), from));
+  };
+  const int count = std::popcount(bits);
+  write(_mm512_castsi512_si128(found), 0);
+  if (count > 16) {
+    write(_mm512_extracti32x4_epi32(found, 1), 16);
+    write(_mm512_extracti32x4_epi32(found, 2), 32);
+    write(_mm512_extracti32x4_epi32(found, 3), 48);
+  }
+  return out + count;
+}
+
+BACKFILL_AVX512 IndexedBytes Avx512IndexBytes(const char* data, std::size_t size,
+                                              const SoughtBytes& sought, std::uint32_t base,
+                                              Positions& breaks, Positions& marks) {
+  MakeRoom(size, sought, breaks, marks);
+  const __m512i line_break = _mm512_set1_epi8(sought.line_break);
+  const __m512i quote = _mm512_set1_epi8(sought.quote);
+  const __m512i mark = _mm512_set1_epi8(sought.mark);
+  const __m512i backslash = _mm512_set1_epi8('\\');
+  const __m512i space = _mm512_set1_epi8(' ');
+  const bool with_marks = sought.marks;
+  std::uint32_t* out_breaks = breaks.at.data() + breaks.found;
+  std::uint32_t* out_marks = marks.at.data() + marks.found;
+  std::uint64_t special = 0;
+  std::uint64_t high = 0;
+  for (std::size_t i = 0; i < size; i += 64) {
+    std::uint64_t valid = ~std::uint64_t{0};
+    if (size - i < 64) valid = (std::uint64_t{1} << (size - i)) - 1;
+    const __m512i block = _mm512_loadu_si512(data + i);
+    const std::uint64_t feeds = _mm512_cmpeq_epi8_mask(block, line_break);
+    high |= valid & static_cast<std::uint64_t>(_mm512_movepi8_mask(block));
+    special |= valid & ((_mm512_cmplt_epu8_mask(block, space) & ~feeds) |
+                        _mm512_cmpeq_epi8_mask(block, backslash));
+    const std::uint32_t at = base + static_cast<std::uint32_t>(i);
+    out_breaks =
+        WritePositions512(valid & (feeds | _mm512_cmpeq_epi8_mask(block, quote)), at, out_breaks);
+    if (with_marks) {
+      out_marks = WritePositions512(valid & _mm512_cmpeq_epi8_mask(block, mark), at, out_marks);
+    }
+  }
+  breaks.found = static_cast<std::size_t>(out_breaks - breaks.at.data());
+  marks.found = static_cast<std::size_t>(out_marks - marks.at.data());
+  return {.ascii = high == 0, .plain = special == 0};
+}
 #endif
-
-}  // namespace
-
-void Positions::Reserve(std::size_t more) {
-  if (at.size() < found + more + kSlack) at.resize(2 * (found + more) + kSlack);
-}
-
-void Positions::Drop(std::size_t count) {
-  if (count == 0) return;
-  const auto begin = at.begin();
-  std::copy(begin + static_cast<std::ptrdiff_t>(count), begin + static_cast<std::ptrdiff_t>(found),
-            begin);
-  found -= count;
-  read -= count;
-}
 
 IndexedBytes PortableIndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
                                 std::uint32_t base, Positions& breaks, Positions& marks) {
-  breaks.Reserve(size);
-  marks.Reserve(sought.marks ? size : 0);
+  MakeRoom(size, sought, breaks, marks);
   IndexedBytes result;
   for (std::size_t i = 0; i < size; ++i) {
     const auto byte = static_cast<unsigned char>(data[i]);
@@ -116,19 +165,37 @@ IndexedBytes PortableIndexBytes(const char* data, std::size_t size, const Sought
   return result;
 }
 
+}  // namespace
+
+void Positions::Reserve(std::size_t more) {
+  if (at.size() < found + more + kSlack) at.resize(2 * (found + more) + kSlack);
+}
+
+void Positions::Drop(std::size_t count) {
+  if (count == 0) return;
+  const auto begin = at.begin();
+  std::copy(begin + static_cast<std::ptrdiff_t>(count), begin + static_cast<std::ptrdiff_t>(found),
+            begin);
+  found -= count;
+  read -= count;
+}
+
+std::vector<IndexFunction> IndexFunctions() {
+  std::vector<IndexFunction> functions;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vbmi2") != 0)
+    functions.push_back(&Avx512IndexBytes);
+  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("bmi") != 0)
+    functions.push_back(&Avx2IndexBytes);
+#endif
+  functions.push_back(&PortableIndexBytes);
+  return functions;
+}
+
 IndexedBytes IndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
                         std::uint32_t base, Positions& breaks, Positions& marks) {
-#if defined(__x86_64__)
-  static const bool kAvx2 = __builtin_cpu_supports("avx2") != 0 &&
-                            __builtin_cpu_supports("bmi") != 0 &&
-                            __builtin_cpu_supports("bmi2") != 0;
-  if (kAvx2) {
-    breaks.Reserve(size);
-    marks.Reserve(sought.marks ? size : 0);
-    return Avx2IndexBytes(data, size, sought, base, breaks, marks);
-  }
-#endif
-  return PortableIndexBytes(data, size, sought, base, breaks, marks);
+  static const IndexFunction kFastest = IndexFunctions().front();
+  return kFastest(data, size, sought, base, breaks, marks);
 }
 
 }  // namespace backfill::rows

@@ -41,8 +41,11 @@ struct IndexedBytes {
 IndexedBytes IndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
                         std::uint32_t base, Positions& breaks, Positions& marks);
 
-// What IndexBytes does on processors without AVX2, for tests.
-IndexedBytes PortableIndexBytes(const char* data, std::size_t size, const SoughtBytes& sought,
-                                std::uint32_t base, Positions& breaks, Positions& marks);
+// The ways to do it that this processor knows, the fastest first, which is the one that IndexBytes
+// takes. All find the same.
+using IndexFunction = IndexedBytes (*)(const char* data, std::size_t size,
+                                       const SoughtBytes& sought, std::uint32_t base,
+                                       Positions& breaks, Positions& marks);
+std::vector<IndexFunction> IndexFunctions();
 
 }  // namespace backfill::rows

@@ -183,21 +183,19 @@ inline void RowScanner::EndRow(std::size_t at, std::size_t next) {
   const bool too_long = skipping_ || at - begin_ > kMaxRowBytes;
   std::size_t size = at - begin_;
   if (size > 0 && data_[at - 1] == '\r') --size;
-  if (size > 0 || too_long) {
-    Row& row = batch_.rows.emplace_back();
-    row.offset = row_offset_;
-    row.end = offset_ + next;
-    row.line = line_;
-    if (too_long) {
-      row.fault = Fault::kTooLong;
-    } else {
-      row.begin = static_cast<std::uint32_t>(begin_);
-      row.size = static_cast<std::uint32_t>(size);
-      row.first_mark = static_cast<std::uint32_t>(first_mark_);
-      row.marks = static_cast<std::uint32_t>(end_mark_ - first_mark_);
-      row.quoted = quoted_;
-      if (bad_quotes_) row.fault = Fault::kQuotes;
-    }
+  if (too_long) {
+    batch_.rows.push_back(
+        {.offset = row_offset_, .end = offset_ + next, .line = line_, .fault = Fault::kTooLong});
+  } else if (size > 0) {
+    batch_.rows.push_back({.offset = row_offset_,
+                           .end = offset_ + next,
+                           .line = line_,
+                           .begin = static_cast<std::uint32_t>(begin_),
+                           .size = static_cast<std::uint32_t>(size),
+                           .first_mark = static_cast<std::uint32_t>(first_mark_),
+                           .marks = static_cast<std::uint32_t>(end_mark_ - first_mark_),
+                           .quoted = quoted_,
+                           .fault = bad_quotes_ ? Fault::kQuotes : Fault::kNone});
   }
   line_ += breaks_inside_ + 1;
   begin_ = next;

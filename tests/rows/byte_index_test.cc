@@ -16,22 +16,26 @@ std::vector<std::uint32_t> Found(const Positions& positions) {
           positions.at.begin() + static_cast<std::ptrdiff_t>(positions.found)};
 }
 
-RC_GTEST_PROP(ByteIndexTest, FindsWhatTheSimpleLoopFinds, ()) {
+RC_GTEST_PROP(ByteIndexTest, EveryWayFindsWhatTheSimpleLoopFinds, ()) {
   const auto text = *rc::gen::container<std::string>(
       rc::gen::element('a', 'b', '\n', '"', ',', '\\', '\t', '\r', '\xC3', '\x20'));
   std::string padded = std::string(*rc::gen::inRange(0, 200), 'x') + text;
   const std::size_t size = padded.size();
   padded.append(kPadding, '\0');
   const SoughtBytes sought{.quote = '"', .mark = ',', .marks = true};
-  Positions breaks, marks, simple_breaks, simple_marks;
-  const IndexedBytes seen = IndexBytes(padded.data(), size, sought, 5, breaks, marks);
+  const std::vector<IndexFunction> functions = IndexFunctions();
+  Positions simple_breaks, simple_marks;
   const IndexedBytes simple =
-      PortableIndexBytes(padded.data(), size, sought, 5, simple_breaks, simple_marks);
-  RC_ASSERT(Found(breaks) == Found(simple_breaks));
-  RC_ASSERT(Found(marks) == Found(simple_marks));
-  // It may see what lies behind the window, which costs a closer look; never overlook anything.
-  RC_ASSERT(simple.ascii || !seen.ascii);
-  RC_ASSERT(simple.plain || !seen.plain);
+      functions.back()(padded.data(), size, sought, 5, simple_breaks, simple_marks);
+  for (const IndexFunction function : functions) {
+    Positions breaks, marks;
+    const IndexedBytes seen = function(padded.data(), size, sought, 5, breaks, marks);
+    RC_ASSERT(Found(breaks) == Found(simple_breaks));
+    RC_ASSERT(Found(marks) == Found(simple_marks));
+    // It may see what lies behind the window, which costs a closer look; never overlook anything.
+    RC_ASSERT(simple.ascii || !seen.ascii);
+    RC_ASSERT(simple.plain || !seen.plain);
+  }
 }
 
 TEST(ByteIndexTest, AppendsToWhatIsThere) {
