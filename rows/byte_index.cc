@@ -4,6 +4,11 @@
 #include <bit>
 
 #if defined(__x86_64__)
+#if !defined(__clang__)
+// g++ 12 takes the undefined registers of its own AVX-512 header for a mistake.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <immintrin.h>
 #endif
 
