@@ -1,6 +1,7 @@
 #include "rows/row_scanner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "rows/utf8.h"
 
@@ -25,8 +26,19 @@ SoughtBytes SoughtIn(Format format, char delimiter) {
 }  // namespace
 
 RowScanner::RowScanner(Format format, char delimiter, std::uint64_t offset, std::uint64_t line)
-    : sought_(SoughtIn(format, delimiter)), offset_(offset), row_offset_(offset), line_(line) {
+    : RowScanner(SoughtIn(format, delimiter), offset, line) {}
+
+RowScanner::RowScanner(const SoughtBytes& sought, std::uint64_t offset, std::uint64_t line)
+    : sought_(sought), offset_(offset), row_offset_(offset), line_(line) {
   batch_.rows.reserve(kBatchRows);
+}
+
+void RowScanner::Restart(std::uint64_t offset, std::uint64_t line) {
+  std::vector<std::uint32_t> breaks = std::move(breaks_.at);
+  std::vector<std::uint32_t> marks = std::move(marks_.at);
+  *this = RowScanner(sought_, offset, line);
+  breaks_.at = std::move(breaks);
+  marks_.at = std::move(marks);
 }
 
 void RowScanner::SetWindow(std::string_view window, bool last) {

@@ -54,6 +54,9 @@ class RowScanner {
   // `offset` and `line` of the first byte of the first window.
   RowScanner(Format format, char delimiter, std::uint64_t offset, std::uint64_t line);
 
+  // Begins anew somewhere else, and keeps its memory.
+  void Restart(std::uint64_t offset, std::uint64_t line);
+
   // The window: what was kept of the former one (its bytes from `kept()` on) and what follows,
   // readable for kPadding bytes more. `last`: the file ends with it, and what lies behind it is
   // zero. Only when Next() gave no rows.
@@ -66,6 +69,8 @@ class RowScanner {
   [[nodiscard]] std::size_t kept() const { return kept_; }
 
  private:
+  RowScanner(const SoughtBytes& sought, std::uint64_t offset, std::uint64_t line);
+
   enum class Quote { kNone, kOpen, kClosing };
 
   bool IndexMore();
@@ -76,7 +81,7 @@ class RowScanner {
   void EndRow(std::size_t at, std::size_t next);
   void EndFile();
 
-  const SoughtBytes sought_;
+  SoughtBytes sought_;
 
   const char* data_ = nullptr;
   std::size_t size_ = 0;

@@ -31,20 +31,25 @@ std::string Names(const std::vector<std::string>& names) {
 
 }  // namespace
 
-LoadedShard::LoadedShard(const FileFormat& format, const Extent& extent,
-                         std::unique_ptr<RowParser> parser, std::unique_ptr<char[]> bytes)
-    : extent_(extent), parser_(std::move(parser)), bytes_(std::move(bytes)) {
-  if (bytes_ == nullptr) return;
-  scanner_ =
-      std::make_unique<RowScanner>(format.format, format.delimiter, extent.offset, extent.line);
-  scanner_->SetWindow({bytes_.get(), static_cast<std::size_t>(extent.bytes)}, true);
+void LoadedShard::GiveBack::operator()(Workspace* workspace) const {
+  constexpr std::size_t kSpare = 2;  // a worker reads two leases at most
+  std::unique_ptr<Workspace> owned(workspace);
+  if (spare != nullptr && spare->size() < kSpare) spare->push_back(std::move(owned));
+}
+
+LoadedShard::LoadedShard(const Extent& extent, Taken workspace, bool held)
+    : extent_(extent), workspace_(std::move(workspace)), held_(held) {
+  if (!held_) return;
+  const std::string_view window(workspace_->bytes.get(), static_cast<std::size_t>(extent.bytes));
+  workspace_->scanner->Restart(extent.offset, extent.line);
+  workspace_->scanner->SetWindow(window, true);
 }
 
 // One more row than planned is as wrong as one less.
 Result<const Record*> LoadedShard::Next() {
   const Row* row = nullptr;
   Row too_long;
-  if (scanner_ != nullptr) {
+  if (held_) {
     row = NextRow();
   } else if (given_ == 0) {
     too_long = {.offset = extent_.offset, .line = extent_.line, .fault = Fault::kTooLong};
@@ -56,7 +61,7 @@ Result<const Record*> LoadedShard::Next() {
   }
   if (given_ == extent_.records) return Fewer();
   static const RowBatch kNoBatch;
-  Record& record = parser_->Parse(batch_ != nullptr ? *batch_ : kNoBatch, *row);
+  Record& record = workspace_->parser->Parse(batch_ != nullptr ? *batch_ : kNoBatch, *row);
   record.position = position();
   ++given_;
   return &record;
@@ -64,7 +69,7 @@ Result<const Record*> LoadedShard::Next() {
 
 const Row* LoadedShard::NextRow() {
   if (batch_ == nullptr || next_in_batch_ == batch_->rows.size()) {
-    batch_ = &scanner_->Next();
+    batch_ = &workspace_->scanner->Next();
     next_in_batch_ = 0;
     if (batch_->rows.empty()) return nullptr;
   }
@@ -73,7 +78,7 @@ const Row* LoadedShard::NextRow() {
 
 Status LoadedShard::SkipTo(Position position) {
   while (this->position() < position) {
-    if (scanner_ == nullptr || NextRow() == nullptr) return Fewer();
+    if (!held_ || NextRow() == nullptr) return Fewer();
     ++given_;
   }
   return Ok{};
@@ -120,11 +125,10 @@ Status ShardReader::CheckSize() const {
 
 Result<LoadedShard> ShardReader::Load(const Extent& extent, const std::stop_token& stop) {
   TRY(CheckSize());
-  std::unique_ptr<RowParser> parser = TRY(NewParser());
+  LoadedShard::Taken workspace = TRY(TakeWorkspace());
   // A longer one is a row that is too long: its bytes are looked at, not kept.
   const bool keep = extent.bytes <= kMaxShardBytes;
-  const std::size_t room = keep ? static_cast<std::size_t>(extent.bytes) : std::size_t{64} << 10;
-  std::unique_ptr<char[]> bytes(new char[room + kPadding]);  // not zeroed: it will be written
+  char* const bytes = workspace->bytes.get();
   std::size_t filled = 0;
   std::uint32_t crc = 0;
   const std::uint64_t came = TRY(pool_.Read(
@@ -132,7 +136,7 @@ Result<LoadedShard> ShardReader::Load(const Extent& extent, const std::stop_toke
       [&](std::span<const char> read) {
         crc = Crc32c(crc, {read.data(), read.size()});
         if (keep) filled += read.size();
-        return std::span<char>(bytes.get() + filled, room - filled);
+        return std::span<char>(bytes + filled, kMaxShardBytes - filled);
       },
       stop));
   const std::string where = "the " + std::to_string(extent.bytes) + " bytes from " +
@@ -142,9 +146,22 @@ Result<LoadedShard> ShardReader::Load(const Extent& extent, const std::stop_toke
     return Changed(where + "have the checksum crc32c " + Hex(crc) + " and had " +
                    Hex(extent.crc32c));
   }
-  if (!keep) bytes.reset();
-  if (keep) std::fill_n(bytes.get() + room, kPadding, '\0');
-  return LoadedShard(format_, extent, std::move(parser), std::move(bytes));
+  if (keep) std::fill_n(bytes + filled, kPadding, '\0');
+  return LoadedShard(extent, std::move(workspace), keep);
+}
+
+Result<LoadedShard::Taken> ShardReader::TakeWorkspace() {
+  std::unique_ptr<LoadedShard::Workspace> workspace;
+  if (!spare_->empty()) {
+    workspace = std::move(spare_->back());
+    spare_->pop_back();
+  } else {
+    workspace = std::make_unique<LoadedShard::Workspace>();
+    workspace->bytes.reset(new char[kMaxShardBytes + kPadding]);  // not zeroed, so not touched
+    workspace->scanner = std::make_unique<RowScanner>(format_.format, format_.delimiter, 0, 1);
+    workspace->parser = TRY(NewParser());
+  }
+  return LoadedShard::Taken(workspace.release(), {spare_});
 }
 
 }  // namespace backfill::rows

@@ -31,16 +31,30 @@ class LoadedShard {
 
  private:
   friend class ShardReader;
-  LoadedShard(const FileFormat& format, const Extent& extent, std::unique_ptr<RowParser> parser,
-              std::unique_ptr<char[]> bytes);
+
+  // What reading a shard takes. It goes back to the reader, so that the next one takes no new
+  // memory from the system.
+  struct Workspace {
+    std::unique_ptr<char[]> bytes;  // room for any shard, and padding
+    std::unique_ptr<RowScanner> scanner;
+    std::unique_ptr<RowParser> parser;
+  };
+  using Spare = std::vector<std::unique_ptr<Workspace>>;
+  struct GiveBack {
+    std::shared_ptr<Spare> spare;
+    void operator()(Workspace* workspace) const;
+  };
+  using Taken = std::unique_ptr<Workspace, GiveBack>;
+
+  // `held`: the workspace has the bytes; else all there is is a row that is too long.
+  LoadedShard(const Extent& extent, Taken workspace, bool held);
 
   const Row* NextRow();
   [[nodiscard]] Error Fewer() const;
 
   Extent extent_;
-  std::unique_ptr<RowParser> parser_;
-  std::unique_ptr<char[]> bytes_;  // with padding; none if all it has is a row that is too long
-  std::unique_ptr<RowScanner> scanner_;
+  Taken workspace_;
+  bool held_;
   const RowBatch* batch_ = nullptr;
   std::size_t next_in_batch_ = 0;
   std::uint64_t given_ = 0;
@@ -67,6 +81,7 @@ class ShardReader {
  private:
   ShardReader(ByteSource& source, FileFormat format, FileShape shape);
   [[nodiscard]] Result<std::unique_ptr<RowParser>> NewParser() const;
+  Result<LoadedShard::Taken> TakeWorkspace();
   [[nodiscard]] Status CheckSize() const;
 
   ByteSource& source_;
@@ -74,6 +89,7 @@ class ShardReader {
   const FileShape shape_;
   std::vector<std::string> field_names_;
   StreamPool pool_;
+  const std::shared_ptr<LoadedShard::Spare> spare_ = std::make_shared<LoadedShard::Spare>();
 };
 
 }  // namespace backfill::rows
