@@ -14,7 +14,10 @@ KeyOrFault LinesParser::Key(const RowBatch& batch, const Row& row) {
 
 Record& LinesParser::Parse(const RowBatch& batch, const Row& row) {
   const KeyOrFault key = Key(batch, row);
-  record_ = {.line = row.line, .key = key.key, .fault = key.fault};
+  record_.line = row.line;
+  record_.key = key.key;
+  record_.fault = key.fault;
+  record_.problem.clear();
   if (key.fault == Fault::kKey) {
     record_.problem = AtLine(row) + "the line " + KeyProblem(batch.Text(row)).value_or("is no key");
   } else if (key.fault != Fault::kNone) {
