@@ -5,7 +5,7 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 
 # Debian 12. The compiler and build tools, the libraries, what the tests run, what lint needs.
-PACKAGES := g++ cmake ninja-build ccache pkg-config \
+PACKAGES := g++ cmake ninja-build ccache mold pkg-config \
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libboost-dev nlohmann-json3-dev \
   libyaml-cpp-dev libsqlite3-dev libfmt-dev libspdlog-dev libcli11-dev libssl-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev \
   libgtest-dev libgmock-dev librapidcheck-dev spin gcc python3 \
