@@ -43,8 +43,10 @@ void CompareMaps(const std::string& path, const std::map<std::string, std::strin
   for (const auto& [name, value] : after) {
     const auto old = before.find(name);
     if (old != before.end() && old->second == value) continue;
+    std::string where = path;
+    where.append(".").append(name);
     changes.push_back(
-        {path + "." + name, old == before.end() ? "" : Written(old->second), Written(value)});
+        {std::move(where), old == before.end() ? "" : Written(old->second), Written(value)});
   }
 }
 

@@ -14,6 +14,7 @@
 
 int main() {
   using namespace backfill;
+  // NOLINTBEGIN(concurrency-mt-unsafe): there is one thread yet.
   // Ctrl-C reaches every process of the terminal; what it means is the runner's to decide.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
@@ -25,6 +26,7 @@ int main() {
   // Out of /proc/self/environ, too, and not inherited by anything.
   if (char* token = std::getenv("BACKFILL_TOKEN")) explicit_bzero(token, std::strlen(token));
   unsetenv("BACKFILL_TOKEN");
+  // NOLINTEND(concurrency-mt-unsafe)
   if (!settings) {
     Log(LogLevel::kError, "bad environment", {{"error", settings.error().message}});
     return worker::kExitBadWorkload;

@@ -93,6 +93,7 @@ void LeaseBook::Acknowledge(SessionId id, std::vector<LeaseName> done) {
 
 std::vector<LeaseName> LeaseBook::NamesOf(const std::vector<ShardId>& shards) const {
   std::vector<LeaseName> names;
+  names.reserve(shards.size());
   for (const ShardId shard : shards) names.push_back(NameOf(shard));
   return names;
 }

@@ -60,7 +60,7 @@ class Deciding {
     return stage.ledger ? stage.ledger->totals : ledger::Totals{};
   }
 
-  void Do(Action action) { out_.actions.push_back(std::move(action)); }
+  void Do(const Action& action) { out_.actions.push_back(action); }
 
   // The conditions that every status has, as they are while nothing special is to be said.
   void Baseline() {
@@ -180,7 +180,7 @@ class Deciding {
     Do(ConfigureStage{stage, settings});
   }
 
-  LiveSettings Settings(Stage stage) const {
+  [[nodiscard]] LiveSettings Settings(Stage stage) const {
     LiveSettings s;
     s.paused = FindPause(b_).has_value();
     s.concurrency = b_.spec.workers.concurrency;

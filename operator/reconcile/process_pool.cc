@@ -49,12 +49,13 @@ std::vector<std::string> ChildEnvironment(
   std::vector<std::string> env;
   for (char** e = environ; *e != nullptr; ++e)
     if (std::string_view(*e).substr(0, 9) != "BACKFILL_") env.emplace_back(*e);
-  for (const auto& [name, value] : own) env.push_back(name + "=" + value);
+  for (const auto& [name, value] : own) env.emplace_back(name).append("=").append(value);
   return env;
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& t : texts) pointers.push_back(t.data());
   pointers.push_back(nullptr);
   return pointers;

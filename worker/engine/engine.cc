@@ -51,7 +51,7 @@ Status Engine::AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now
   if (!clock_.Add(offer.key, answers, now))
     return Error{ErrorCode::kExpired, "the lease came too late"};
   if (!HasWork()) ++news_;
-  runs_.push_back(std::make_unique<LeaseRun>(next_serial_++, offer.key, std::move(*window)));
+  runs_.push_back(std::make_unique<LeaseRun>(next_serial_++, offer.key, *window));
   if (runs_.back()->complete()) ++news_;
   return Ok{};
 }

@@ -19,7 +19,7 @@ class LeaseRun {
   LeaseRun(std::uint64_t serial, const LeaseKey& key, Window window)
       : serial_(serial),
         key_(key),
-        window_(std::move(window)),
+        window_(window),
         next_read_(window_.cursor()),
         sent_end_(window_.cursor()) {}
 
