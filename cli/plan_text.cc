@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/human.h"
+#include "cli/people.h"
 #include "cli/plan.h"
 #include "cli/terminal_text.h"
 
@@ -56,12 +57,27 @@ std::string FailureText(const api::FailurePolicy& policy) {
                      policy.on_exceeded == api::OnExceeded::kPause ? "pauses" : "fails");
 }
 
+Json OwnerTree(const std::optional<api::Owner>& owner) {
+  if (!owner) return {};
+  return {{"team", owner->team}, {"contact", owner->contact}, {"runbook", owner->runbook}};
+}
+
+Json StakeholdersTree(const std::vector<api::Stakeholder>& stakeholders) {
+  Json list = Json::array();
+  for (const api::Stakeholder& s : stakeholders)
+    list.push_back(Json{{"name", s.name}, {"contact", s.contact}, {"impact", s.impact}});
+  return list;
+}
+
 Json ToTree(const PlanPreview& p) {
   const api::Spec& spec = p.backfill.spec;
   const auto seconds = [](std::optional<double> s) { return s ? Json(*s) : Json(); };
   Json tree;
   tree["name"] = p.backfill.name;
   tree["namespace"] = p.backfill.ns;
+  tree["description"] = spec.description;
+  tree["owner"] = OwnerTree(spec.owner);
+  tree["stakeholders"] = StakeholdersTree(spec.stakeholders);
   tree["dryRun"] = spec.dry_run;
   tree["target"] = {{"method", spec.target.method}, {"url", spec.target.url}};
   if (spec.dry_run && spec.target.dry_run) {
@@ -101,6 +117,8 @@ std::string PlanToText(const PlanPreview& p) {
   line("Name",
        fmt::format("{} (namespace {})", Printable(p.backfill.name), Printable(p.backfill.ns)));
   if (!spec.description.empty()) line("Description", Printable(spec.description));
+  if (spec.owner && *spec.owner != api::Owner{}) line("Owner", OwnerText(*spec.owner));
+  for (const api::Stakeholder& s : spec.stakeholders) line("Stakeholder", StakeholderText(s));
   line("Mode", ModeText(p));
   line("Target", TargetText(spec.target));
   line("Source", SourceText(spec.source));

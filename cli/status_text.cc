@@ -7,6 +7,7 @@
 #include "cli/ending.h"
 #include "cli/human.h"
 #include "cli/live_view.h"
+#include "cli/people.h"
 #include "cli/table.h"
 #include "cli/terminal_text.h"
 #include "operator/api/decode.h"
@@ -117,6 +118,7 @@ std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& vi
   line("Name", Printable(backfill.name));
   line("Namespace", Printable(backfill.ns));
   line("Description", Printable(backfill.spec.description));
+  if (backfill.spec.owner) line("Owner", OwnerText(*backfill.spec.owner));
   line("Created", Printable(backfill.creation_time));
   line("Mode", backfill.spec.dry_run ? "dry run" : "for real");
   line("Target", Printable(backfill.spec.target.method + " " + backfill.spec.target.url));

@@ -82,8 +82,20 @@ struct Throttle {
   bool operator==(const Throttle&) const = default;
 };
 
+// Who answers for a backfill, and who feels it. Nothing is decided by them.
+struct Owner {
+  std::string team, contact, runbook;
+  bool operator==(const Owner&) const = default;
+};
+struct Stakeholder {
+  std::string name, contact, impact;
+  bool operator==(const Stakeholder&) const = default;
+};
+
 struct Spec {
   std::string description;
+  std::optional<Owner> owner;
+  std::vector<Stakeholder> stakeholders;
   Source source;
   HttpTarget target;
   std::optional<Sharding> sharding;

@@ -59,6 +59,28 @@ void Read(const Node& map, std::string_view key, const std::array<Enum, N>& all,
   }
 }
 
+std::optional<Owner> ReadOwner(const Node& spec) {
+  if (spec.At("owner", Kind::kMap) == nullptr) return std::nullopt;
+  Owner owner;
+  Read(spec, "owner.team", owner.team);
+  Read(spec, "owner.contact", owner.contact);
+  Read(spec, "owner.runbook", owner.runbook);
+  return owner;
+}
+
+std::vector<Stakeholder> ReadStakeholders(const Node& spec) {
+  std::vector<Stakeholder> stakeholders;
+  const Node* list = spec.At("stakeholders", Kind::kList);
+  if (list == nullptr) return stakeholders;
+  for (const Node& item : list->items) {
+    Stakeholder& stakeholder = stakeholders.emplace_back();
+    Read(item, "name", stakeholder.name);
+    Read(item, "contact", stakeholder.contact);
+    Read(item, "impact", stakeholder.impact);
+  }
+  return stakeholders;
+}
+
 Source ReadSource(const Node& node) {
   if (const Node* keys = node.At("keys", Kind::kList)) {
     KeysSource source;
@@ -131,6 +153,8 @@ Condition ReadCondition(const Node& node) {
 Spec ReadSpec(const Node& node) {
   Spec spec;
   Read(node, "description", spec.description);
+  spec.owner = ReadOwner(node);
+  spec.stakeholders = ReadStakeholders(node);
   if (const Node* source = node.At("source", Kind::kMap)) spec.source = ReadSource(*source);
   if (const Node* http = node.At("target.http", Kind::kMap)) spec.target = ReadHttp(*http);
   if (node.At("sharding", Kind::kMap) != nullptr) {

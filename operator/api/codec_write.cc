@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "operator/api/codec.h"
 #include "operator/api/crd.h"
@@ -29,6 +30,24 @@ Node Codes(const std::vector<int>& codes) {
 Node Rate(double rate) {
   return Node::Float(std::isfinite(rate) ? std::round(std::clamp(rate, 0.0, 1e12) * 1000) / 1000
                                          : 0);
+}
+
+void AddPeople(Node& spec, const std::optional<Owner>& owner,
+               const std::vector<Stakeholder>& stakeholders) {
+  if (owner) {
+    Node& node = spec.Add("owner", Node::Map());
+    node.Add("team", Node::String(owner->team));
+    node.Add("contact", Node::String(owner->contact));
+    node.Add("runbook", Node::String(owner->runbook));
+  }
+  Node& list = spec.Add("stakeholders", Node::List());
+  for (const Stakeholder& stakeholder : stakeholders) {
+    Node node = Node::Map();
+    node.Add("name", Node::String(stakeholder.name));
+    node.Add("contact", Node::String(stakeholder.contact));
+    node.Add("impact", Node::String(stakeholder.impact));
+    list.items.push_back(std::move(node));
+  }
 }
 
 Node WriteSource(const Source& source) {
@@ -125,6 +144,7 @@ void SortCodes(HttpOutcomes& outcomes) {
 Node WriteSpec(const Spec& spec) {
   Node node = Node::Map();
   node.Add("description", Node::String(spec.description));
+  AddPeople(node, spec.owner, spec.stakeholders);
   node.Add("source", WriteSource(spec.source));
   node.Add("target", Node::Map()).Add("http", WriteHttp(spec.target));
   AddSharding(node, spec.sharding);

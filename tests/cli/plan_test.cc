@@ -19,6 +19,10 @@ kind: Backfill
 metadata: {name: remind, namespace: shop}
 spec:
   description: "Remind: once"
+  owner: {team: "crm\u202e", contact: "#crm"}
+  stakeholders:
+  - {name: mail, contact: "#mail", impact: "three mails more"}
+  - {name: legal}
   source: {keys: ["a", "b", "c"]}
   target: {http: {url: "http://mail/{{key}}"}}
 )");

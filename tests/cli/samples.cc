@@ -50,6 +50,8 @@ api::Backfill SampleIn(Phase phase) {
   b.generation = 3;
   b.creation_time = "2026-05-01T11:40:00Z";
   b.spec.description = "Recompute order totals with the new rounding rule";
+  b.spec.owner = api::Owner{"payments", "#payments-oncall", "https://wiki/reprice"};
+  b.spec.stakeholders = {{"orders", "#orders", "+20 % writes for 2 h"}};
   b.spec.source = api::RangeSource{0, 10'000'000};
   b.spec.target.url = "http://orders/v1/orders/{{key}}/reprice";
   b.spec.workers.replicas = 8;

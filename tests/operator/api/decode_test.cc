@@ -37,6 +37,8 @@ metadata:
   annotations: {backfill.dev/paused: "on call"}
 spec:
   description: Recompute totals
+  owner: {team: payments, contact: "#payments-oncall", runbook: "https://wiki/reprice"}
+  stakeholders: [{name: orders, contact: "#orders", impact: "+20 % writes for 2 h"}, {name: legal}]
   source: {keys: [a, "5"]}
   target:
     http:
@@ -68,6 +70,8 @@ TEST(DecodeTest, ReadsEveryField) {
   EXPECT_THAT(b.annotations, ElementsAre(testing::Pair(kPausedAnnotation, "on call")));
   Spec spec;
   spec.description = "Recompute totals";
+  spec.owner = Owner{"payments", "#payments-oncall", "https://wiki/reprice"};
+  spec.stakeholders = {{"orders", "#orders", "+20 % writes for 2 h"}, {"legal", "", ""}};
   spec.source = KeysSource{{"a", "5"}};
   spec.target.url = "http://orders/bulk";
   spec.target.method = "PUT";

@@ -43,6 +43,10 @@ rc::Gen<Backfill> AnyBackfill() {
     Spec& spec = b.spec;
     spec.description = *Text();
     if (*rc::gen::arbitrary<bool>()) {
+      spec.owner = Owner{*Text(), *Text(), *Text()};
+      spec.stakeholders = {{"orders", *Text(), *Text()}, {"b", "", ""}};
+    }
+    if (*rc::gen::arbitrary<bool>()) {
       const auto ends = *rc::gen::arbitrary<std::pair<std::int64_t, std::int64_t>>();
       spec.source = RangeSource{std::min(ends.first, ends.second) / 2,
                                 std::max(ends.first, ends.second) / 2};  // int64 counts it
@@ -240,6 +244,8 @@ TEST(CanonicalWorkTest, DependsOnTheWorkOnly) {
   const Spec spec = Smallest().spec;
   Spec other = spec;
   other.description = "x";
+  other.owner = Owner{"payments", "", ""};
+  other.stakeholders = {{"orders", "", ""}};
   other.workers.replicas = 9;
   other.dry_run = false;
   other.throttle.max_records_per_second = 5;
@@ -268,6 +274,7 @@ metadata:
     backfill.dev/paused: "010"
 spec:
   description: ""
+  stakeholders: []
   source:
     keys:
     - a
