@@ -68,7 +68,12 @@ std::optional<LoadedFile> LoadBackfill(const std::string& file,
     streams.err << "error: " << text.error().message << "\n";
     return std::nullopt;
   }
-  api::Decoded decoded = api::DecodeBackfill(*text, ShownFile(file));
+  return DecodeFile(*text, file, ns, streams);
+}
+
+std::optional<LoadedFile> DecodeFile(const std::string& text, const std::string& file,
+                                     const std::optional<std::string>& ns, Streams& streams) {
+  api::Decoded decoded = api::DecodeBackfill(text, ShownFile(file));
   for (const api::Problem& p : decoded.problems) streams.err << ShownProblem(p) << "\n";
   if (!decoded.backfill) {
     streams.err << "error: " << ShownFile(file) << " has " << decoded.problems.size()

@@ -28,8 +28,12 @@ struct LoadedFile {
   std::vector<std::string> warnings;  // printable
 };
 
-// Reads and decodes a file for a command that needs a valid one. nullopt: it is not, and all that
+// Decodes the text of a file for a command that needs a valid one. nullopt: it is not, and all that
 // is wrong has been printed on err. `ns`, if given, must not contradict the file.
+std::optional<LoadedFile> DecodeFile(const std::string& text, const std::string& file,
+                                     const std::optional<std::string>& ns, Streams& streams);
+
+// Reads it before.
 std::optional<LoadedFile> LoadBackfill(const std::string& file,
                                        const std::optional<std::string>& ns, Streams& streams);
 

@@ -107,11 +107,21 @@ void AddLint(CLI::App& app, LintOptions& o) {
 void AddPlan(CLI::App& app, PlanOptions& o) {
   CLI::App* c = app.add_subcommand("plan", "Show what a file would do, without doing any of it");
   AddFile(c, o.file);
-  AddOutput(c, o.output, {"text", "json", "yaml"});
+  AddOutput(c, o.output, {"text", "json", "yaml", "markdown"});
+  c->add_option("--against", o.against,
+                "Compare with this: the output of plan -o json or -o yaml, or an older FILE")
+      ->type_name("OLD");
   AddNamespace(c, o.place);
   c->footer(
+      "Exit codes:\n"
+      "  0    the file is valid, and the same as OLD\n"
+      "  1    the file or OLD cannot be read, or has problems\n"
+      "  2    the file would do something else than OLD\n"
+      "\n"
       "Examples:\n"
       "  backfill plan -f reprice.yaml\n"
+      "  backfill plan -f reprice.yaml -o markdown > comment.md\n"
+      "  git show main:reprice.yaml | backfill plan -f reprice.yaml --against -\n"
       "  backfill plan -f reprice.yaml -o json | jq -r .planHash\n");
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <limits>
 #include <ostream>
+#include <utility>
 
 #include "cli/backfill_file.h"
 #include "cli/exit_code.h"
+#include "cli/plan_changes.h"
 #include "cli/terminal_text.h"
 #include "operator/reconcile/spec_plan.h"
 
@@ -30,6 +32,16 @@ std::optional<double> PlanPreview::WorstSeconds() const {
   return *seconds * backfill.spec.failure_policy.attempts;
 }
 
+std::uint64_t PlanPreview::PeakRequests() const {
+  const api::Workers& workers = backfill.spec.workers;
+  return static_cast<std::uint64_t>(workers.replicas) *
+         static_cast<std::uint64_t>(workers.concurrency);
+}
+
+bool PlanPreview::SendsRequests() const {
+  return !backfill.spec.dry_run || backfill.spec.target.dry_run.has_value();
+}
+
 Result<PlanPreview> PreviewPlan(const api::Backfill& backfill) {
   const plan::Plan made = TRY(reconcile::PlanFor(backfill.spec, {}));
   PlanPreview preview;
@@ -40,10 +52,32 @@ Result<PlanPreview> PreviewPlan(const api::Backfill& backfill) {
     preview.records_per_shard = std::max(preview.records_per_shard, s.records);
   }
   preview.hash = made.hash;
+  auto samples = SampleRequests(backfill);
+  if (samples.ok()) {
+    preview.samples = std::move(samples).value();
+  } else {
+    preview.warnings.push_back("warning: the requests cannot be made: " +
+                               Printable(samples.error().message));
+  }
   return preview;
 }
 
+namespace {
+
+std::string Shown(const PlanPreview& preview, const std::string& output) {
+  if (output == "json") return PlanToJson(preview);
+  if (output == "yaml") return PlanToYaml(preview);
+  if (output == "markdown") return PlanToMarkdown(preview);
+  return PlanToText(preview);
+}
+
+}  // namespace
+
 int RunPlan(const PlanOptions& options, Streams& streams) {
+  if (options.file == "-" && options.against == "-") {
+    streams.err << "error: --file and --against cannot both be stdin\n";
+    return kExitNotStarted;
+  }
   const std::optional<LoadedFile> loaded = LoadBackfill(options.file, options.place.ns, streams);
   if (!loaded) return kExitNotStarted;
   Result<PlanPreview> preview = PreviewPlan(loaded->backfill);
@@ -52,15 +86,16 @@ int RunPlan(const PlanOptions& options, Streams& streams) {
                 << Printable(preview.error().message) << "\n";
     return kExitNotStarted;
   }
-  preview->warnings = loaded->warnings;
-  if (options.output == "json") {
-    streams.out << PlanToJson(*preview);
-  } else if (options.output == "yaml") {
-    streams.out << PlanToYaml(*preview);
-  } else {
-    streams.out << PlanToText(*preview);
+  preview->warnings.insert(preview->warnings.begin(), loaded->warnings.begin(),
+                           loaded->warnings.end());
+  if (!options.against.empty()) {
+    const std::optional<OldPlan> old = LoadOldPlan(options.against, options.place.ns, streams);
+    if (!old) return kExitNotStarted;
+    preview->against = PlanComparison{ShownFile(options.against), FindPlanChanges(*old, *preview)};
   }
-  return kExitDone;
+  streams.out << Shown(*preview, options.output);
+  const bool differs = preview->against && !preview->against->changes.empty();
+  return differs ? kExitPlanDiffers : kExitDone;
 }
 
 }  // namespace backfill::cli

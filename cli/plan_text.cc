@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/human.h"
 #include "cli/people.h"
@@ -38,23 +39,47 @@ std::string SourceText(const api::Source& source) {
   return "the keys listed in the file";
 }
 
-std::string TargetText(const api::HttpTarget& target) {
-  return Printable(target.method + " " + target.url);
-}
+std::string TargetText(const api::HttpTarget& target) { return target.method + " " + target.url; }
 
 std::string ModeText(const PlanPreview& p) {
   if (!p.backfill.spec.dry_run) return "for real: records are changed";
   const auto& probe = p.backfill.spec.target.dry_run;
   if (!probe) return "dry run: nothing is sent";
-  return Printable(fmt::format("dry run: sends {} {} instead of the target's request",
-                               probe->method, probe->url));
+  return fmt::format("dry run: sends {} {} instead of the target's request", probe->method,
+                     probe->url);
 }
 
 std::string FailureText(const api::FailurePolicy& policy) {
   return fmt::format("tolerates {} and {} % of all; beyond either it {}",
                      Plural(static_cast<std::uint64_t>(policy.max_failed_records), "failed record"),
-                     Printable(policy.max_failed_percent),
+                     policy.max_failed_percent,
                      policy.on_exceeded == api::OnExceeded::kPause ? "pauses" : "fails");
+}
+
+// Requests that can be under way in one moment, and what the target gets in a second. A real run
+// sends no request without a token of the rate, also when it sends it again.
+std::string PeakText(const PlanPreview& p) {
+  std::string text = Plural(p.PeakRequests(), "request") + " at once";
+  if (!p.SendsRequests()) return "none: nothing is sent (for real: " + text + ")";
+  const auto& rate = p.backfill.spec.throttle.max_records_per_second;
+  if (rate) text += ", " + Grouped(*rate) + " records a second with those sent again";
+  return text;
+}
+
+Json SamplesTree(const std::vector<RequestSample>& samples) {
+  Json list = Json::array();
+  for (const RequestSample& s : samples)
+    list.push_back(Json{{"key", s.key}, {"request", s.request}});
+  return list;
+}
+
+Json AgainstTree(const PlanComparison& against) {
+  Json changes = Json::array();
+  for (const SpecChange& change : against.changes) {
+    const SpecChange shown = Shown(change);
+    changes.push_back(Json{{"path", shown.path}, {"before", shown.before}, {"after", shown.after}});
+  }
+  return {{"file", against.file}, {"changes", changes}};
 }
 
 Json OwnerTree(const std::optional<api::Owner>& owner) {
@@ -95,6 +120,8 @@ Json ToTree(const PlanPreview& p) {
   tree["workers"] = {{"replicas", spec.workers.replicas},
                      {"concurrency", spec.workers.concurrency},
                      {"batchSize", spec.workers.batch_size}};
+  tree["peakLoad"] = {{"requests", p.PeakRequests()},
+                      {"recordsPerSecond", rate ? Json(*rate) : Json()}};
   tree["failurePolicy"] = {
       {"attempts", spec.failure_policy.attempts},
       {"maxFailedRecords", spec.failure_policy.max_failed_records},
@@ -103,10 +130,48 @@ Json ToTree(const PlanPreview& p) {
        spec.failure_policy.on_exceeded == api::OnExceeded::kPause ? "Pause" : "Fail"}};
   tree["planHash"] = p.hash;
   tree["warnings"] = p.warnings;
+  tree["samples"] = SamplesTree(p.samples);
+  if (p.against) tree["against"] = AgainstTree(*p.against);
   return tree;
 }
 
 }  // namespace
+
+std::vector<PlanRow> PlanRows(const PlanPreview& p) {
+  const api::Spec& spec = p.backfill.spec;
+  std::vector<PlanRow> rows;
+  const auto row = [&rows](std::string name, std::string value) {
+    rows.push_back({std::move(name), std::move(value)});
+  };
+  row("Mode", ModeText(p));
+  row("Target", TargetText(spec.target));
+  row("Source", SourceText(spec.source));
+  row("Records", Grouped(p.records));
+  row("Shards", p.shards == 0 ? "none"
+                              : fmt::format("{} of up to {}", Grouped(p.shards),
+                                            Plural(p.records_per_shard, "record")));
+  row("Rate", spec.throttle.max_records_per_second
+                  ? fmt::format("at most {} records a second",
+                                Grouped(*spec.throttle.max_records_per_second))
+                  : "no limit");
+  const std::optional<double> seconds = p.Seconds();
+  row("Duration", seconds ? Lasting(*seconds) + " at that rate" : "as fast as the workers go");
+  std::string worst = fmt::format("every record tried {}: {} attempts",
+                                  spec.failure_policy.attempts == 1
+                                      ? "once"
+                                      : fmt::format("{} times", spec.failure_policy.attempts),
+                                  Grouped(p.WorstAttempts()));
+  if (const auto longest = p.WorstSeconds()) worst += ", " + Lasting(*longest);
+  row("Worst case", worst);
+  row("Workers",
+      fmt::format("{}, each up to {} at a time, {} a request", spec.workers.replicas,
+                  Plural(static_cast<std::uint64_t>(spec.workers.concurrency), "request"),
+                  Plural(static_cast<std::uint64_t>(spec.workers.batch_size), "record")));
+  row("Peak load", PeakText(p));
+  row("Failures", FailureText(spec.failure_policy));
+  row("Plan hash", p.hash);
+  return rows;
+}
 
 std::string PlanToText(const PlanPreview& p) {
   const api::Spec& spec = p.backfill.spec;
@@ -119,34 +184,12 @@ std::string PlanToText(const PlanPreview& p) {
   if (!spec.description.empty()) line("Description", Printable(spec.description));
   if (spec.owner && *spec.owner != api::Owner{}) line("Owner", OwnerText(*spec.owner));
   for (const api::Stakeholder& s : spec.stakeholders) line("Stakeholder", StakeholderText(s));
-  line("Mode", ModeText(p));
-  line("Target", TargetText(spec.target));
-  line("Source", SourceText(spec.source));
-  line("Records", Grouped(p.records));
-  line("Shards", p.shards == 0 ? "none"
-                               : fmt::format("{} of up to {}", Grouped(p.shards),
-                                             Plural(p.records_per_shard, "record")));
-  if (spec.throttle.max_records_per_second) {
-    line("Rate", fmt::format("at most {} records a second",
-                             Grouped(*spec.throttle.max_records_per_second)));
-  } else {
-    line("Rate", "no limit");
+  for (const PlanRow& row : PlanRows(p)) line(row.name, Printable(row.value));
+  if (p.against) {
+    out += p.against->changes.empty() ? "\nThe same as " + p.against->file + "\n"
+                                      : "\nDiffers from " + p.against->file + ":\n";
+    for (const SpecChange& change : p.against->changes) out += "  " + ToString(change) + "\n";
   }
-  const std::optional<double> seconds = p.Seconds();
-  line("Duration", seconds ? Lasting(*seconds) + " at that rate" : "as fast as the workers go");
-  std::string worst = fmt::format("every record tried {}: {} attempts",
-                                  spec.failure_policy.attempts == 1
-                                      ? "once"
-                                      : fmt::format("{} times", spec.failure_policy.attempts),
-                                  Grouped(p.WorstAttempts()));
-  if (const auto longest = p.WorstSeconds()) worst += ", " + Lasting(*longest);
-  line("Worst case", worst);
-  line("Workers",
-       fmt::format("{}, each up to {} at a time, {} a request", spec.workers.replicas,
-                   Plural(static_cast<std::uint64_t>(spec.workers.concurrency), "request"),
-                   Plural(static_cast<std::uint64_t>(spec.workers.batch_size), "record")));
-  line("Failures", FailureText(spec.failure_policy));
-  line("Plan hash", p.hash);
   if (!p.warnings.empty()) out += "\n";
   for (const std::string& w : p.warnings) out += w + "\n";
   return out;

@@ -79,7 +79,7 @@ api::Backfill Merged(const api::Backfill& stored, const api::Backfill& declared)
   return merged;
 }
 
-std::string ToString(const SpecChange& change) {
+SpecChange Shown(const SpecChange& change) {
   constexpr std::size_t kMaxValue = 200;
   // Headers are where credentials stand.
   const bool secret = change.path.find(".headers.") != std::string::npos;
@@ -87,8 +87,12 @@ std::string ToString(const SpecChange& change) {
     if (value.empty()) return "(not set)";
     return secret ? "(hidden)" : Fit(Printable(value), kMaxValue);
   };
-  return fmt::format("{}: {} -> {}", Printable(change.path), shown(change.before),
-                     shown(change.after));
+  return {Printable(change.path), shown(change.before), shown(change.after)};
+}
+
+std::string ToString(const SpecChange& change) {
+  const SpecChange shown = Shown(change);
+  return fmt::format("{}: {} -> {}", shown.path, shown.before, shown.after);
 }
 
 }  // namespace backfill::cli

@@ -25,6 +25,9 @@ std::vector<SpecChange> FindSpecChanges(const api::Backfill& before, const api::
 // and status, and the annotations and labels of both.
 api::Backfill Merged(const api::Backfill& stored, const api::Backfill& declared);
 
+// Its texts as they may be shown: printable, cut, values of headers hidden, "(not set)" for none.
+SpecChange Shown(const SpecChange& change);
+
 // "spec.throttle.maxRecordsPerSecond: 5000 -> 2000", printable, values cut.
 std::string ToString(const SpecChange& change);
 

@@ -36,6 +36,8 @@ TEST_F(PlanTest, ShowsARealRun) {
   ExpectGolden("plan.json", out());
   EXPECT_EQ(Run({"plan", "-f", file(), "-o", "yaml"}), kExitDone);
   ExpectGolden("plan.yaml", out());
+  EXPECT_EQ(Run({"plan", "-f", file(), "-o", "markdown"}), kExitDone);
+  ExpectGolden("plan.md", out());
 }
 
 TEST_F(PlanTest, ShowsADryRun) {
@@ -44,6 +46,8 @@ TEST_F(PlanTest, ShowsADryRun) {
   ExpectGolden("plan_dry_run.txt", out());
   EXPECT_EQ(Run({"plan", "-f", file(), "-o", "yaml"}), kExitDone);
   ExpectGolden("plan_dry_run.yaml", out());
+  EXPECT_EQ(Run({"plan", "-f", file(), "-o", "markdown"}), kExitDone);
+  ExpectGolden("plan_dry_run.md", out());
 }
 
 TEST_F(PlanTest, TouchesNoState) {

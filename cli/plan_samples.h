@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "operator/api/backfill.h"
+
+namespace backfill::cli {
+
+// A request as a worker would send it.
+struct RequestSample {
+  std::string key;      // of its first record
+  std::string request;  // method, url, headers without credentials, body; may have any byte
+};
+
+// The target's requests for the first records: up to three, or one where a request carries a batch.
+// What is known only once the backfill is stored, its uid, stands as kUnknownUid. Pure.
+// kInvalid: a worker could not send them either.
+inline constexpr char kUnknownUid[] = "uid-of-the-backfill";
+Result<std::vector<RequestSample>> SampleRequests(const api::Backfill& backfill);
+
+}  // namespace backfill::cli
