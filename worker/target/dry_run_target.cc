@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "worker/target/credentials.h"
 #include "worker/target/escape.h"
 
 namespace backfill::worker {
@@ -11,13 +12,14 @@ Result<std::unique_ptr<DryRunTarget>> DryRunTarget::Create(
     const TemplateNames& names, const OutcomeMap& outcomes, const HttpSenderOptions& options,
     Done done) {
   Renderer renderer = TRY(Renderer::Compile(sample, names).Annotate("target.http"));
+  // Nothing is sent with them here, but better now than in the run.
+  TRY(Credentials::Load(renderer));
   std::unique_ptr<DryRunTarget> target(new DryRunTarget(std::move(renderer), done));
   if (probe) {
     Renderer probing = TRY(Renderer::Compile(probe->request, names).Annotate("target.http.dryRun"));
-    SafeRequest safe =
+    const SafeRequest safe =
         TRY(SafeRequest::From(std::move(probing), probe->effects).Annotate("target.http.dryRun"));
-    target->prober_ =
-        std::make_unique<HttpSender>(io, std::move(safe), outcomes, options, std::move(done));
+    target->prober_ = TRY(HttpSender::Create(io, safe, outcomes, options, std::move(done)));
   }
   return target;
 }

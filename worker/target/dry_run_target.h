@@ -23,7 +23,8 @@ class DryRunTarget final : public Target {
   static constexpr std::size_t kSpreadSamples = 10;  // each of another shard
   static constexpr std::size_t kMaxSampleBytes = 4096;
 
-  // kInvalid: a request cannot be compiled, or the probe is not safe.
+  // kInvalid: a request cannot be compiled, a file that it names cannot be used, or the probe is
+  // not safe.
   static Result<std::unique_ptr<DryRunTarget>> Create(boost::asio::io_context& io,
                                                       const RequestTemplate& sample,
                                                       const std::optional<Probe>& probe,
@@ -42,8 +43,8 @@ class DryRunTarget final : public Target {
 
   const Renderer sample_;
   const Done done_;
-  std::unique_ptr<HttpSender> prober_;  // absent: nothing is sent
-  std::string rendered_;                // the same memory again
+  std::optional<HttpSender> prober_;  // absent: nothing is sent
+  std::string rendered_;              // the same memory again
   std::size_t first_ = 0;
   std::set<ShardId> spread_;
   std::vector<TargetSample> samples_;

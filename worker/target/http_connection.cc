@@ -60,6 +60,11 @@ std::optional<Duration> KeepAliveTimeout(std::string_view value) {
 
 bool HttpConnection::Reusable() {
   if (state_ != State::kIdle) return false;
+  if (tls_) {
+    if (tls_->Silent()) return true;
+    Close();
+    return false;
+  }
   char byte = 0;
   const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
@@ -99,25 +104,49 @@ void HttpConnection::ConnectNext(Time now) {
   step_deadline_ = last ? deadline_ : std::min(deadline_, now + kConnectTry);
   late_ = false;
   socket_.async_connect(address, [this, address](error_code ec) {
-    if (withdrawn_) return Lose({.withdrawn = true, .message = "withdrawn"});
-    const Time connected = std::chrono::steady_clock::now();
-    // A process that was stopped may wake up here long after: nothing is written past the deadline.
-    if (ec || late_ || connected >= deadline_) {
-      connect_error_ = late_ || !ec ? "no answer in time" : ec.message();
-      error_code ignored;
-      socket_.close(ignored);
-      owner_.OnBadAddress(address);
-      return ConnectNext(connected);
-    }
+    if (!Continues(address, ec, ec.message())) return;
     error_code ignored;
     socket_.set_option(Tcp::no_delay(true), ignored);
     socket_.non_blocking(true, ignored);  // for WriteMore()
-    in_.clear();
-    reused_ = false;
-    replace_at_ = connected + options_.max_age;
-    state_ = State::kBusy;
-    Write();
+    if (!tls_) return OnOpen();
+    tls_->Open();
+    Handshake(address);
   });
+}
+
+void HttpConnection::Handshake(const Tcp::endpoint& address) {
+  error_code ec;
+  tls_->Handshake(ec);
+  if (ec == asio::error::would_block) {
+    return socket_.async_wait(tls_->wants(), [this, address](error_code wait_ec) {
+      if (Continues(address, wait_ec, wait_ec.message())) Handshake(address);
+    });
+  }
+  if (Continues(address, ec, tls_->why())) OnOpen();
+}
+
+bool HttpConnection::Continues(const Tcp::endpoint& address, const error_code& ec,
+                               const std::string& why) {
+  if (withdrawn_) {
+    Lose({.withdrawn = true, .message = "withdrawn"});
+    return false;
+  }
+  const Time now = std::chrono::steady_clock::now();
+  // A process that was stopped may wake up here long after: nothing is written past the deadline.
+  if (!ec && !late_ && now < deadline_) return true;
+  connect_error_ = late_ || !ec ? "no answer in time" : why;
+  CloseSocket();
+  owner_.OnBadAddress(address);
+  ConnectNext(now);
+  return false;
+}
+
+void HttpConnection::OnOpen() {
+  in_.clear();
+  reused_ = false;
+  replace_at_ = std::chrono::steady_clock::now() + options_.max_age;
+  state_ = State::kBusy;
+  Write();
 }
 
 void HttpConnection::Write() {
@@ -137,11 +166,12 @@ void HttpConnection::WriteMore() {
       EndAsLate();
       break;
     }
-    const auto rest = asio::buffer(out_) + written_;
-    written_ += socket_.write_some(asio::buffer(rest, kMaxPiece), ec);
+    const auto piece = asio::buffer(asio::buffer(out_) + written_, kMaxPiece);
+    written_ += tls_ ? tls_->write_some(piece, ec) : socket_.write_some(piece, ec);
   }
   if (ec == asio::error::would_block || ec == asio::error::try_again) {
-    return socket_.async_wait(TcpSocket::wait_write, [this](error_code wait_ec) {
+    const auto ready = tls_ ? tls_->wants() : TcpSocket::wait_write;
+    return socket_.async_wait(ready, [this](error_code wait_ec) {
       if (!wait_ec || late_) return WriteMore();
       Lose({.delivery = written_ == 0 ? Delivery::kNotSent : Delivery::kUnanswered,
             .message = "writing: " + wait_ec.message()});
@@ -168,10 +198,15 @@ void HttpConnection::ReadMore() {
   // the head (boostorg/beast#2087).
   parser_->get().body().data = text_;
   parser_->get().body().size = sizeof text_;
-  http::async_read(socket_, in_, *parser_, [this](error_code ec, std::size_t n) {
+  const auto on_read = [this](error_code ec, std::size_t n) {
     answering_ = answering_ || n > 0 || in_.size() > 0;
     OnRead(ec);
-  });
+  };
+  if (tls_) {
+    http::async_read(*tls_, in_, *parser_, on_read);
+  } else {
+    http::async_read(socket_, in_, *parser_, on_read);
+  }
 }
 
 void HttpConnection::OnRead(error_code ec) {
@@ -230,8 +265,13 @@ HttpLoss HttpConnection::LostReply(const error_code& ec) const {
                 .message = {}};
   if (late_) {
     loss.message = "no answer in time";
+  } else if (tls_ && tls_->refused() && !reused_ && !answering_) {
+    // TLS 1.3 says so after the handshake, when the request is on its way to nobody.
+    loss.delivery = Delivery::kNotSent;
+    loss.unreachable = true;
+    loss.message = "connecting: " + tls_->why();
   } else if (ec == http::error::end_of_stream || ec == http::error::partial_message ||
-             ec == asio::error::eof) {
+             ec == asio::error::eof || (tls_ && ec == asio::error::connection_aborted)) {
     loss.message = "the server closed the connection before its reply was complete";
   } else if (ec == http::error::body_limit) {
     loss.message =
@@ -239,7 +279,8 @@ HttpLoss HttpConnection::LostReply(const error_code& ec) const {
   } else if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
     loss.message = "the head of the reply is longer than 8 KiB";
   } else {
-    loss.message = "reading the reply: " + ec.message();
+    loss.message =
+        "reading the reply: " + (tls_ && !tls_->why().empty() ? tls_->why() : ec.message());
   }
   return loss;
 }
@@ -253,8 +294,9 @@ void HttpConnection::WatchIdle() {
   watching_ = true;
   socket_.async_wait(TcpSocket::wait_read, [this](error_code ec) {
     watching_ = false;
-    // Readable without a request: the server has closed it, or speaks out of turn.
-    if (!ec && state_ == State::kIdle) Close();
+    // Readable without a request: the server has closed it, or speaks out of turn. Over TLS it may
+    // also be news about the session, and then the next tick watches on.
+    if (!ec) (void)Reusable();
   });
 }
 
@@ -283,8 +325,7 @@ void HttpConnection::EndAsLate() {
   late_ = true;
   // Else the kernel would go on delivering what it has buffered of the request.
   DiscardOnClose();
-  error_code ignored;
-  socket_.close(ignored);
+  CloseSocket();
 }
 
 void HttpConnection::DiscardOnClose() {
@@ -295,14 +336,19 @@ void HttpConnection::DiscardOnClose() {
 void HttpConnection::Withdraw() {
   if (state_ != State::kConnecting || late_) return;
   withdrawn_ = true;
-  error_code ignored;
-  socket_.close(ignored);
+  CloseSocket();
 }
 
 void HttpConnection::Close() {
+  if (tls_ && state_ == State::kIdle) tls_->Goodbye();
+  CloseSocket();
+  state_ = State::kClosed;
+}
+
+void HttpConnection::CloseSocket() {
+  if (tls_) tls_->Close();
   error_code ignored;
   socket_.close(ignored);
-  state_ = State::kClosed;
 }
 
 }  // namespace backfill::worker

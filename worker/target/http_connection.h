@@ -1,9 +1,5 @@
 #pragma once
 
-#include <utility>  // before boost/asio.hpp: Boost 1.74 uses std::exchange without including it
-
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_static_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -15,12 +11,10 @@
 
 #include "base/clock.h"
 #include "worker/engine/record.h"
+#include "worker/target/tcp.h"
+#include "worker/target/tls_stream.h"
 
 namespace backfill::worker {
-
-using Tcp = boost::asio::ip::tcp;
-// The default, any_io_executor, costs virtual calls on every operation.
-using TcpSocket = boost::asio::basic_stream_socket<Tcp, boost::asio::io_context::executor_type>;
 
 // A complete reply. The body is valid until the call that delivers it returns.
 struct HttpReply {
@@ -45,11 +39,12 @@ struct HttpConnectionOptions {
   Duration max_idle{};  // dropped after
   Duration max_age{};   // replaced after, so that new addresses get traffic; drawn per connection
   bool replies_without_body = false;  // to HEAD
+  TlsClient* tls = nullptr;           // absent: without TLS. Outlives the connection
 };
 
-// One keep-alive connection: connects, writes a request, reads its reply, one at a time, and never
-// sends anything by itself a second time. To cancel is to close, so a late reply cannot count for
-// another request.
+// One keep-alive connection, with TLS or without: connects, writes a request, reads its reply, one
+// at a time, and never sends anything by itself a second time. To cancel is to close, so a late
+// reply cannot count for another request.
 //
 // One thread: all calls and handlers run on the io_context's. The connection must outlive the
 // io_context's last handler.
@@ -67,7 +62,9 @@ class HttpConnection {
   };
 
   HttpConnection(boost::asio::io_context& io, Owner& owner, const HttpConnectionOptions& options)
-      : socket_(io), owner_(owner), options_(options) {}
+      : socket_(io), owner_(owner), options_(options) {
+    if (options_.tls != nullptr) tls_.emplace(socket_, *options_.tls);
+  }
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
@@ -99,6 +96,11 @@ class HttpConnection {
   using Parser = boost::beast::http::response_parser<boost::beast::http::buffer_body>;
 
   void ConnectNext(Time now);
+  void Handshake(const Tcp::endpoint& address);
+  // Whether the attempt to connect goes on after a step of it; if not, it is dealt with.
+  bool Continues(const Tcp::endpoint& address, const boost::system::error_code& ec,
+                 const std::string& why);
+  void OnOpen();
   void Write();
   void WriteMore();
   void ReadReply();
@@ -110,8 +112,10 @@ class HttpConnection {
   [[nodiscard]] HttpLoss LostReply(const boost::system::error_code& ec) const;
   void EndAsLate();
   void DiscardOnClose();
+  void CloseSocket();
 
   TcpSocket socket_;
+  std::optional<TlsStream> tls_;
   Owner& owner_;
   const HttpConnectionOptions options_;
   State state_ = State::kClosed;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/target/credentials.h"
 #include "worker/target/http_connection.h"
 #include "worker/target/resolver.h"
 
@@ -25,11 +26,20 @@ std::size_t MaxReply(std::uint32_t batch_size) { return 64 * 1024 + std::size_t{
 
 class HttpSender::Impl final : public HttpConnection::Owner {
  public:
-  Impl(boost::asio::io_context& io, Renderer renderer, OutcomeMap outcomes,
-       const HttpSenderOptions& options, Target::Done done)
+  static Result<std::unique_ptr<Impl>> Create(boost::asio::io_context& io, const Renderer& renderer,
+                                              const OutcomeMap& outcomes,
+                                              const HttpSenderOptions& options, Target::Done done) {
+    Credentials credentials = TRY(Credentials::Load(renderer));
+    return std::make_unique<Impl>(io, renderer, std::move(credentials), outcomes, options,
+                                  std::move(done));
+  }
+
+  Impl(boost::asio::io_context& io, const Renderer& renderer, Credentials credentials,
+       const OutcomeMap& outcomes, const HttpSenderOptions& options, Target::Done done)
       : io_(io),
-        renderer_(std::move(renderer)),
-        outcomes_(std::move(outcomes)),
+        renderer_(renderer),
+        credentials_(std::move(credentials)),
+        outcomes_(outcomes),
         options_(options),
         done_(std::move(done)),
         own_resolver_(options.resolver == nullptr ? SystemResolver(io) : nullptr),
@@ -187,7 +197,8 @@ class HttpSender::Impl final : public HttpConnection::Owner {
         HttpConnectionOptions{.max_reply_bytes = MaxReply(options_.batch_size),
                               .max_idle = options_.max_idle,
                               .max_age = options_.max_age + jitter,
-                              .replies_without_body = renderer_.method() == "HEAD"});
+                              .replies_without_body = renderer_.method() == "HEAD",
+                              .tls = credentials_.tls.get()});
   }
 
   void Release(HttpConnection& c) {
@@ -251,6 +262,7 @@ class HttpSender::Impl final : public HttpConnection::Owner {
 
   boost::asio::io_context& io_;
   const Renderer renderer_;
+  Credentials credentials_;
   const OutcomeMap outcomes_;
   const HttpSenderOptions options_;
   const Target::Done done_;
@@ -274,16 +286,21 @@ class HttpSender::Impl final : public HttpConnection::Owner {
   std::mt19937_64 random_;
 };
 
-HttpSender::HttpSender(boost::asio::io_context& io, WriteRequest request, OutcomeMap outcomes,
-                       const HttpSenderOptions& options, Target::Done done)
-    : impl_(std::make_unique<Impl>(io, request.renderer(), std::move(outcomes), options,
-                                   std::move(done))) {}
+Result<HttpSender> HttpSender::Create(boost::asio::io_context& io, const WriteRequest& request,
+                                      const OutcomeMap& outcomes, const HttpSenderOptions& options,
+                                      Target::Done done) {
+  return HttpSender(TRY(Impl::Create(io, request.renderer(), outcomes, options, std::move(done))));
+}
 
-HttpSender::HttpSender(boost::asio::io_context& io, SafeRequest request, OutcomeMap outcomes,
-                       const HttpSenderOptions& options, Target::Done done)
-    : impl_(std::make_unique<Impl>(io, request.renderer(), std::move(outcomes), options,
-                                   std::move(done))) {}
+Result<HttpSender> HttpSender::Create(boost::asio::io_context& io, const SafeRequest& request,
+                                      const OutcomeMap& outcomes, const HttpSenderOptions& options,
+                                      Target::Done done) {
+  return HttpSender(TRY(Impl::Create(io, request.renderer(), outcomes, options, std::move(done))));
+}
 
+HttpSender::HttpSender(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpSender::HttpSender(HttpSender&&) noexcept = default;
+HttpSender& HttpSender::operator=(HttpSender&&) noexcept = default;
 HttpSender::~HttpSender() = default;
 
 void HttpSender::Send(const Dispatch& dispatch, Time now) { impl_->Send(dispatch, now); }

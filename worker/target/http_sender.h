@@ -37,10 +37,15 @@ struct HttpSenderOptions {
 // gone.
 class HttpSender {
  public:
-  HttpSender(boost::asio::io_context& io, WriteRequest request, OutcomeMap outcomes,
-             const HttpSenderOptions& options, Target::Done done);
-  HttpSender(boost::asio::io_context& io, SafeRequest request, OutcomeMap outcomes,
-             const HttpSenderOptions& options, Target::Done done);
+  // kInvalid: a file that the request names cannot be used.
+  static Result<HttpSender> Create(boost::asio::io_context& io, const WriteRequest& request,
+                                   const OutcomeMap& outcomes, const HttpSenderOptions& options,
+                                   Target::Done done);
+  static Result<HttpSender> Create(boost::asio::io_context& io, const SafeRequest& request,
+                                   const OutcomeMap& outcomes, const HttpSenderOptions& options,
+                                   Target::Done done);
+  HttpSender(HttpSender&&) noexcept;
+  HttpSender& operator=(HttpSender&&) noexcept;
   ~HttpSender();
 
   void Send(const Dispatch& dispatch, Time now);
@@ -49,6 +54,7 @@ class HttpSender {
 
  private:
   class Impl;
+  explicit HttpSender(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

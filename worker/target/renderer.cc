@@ -99,6 +99,7 @@ Result<Renderer> Renderer::Compile(const RequestTemplate& request, const Templat
   if (!IsHttpToken(request.method)) return Invalid("method: not an HTTP method");
   r.method_ = request.method;
   r.timeout_ = request.timeout;
+  r.tls_ = request.tls;
   r.numeric_keys_ = names.numeric_keys;
   if (request.timeout.count() <= 0) return Invalid("timeout: must be positive");
   AppendPercentEncoded(r.key_prefix_, names.backfill_uid);
@@ -137,11 +138,12 @@ Result<Renderer> Renderer::Compile(const RequestTemplate& request, const Templat
 }
 
 Status Renderer::CompileUrl(std::string_view url, const TemplateNames& names) {
-  constexpr std::string_view kScheme = "http://";
-  if (Lower(url.substr(0, 8)) == "https://")
-    return Invalid("https:// is not supported yet; use http://");
-  if (Lower(url.substr(0, kScheme.size())) != kScheme) return Invalid("must begin with http://");
-  url.remove_prefix(kScheme.size());
+  constexpr std::string_view kHttp = "http://", kHttps = "https://";
+  https_ = Lower(url.substr(0, kHttps.size())) == kHttps;
+  const std::string_view scheme = https_ ? kHttps : kHttp;
+  if (Lower(url.substr(0, scheme.size())) != scheme)
+    return Invalid("must begin with http:// or https://");
+  url.remove_prefix(scheme.size());
   const std::size_t path = std::min(url.find_first_of("/?"), url.size());
   const std::string_view authority = url.substr(0, path);
   if (authority.empty()) return Invalid("has no host");
@@ -153,7 +155,7 @@ Status Renderer::CompileUrl(std::string_view url, const TemplateNames& names) {
   if (!IsUrlSafe(authority)) return Invalid("the host holds characters that need escaping");
 
   std::string_view host = authority;
-  std::string_view port = "80";
+  std::string_view port = https_ ? "443" : "80";
   const std::size_t colon = authority.rfind(':');
   const std::size_t bracket = authority.rfind(']');
   if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
@@ -400,7 +402,7 @@ void Renderer::AppendIdempotencyKey(const std::vector<Record>& records, std::str
 }
 
 std::string Renderer::Describe(const std::vector<Record>& records, std::size_t max_bytes) const {
-  std::string out = method_ + " http://" + authority_;
+  std::string out = method_ + (https_ ? " https://" : " http://") + authority_;
   const auto append = [&](const Text& text) {
     const Status done = AppendText(text, records, out);
     if (!done) out += "(" + done.error().message + ")";

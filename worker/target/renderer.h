@@ -20,8 +20,8 @@ namespace backfill::worker {
 // escaping. Immutable; any number of threads may render.
 class Renderer {
  public:
-  // kInvalid: what no retry can heal, such as an unknown name, a url that is not http://, a
-  // forbidden header.
+  // kInvalid: what no retry can heal, such as an unknown name, a url that is neither
+  // http:// nor https://, a forbidden header.
   static Result<Renderer> Compile(const RequestTemplate& request, const TemplateNames& names);
 
   // Appends the whole request for these records. kInvalid: a value cannot stand in a header, or
@@ -34,6 +34,8 @@ class Renderer {
                                      std::size_t max_bytes) const;
 
   [[nodiscard]] const std::string& method() const { return method_; }
+  [[nodiscard]] const TlsSettings& tls() const { return tls_; }
+  [[nodiscard]] bool https() const { return https_; }
   [[nodiscard]] const std::string& host() const { return host_; }  // without brackets
   [[nodiscard]] const std::string& port() const { return port_; }
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
@@ -66,6 +68,8 @@ class Renderer {
   void AppendIdempotencyKey(const std::vector<Record>& records, std::string& out) const;
 
   std::string method_;
+  bool https_ = false;
+  TlsSettings tls_;
   std::string authority_;  // as in the Host header
   std::string host_;
   std::string port_;

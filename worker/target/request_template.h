@@ -7,6 +7,13 @@
 
 namespace backfill::worker {
 
+// Paths of PEM files, read by whoever connects. Each may be empty.
+struct TlsSettings {
+  std::string ca_file = {};  // the only certificates that are trusted; else the system's
+  std::string cert_file = {}, key_file = {};  // both or none
+  std::string server_name = {};  // that the certificate must have; else the host of the url
+};
+
 // An HTTP request with placeholders, as the user wrote it.
 struct RequestTemplate {
   std::string method;
@@ -14,6 +21,7 @@ struct RequestTemplate {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   std::chrono::milliseconds timeout{5000};
+  TlsSettings tls = {};  // for https://
 };
 
 // What placeholders can refer to beside the record.

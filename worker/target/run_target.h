@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "worker/target/http_sender.h"
 #include "worker/target/outcome_map.h"
 #include "worker/target/request_template.h"
@@ -10,7 +12,7 @@ namespace backfill::worker {
 // The real thing: every record is sent.
 class RunTarget final : public Target {
  public:
-  // kInvalid: the request cannot be compiled.
+  // kInvalid: the request cannot be compiled, or a file that it names not be used.
   static Result<std::unique_ptr<RunTarget>> Create(boost::asio::io_context& io,
                                                    const RequestTemplate& request,
                                                    const TemplateNames& names,
@@ -22,9 +24,7 @@ class RunTarget final : public Target {
   void Withdraw() override { sender_.Withdraw(); }
 
  private:
-  RunTarget(boost::asio::io_context& io, WriteRequest request, const OutcomeMap& outcomes,
-            const HttpSenderOptions& options, Done done)
-      : sender_(io, std::move(request), outcomes, options, std::move(done)) {}
+  explicit RunTarget(HttpSender sender) : sender_(std::move(sender)) {}
 
   HttpSender sender_;
 };

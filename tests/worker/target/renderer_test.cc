@@ -154,7 +154,7 @@ TEST_F(RendererTest, TheContentTypeOfTheUserHolds) {
 
 TEST_F(RendererTest, RefusesUrlsThatItCannotServe) {
   const std::pair<const char*, const char*> cases[] = {
-      {"https://orders/x", "https:// is not supported"},
+      {"ftp://orders/x", "must begin with http:// or https://"},
       {"ftp://orders/x", "must begin with http://"},
       {"orders/x", "must begin with http://"},
       {"http:///x", "no host"},
@@ -175,6 +175,17 @@ TEST_F(RendererTest, RefusesUrlsThatItCannotServe) {
     EXPECT_THAT(Problem(), StartsWith("compile: url: ")) << url;
     EXPECT_THAT(Problem(), HasSubstr(problem)) << url;
   }
+}
+
+TEST_F(RendererTest, HttpsIsKnownByTheUrl) {
+  request_.url = "HTTPS://orders/v1/{{key}}";
+  const auto r = Renderer::Compile(request_, names_);
+  ASSERT_TRUE(r.ok()) << r.error().message;
+  EXPECT_TRUE(r->https());
+  EXPECT_EQ(r->host(), "orders");
+  EXPECT_EQ(r->port(), "443");
+  EXPECT_THAT(r->Describe({{.position = 0, .key = "1"}}, 1000),
+              StartsWith("POST https://orders/v1/1"));
 }
 
 TEST_F(RendererTest, AddressesMayBeIpv6AndThePathMayBeEmpty) {

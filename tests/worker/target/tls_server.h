@@ -1,0 +1,80 @@
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <atomic>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "tests/worker/target/certificates.h"
+
+namespace backfill::fakes {
+
+struct TlsServerOptions {
+  int min_version = TLS1_2_VERSION;
+  int max_version = 0;         // 0: the newest
+  X509* clients_of = nullptr;  // clients need a certificate of this authority
+};
+
+// A TLS server on 127.0.0.1 with a thread per connection. `serve` gets each request and answers by
+// Say(); false: the connection is closed, with a goodbye unless `cuts`.
+class TlsServer {
+ public:
+  using Serve = std::function<bool(SSL* ssl, const std::string& request, int number)>;
+
+  TlsServer(const Identity& identity, Serve serve, const TlsServerOptions& options = {});
+  ~TlsServer();
+  TlsServer(const TlsServer&) = delete;
+  TlsServer& operator=(const TlsServer&) = delete;
+
+  static bool Say(SSL* ssl, const std::string& text);
+
+  // From the next connection on.
+  void Present(const Identity& identity);
+  // Connections end without a goodbye, as if they had been cut.
+  std::atomic<bool> cuts{false};
+  // Connections are accepted, and that is all.
+  std::atomic<bool> hangs{false};
+
+  [[nodiscard]] int port() const { return port_; }
+  [[nodiscard]] int accepted() const { return accepted_; }      // TCP connections
+  [[nodiscard]] int handshakes() const { return handshakes_; }  // that succeeded
+  [[nodiscard]] int resumed() const { return resumed_; }        // of those, with an earlier session
+  [[nodiscard]] std::string server_name() const {               // of the last SNI
+    MutexLock l(mu_);
+    return server_name_;
+  }
+  [[nodiscard]] std::vector<std::string> requests() const {
+    MutexLock l(mu_);
+    return requests_;
+  }
+
+ private:
+  struct Connection {
+    int fd = -1;
+    std::thread thread;
+  };
+  void Accept();
+  void Talk(int fd);
+  void Answer(SSL* ssl);
+
+  const Serve serve_;
+  const std::shared_ptr<SSL_CTX> context_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::atomic<int> accepted_{0}, handshakes_{0}, resumed_{0};
+  std::atomic<bool> stopping_{false};
+  mutable Mutex mu_;
+  Identity identity_ GUARDED_BY(mu_);
+  std::string server_name_ GUARDED_BY(mu_);
+  std::vector<std::string> requests_ GUARDED_BY(mu_);
+  std::list<Connection> connections_;
+  std::thread acceptor_;
+};
+
+}  // namespace backfill::fakes
