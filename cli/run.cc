@@ -16,6 +16,7 @@
 #include "cli/file_limit.h"
 #include "cli/human.h"
 #include "cli/live_view.h"
+#include "cli/local_files.h"
 #include "cli/locks.h"
 #include "cli/operator.h"
 #include "cli/run_loop.h"
@@ -122,6 +123,9 @@ class Runner {
     if (!admitted.ok())
       return Refuse(streams_, admitted.error().Annotate("storing " + ref_.name).message);
     if (const std::optional<int> code = Announce(*admitted)) return *code;
+    const std::vector<std::string> unreadable = FindUnreadable(admitted->backfill.spec.target);
+    for (const std::string& what : unreadable) streams_.err << "error: " << Printable(what) << "\n";
+    if (!unreadable.empty()) return kExitNotStarted;
 
     const Result<WorkersLock> workers = WorkersLock::Take(dir.WorkersLock(ref_.ns, ref_.name), 5s);
     if (!workers.ok()) return Refuse(streams_, workers.error().message);

@@ -16,6 +16,17 @@ RequestTemplate TemplateOf(const v1::HttpRequestTemplate& request) {
       .method = request.method(), .url = request.url(), .headers = {}, .body = request.body()};
   for (const v1::Header& h : request.headers()) t.headers.emplace_back(h.name(), h.value());
   t.timeout = std::chrono::milliseconds(request.timeout_ms());
+  t.tls = {.ca_file = request.tls().ca_file(),
+           .cert_file = request.tls().cert_file(),
+           .key_file = request.tls().key_file(),
+           .server_name = request.tls().server_name()};
+  for (const v1::SecretHeader& h : request.secret_headers()) {
+    t.secret_headers.push_back({.name = h.name(),
+                                .prefix = h.prefix(),
+                                .file = h.file(),
+                                .env = h.env(),
+                                .base64 = h.base64()});
+  }
   return t;
 }
 

@@ -19,6 +19,7 @@ import json
 import signal
 import socket
 import sqlite3
+import ssl
 import sys
 import threading
 import time
@@ -390,15 +391,22 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, address, orders, latency=0.0):
+    def __init__(self, address, orders, latency=0.0, tls=None):
         self.orders = orders
+        self.tls = tls
         self.latency = latency
         self.metrics = Metrics()
         super().__init__(address, Handler)
 
+    def get_request(self):
+        request, address = super().get_request()
+        if self.tls:  # the handshake is left to the connection's thread: a client that hangs is alone with it
+            request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        return request, address
+
     def handle_error(self, request, client_address):
         error = sys.exc_info()[1]
-        if not isinstance(error, (ConnectionError, socket.timeout)):  # clients come and go
+        if not isinstance(error, (ConnectionError, socket.timeout, ssl.SSLError)):  # clients come and go
             super().handle_error(request, client_address)
 
 
@@ -413,18 +421,24 @@ def main():
     parser.add_argument("--flaky-every", type=int, default=5_000, metavar="N",
                         help="every N-th order fails once; 0: none (%(default)s)")
     parser.add_argument("--latency", type=float, default=0, metavar="MS", help="added to each reprice (%(default)s)")
+    parser.add_argument("--tls-cert", metavar="PEM", help="certificate; with it the service speaks https")
+    parser.add_argument("--tls-key", metavar="PEM", help="its private key, if it is not in the same file")
     options = parser.parse_args()
+    tls = None
+    if options.tls_cert:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(options.tls_cert, options.tls_key)
 
     orders = Orders(options.db, options.fail_every, options.flaky_every)
     orders.create(options.orders)
-    server = Server((options.host, options.port), orders, options.latency / 1000)
+    server = Server((options.host, options.port), orders, options.latency / 1000, tls)
 
     def stop(*_):  # shutdown() waits for the loop, which runs in this very thread
         threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    print(f"listening on http://{options.host}:{server.server_address[1]}", flush=True)
+    print(f"listening on {'https' if tls else 'http'}://{options.host}:{server.server_address[1]}", flush=True)
     server.serve_forever(poll_interval=0.1)
     server.server_close()
     orders.close()

@@ -4,9 +4,11 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -236,6 +238,32 @@ class OrdersTest(unittest.TestCase):
         self.assertIn(503, statuses)
         writer.execute("PRAGMA max_page_count = 100000")
         self.assertIn(self.reprice(changing)[0], (200, 304))
+
+
+@unittest.skipUnless(shutil.which("openssl"), "makes its certificate with openssl")
+class TlsTest(unittest.TestCase):
+    def test_speaks_https_and_a_client_that_hangs_is_alone_with_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-subj", "/CN=orders", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+                           check=True, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([sys.executable, os.path.join(HERE, "orders.py"), "--port", "0", "--orders", "10",
+                                        "--db", os.path.join(folder, "orders.db"), "--tls-cert", cert, "--tls-key", key],
+                                       stdout=subprocess.PIPE, text=True)
+            self.addCleanup(process.stdout.close)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            port = int(re.fullmatch(r"listening on https://127\.0\.0\.1:(\d+)\n", process.stdout.readline()).group(1))
+            with socket.create_connection(("127.0.0.1", port)):
+                trusting = ssl.create_default_context(cafile=cert)
+                connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=trusting)
+                for _ in range(2):
+                    connection.request("POST", "/v1/orders/5/reprice")
+                    response = connection.getresponse()
+                    response.read()
+                    self.assertIn(response.status, (200, 304))
+                connection.close()
 
 
 class ProcessTest(unittest.TestCase):

@@ -42,6 +42,25 @@ struct HttpDryRun {
   bool operator==(const HttpDryRun&) const = default;
 };
 
+// Paths of PEM files on the machine of the workers; each may be empty. For https only.
+struct HttpTls {
+  std::string ca_file;              // absent: the system's authorities
+  std::string cert_file, key_file;  // both or none
+  std::string server_name;          // absent: the host of the url
+  bool operator==(const HttpTls&) const = default;
+};
+
+enum class SecretEncoding { kNone, kBase64 };
+
+// A header whose value the workers read, each on its own machine. The value is never here.
+struct SecretHeader {
+  std::string name;
+  std::string prefix;
+  std::string file, env;  // where the value stands: one of them
+  SecretEncoding encode = SecretEncoding::kNone;
+  bool operator==(const SecretHeader&) const = default;
+};
+
 struct HttpTarget {
   std::string url;
   std::string method = "POST";
@@ -50,6 +69,9 @@ struct HttpTarget {
   std::chrono::milliseconds timeout{5000};
   // As written, where that is not the shortest way to write it: an API server compares texts.
   std::string timeout_text;
+  // Both also of the dry run's own request.
+  std::vector<SecretHeader> secret_headers = {};
+  std::optional<HttpTls> tls = std::nullopt;
   HttpOutcomes outcomes;
   std::optional<HttpDryRun> dry_run;
   bool operator==(const HttpTarget&) const = default;

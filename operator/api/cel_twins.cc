@@ -149,6 +149,17 @@ constexpr std::array kTwins = {
     Twin{"duration(self) >= duration('1ms') && duration(self) <= duration('10m')", IsTimeout},
     Twin{"self.method == 'GET' || self.method == 'HEAD' || self.sideEffects == 'None'", IsHarmless},
     Twin{"double(self) <= 100.0", IsPercentage},
+    Twin{"has(self.file) != has(self.env)",
+         [](const Node& self, const Node&) {
+           return !self.Is(Kind::kMap) || self.has_unknown_fields ||
+                  Has(self, "file") != Has(self, "env");
+         }},
+    Twin{"!self.startsWith('BACKFILL_')",
+         [](const Node& self, const Node&) { return !self.text.starts_with("BACKFILL_"); }},
+    Twin{"has(self.certFile) == has(self.keyFile)",
+         [](const Node& self, const Node&) {
+           return !self.Is(Kind::kMap) || Has(self, "certFile") == Has(self, "keyFile");
+         }},
 };
 
 const Twin& TwinOf(const CelRule& rule) {

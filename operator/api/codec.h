@@ -32,5 +32,6 @@ std::string WriteDuration(std::chrono::milliseconds duration);
 
 std::string_view ToString(SideEffects effects);
 std::string_view ToString(OnExceeded reaction);
+std::string_view ToString(SecretEncoding encoding);
 
 }  // namespace backfill::api

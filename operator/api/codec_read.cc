@@ -18,6 +18,7 @@ constexpr std::array kPhases = {
 constexpr std::array kConditionStatuses = {ConditionStatus::kTrue, ConditionStatus::kFalse,
                                            ConditionStatus::kUnknown};
 constexpr std::array kSideEffects = {SideEffects::kUnknown, SideEffects::kNone};
+constexpr std::array kEncodings = {SecretEncoding::kNone, SecretEncoding::kBase64};
 constexpr std::array kReactions = {OnExceeded::kPause, OnExceeded::kFail};
 
 void Read(const Node& map, std::string_view key, std::string& value) {
@@ -104,6 +105,25 @@ HttpDryRun ReadDryRun(const Node& node) {
   return request;
 }
 
+HttpTls ReadTls(const Node& node) {
+  HttpTls tls;
+  Read(node, "caFile", tls.ca_file);
+  Read(node, "certFile", tls.cert_file);
+  Read(node, "keyFile", tls.key_file);
+  Read(node, "serverName", tls.server_name);
+  return tls;
+}
+
+SecretHeader ReadSecretHeader(const Node& node) {
+  SecretHeader header;
+  Read(node, "name", header.name);
+  Read(node, "prefix", header.prefix);
+  Read(node, "file", header.file);
+  Read(node, "env", header.env);
+  Read(node, "encode", kEncodings, header.encode);
+  return header;
+}
+
 HttpTarget ReadHttp(const Node& node) {
   HttpTarget http;
   Read(node, "url", http.url);
@@ -114,6 +134,11 @@ HttpTarget ReadHttp(const Node& node) {
     http.timeout = ParseDuration(timeout->text).value_or(http.timeout);
     if (timeout->text != WriteDuration(http.timeout)) http.timeout_text = timeout->text;
   }
+  if (const Node* headers = node.At("secretHeaders", Kind::kList)) {
+    for (const Node& header : headers->items)
+      http.secret_headers.push_back(ReadSecretHeader(header));
+  }
+  if (const Node* tls = node.At("tls", Kind::kMap)) http.tls = ReadTls(*tls);
   Read(node, "outcomes.updated", http.outcomes.updated);
   Read(node, "outcomes.unchanged", http.outcomes.unchanged);
   Read(node, "outcomes.skipped", http.outcomes.skipped);

@@ -64,6 +64,16 @@ Node WriteSource(const Source& source) {
   return node;
 }
 
+Node WriteSecretHeader(const SecretHeader& header) {
+  Node node = Node::Map();
+  node.Add("name", Node::String(header.name));
+  node.Add("prefix", Node::String(header.prefix));
+  AddText(node, "file", header.file);
+  AddText(node, "env", header.env);
+  node.Add("encode", Node::String(std::string(ToString(header.encode))));
+  return node;
+}
+
 Node WriteHttp(const HttpTarget& http) {
   Node node = Node::Map();
   node.Add("url", Node::String(http.url));
@@ -72,6 +82,19 @@ Node WriteHttp(const HttpTarget& http) {
   node.Add("body", Node::String(http.body));
   node.Add("timeout", Node::String(http.timeout_text.empty() ? WriteDuration(http.timeout)
                                                              : http.timeout_text));
+  // Only if there are any: work that has none is the same work as before there could be any.
+  if (!http.secret_headers.empty()) {
+    Node& headers = node.Add("secretHeaders", Node::List());
+    for (const SecretHeader& header : http.secret_headers)
+      headers.items.push_back(WriteSecretHeader(header));
+  }
+  if (http.tls) {
+    Node& tls = node.Add("tls", Node::Map());
+    AddText(tls, "caFile", http.tls->ca_file);
+    AddText(tls, "certFile", http.tls->cert_file);
+    AddText(tls, "keyFile", http.tls->key_file);
+    AddText(tls, "serverName", http.tls->server_name);
+  }
   Node& outcomes = node.Add("outcomes", Node::Map());
   outcomes.Add("updated", Codes(http.outcomes.updated));
   outcomes.Add("unchanged", Codes(http.outcomes.unchanged));
@@ -280,6 +303,16 @@ std::string_view ToString(SideEffects effects) {
       return "Unknown";
     case SideEffects::kNone:
       return "None";
+  }
+  return "";
+}
+
+std::string_view ToString(SecretEncoding encoding) {
+  switch (encoding) {
+    case SecretEncoding::kNone:
+      return "None";
+    case SecretEncoding::kBase64:
+      return "Base64";
   }
   return "";
 }

@@ -18,6 +18,8 @@ namespace {
 
 using Kind = Node::Kind;
 
+constexpr std::string_view kHttp = "http://", kHttps = "https://";
+
 enum class Place { kUrl, kHeader, kBody };
 
 const std::vector<std::string>& Names(bool batches) {
@@ -45,6 +47,33 @@ bool NamesBatch(const TemplatePart& part) {
 }
 bool NamesRecord(const TemplatePart& part) {
   return part.text == "key" || part.text == "record" || part.text.starts_with("fields.");
+}
+
+std::string WrongHeaderName(const std::string& name) {
+  static constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
+  static constexpr std::array kOurs = {"host", "content-length", "transfer-encoding", "connection",
+                                       "idempotency-key"};
+  static constexpr std::array kConnection = {"expect", "keep-alive", "proxy-connection",
+                                             "te",     "trailer",    "upgrade"};
+  const bool token =
+      !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](unsigned char c) {
+        return std::isalnum(c) != 0 || kSigns.find(static_cast<char>(c)) != std::string_view::npos;
+      });
+  if (!token) return "is no header name; it has 1 to 64 letters, digits or '-'";
+  const std::string lower = Lower(name);
+  if (std::ranges::count(kOurs, lower) > 0) return "is set by the worker; leave it out";
+  if (std::ranges::count(kConnection, lower) > 0)
+    return "concerns the connection, which is the worker's; leave it out";
+  return "";
+}
+
+std::string WrongHeaderValue(std::string_view value) {
+  if (value.find_first_of("\r\n") != std::string_view::npos) {
+    return "a line break cannot stand in a header; write the value on one line, in quotes";
+  }
+  const bool printable = std::ranges::all_of(
+      value, [](unsigned char c) { return (c >= 0x20U && c < 0x7FU) || c == '\t'; });
+  return printable ? "" : "must be printable ASCII characters";
 }
 
 // One request: that of the run, or that of the dry run.
@@ -155,20 +184,18 @@ class RequestChecker {
   static std::string WrongAddress(const std::vector<TemplatePart>& parts) {
     const bool begins_literal = parts.front().kind == TemplatePart::Kind::kLiteral;
     const std::string lower = begins_literal ? Lower(parts.front().text) : "";
-    if (lower.starts_with("https://")) {
-      return "https:// is not supported yet; use http://, for example through a proxy beside the "
-             "worker";
+    const std::string_view scheme = lower.starts_with(kHttps) ? kHttps : kHttp;
+    if (!lower.starts_with(scheme)) {
+      return "must begin with http:// or https:// and a host, as in "
+             "http://orders/v1/orders/{{key}}";
     }
-    static constexpr std::string_view kScheme = "http://";
-    if (!lower.starts_with(kScheme)) {
-      return "must begin with http:// and a host, as in http://orders/v1/orders/{{key}}";
-    }
-    const std::string_view rest = std::string_view(parts.front().text).substr(kScheme.size());
+    const std::string_view rest = std::string_view(parts.front().text).substr(scheme.size());
     const std::size_t end = rest.find_first_of("/?#");
     if (end == std::string_view::npos && parts.size() > 1) {
       return "the host must be written out; placeholders can stand behind the next / only";
     }
-    if (const std::string wrong = WrongAuthority(rest.substr(0, end)); !wrong.empty()) return wrong;
+    if (const std::string wrong = WrongAuthority(rest.substr(0, end), scheme); !wrong.empty())
+      return wrong;
     for (const TemplatePart& part : parts) {
       if (part.kind != TemplatePart::Kind::kLiteral) continue;
       if (const std::string wrong = WrongCharacter(part.text); !wrong.empty()) return wrong;
@@ -176,7 +203,7 @@ class RequestChecker {
     return "";
   }
 
-  static std::string WrongAuthority(std::string_view authority) {
+  static std::string WrongAuthority(std::string_view authority, std::string_view scheme) {
     if (authority.find('@') != std::string_view::npos) {
       return "a user or password cannot stand in the url; send an Authorization header";
     }
@@ -196,7 +223,7 @@ class RequestChecker {
         return "the port must be a number from 1 to 65535, is " + Excerpt(port);
       }
     }
-    if (host.empty()) return "the host is missing behind http://";
+    if (host.empty()) return "the host is missing behind " + std::string(scheme);
     const bool bracketed = host.starts_with('[') && host.ends_with(']') && host.size() > 2;
     const std::string_view name = bracketed ? host.substr(1, host.size() - 2) : host;
     const bool valid =
@@ -228,39 +255,46 @@ class RequestChecker {
     return "";
   }
 
-  static std::string WrongHeaderName(const std::string& name) {
-    static constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
-    static constexpr std::array kOurs = {"host", "content-length", "transfer-encoding",
-                                         "connection", "idempotency-key"};
-    static constexpr std::array kConnection = {"expect", "keep-alive", "proxy-connection",
-                                               "te",     "trailer",    "upgrade"};
-    const bool token =
-        !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](unsigned char c) {
-          return std::isalnum(c) != 0 ||
-                 kSigns.find(static_cast<char>(c)) != std::string_view::npos;
-        });
-    if (!token) return "is no header name; it has 1 to 64 letters, digits or '-'";
-    const std::string lower = Lower(name);
-    if (std::ranges::count(kOurs, lower) > 0) return "is set by the worker; leave it out";
-    if (std::ranges::count(kConnection, lower) > 0)
-      return "concerns the connection, which is the worker's; leave it out";
-    return "";
-  }
-
-  static std::string WrongHeaderValue(std::string_view value) {
-    if (value.find_first_of("\r\n") != std::string_view::npos) {
-      return "a line break cannot stand in a header; write the value on one line, in quotes";
-    }
-    const bool printable = std::ranges::all_of(
-        value, [](unsigned char c) { return (c >= 0x20U && c < 0x7FU) || c == '\t'; });
-    return printable ? "" : "must be printable ASCII characters";
-  }
-
   const Node& request_;
   const std::string path_;
   const Integer batch_size_;
   Problems& problems_;
 };
+
+bool IsHttps(const Node& root, const std::string& request) {
+  const Node* url = root.At(request + ".url", Kind::kString);
+  return url != nullptr && Lower(url->text).starts_with(kHttps);
+}
+
+// Its values are read elsewhere: here are only names.
+void CheckSecretHeaders(const Node& root, const std::string& base, Problems& problems) {
+  const Node* secrets = root.At(base + ".secretHeaders", Kind::kList);
+  if (secrets == nullptr) return;
+  std::map<std::string, std::string> seen;
+  for (const std::string& request : {base, base + ".dryRun"}) {
+    const Node* headers = root.At(request + ".headers", Kind::kMap);
+    if (headers == nullptr) continue;
+    for (const Member& header : headers->members)
+      seen.try_emplace(Lower(header.key), Join(request + ".headers", header.key));
+  }
+  for (std::size_t i = 0; i < secrets->items.size(); ++i) {
+    const Node& secret = secrets->items[i];
+    const std::string path = JoinIndex(base + ".secretHeaders", i);
+    const Node* name = secret.At("name", Kind::kString);
+    if (name != nullptr && !name->text.empty()) {
+      if (const std::string wrong = WrongHeaderName(name->text); !wrong.empty())
+        problems.Add(*name, Join(path, "name"), wrong);
+      if (Lower(name->text) == "content-type")
+        problems.Add(*name, Join(path, "name"), "is no secret; write it in headers");
+      const auto [first, fresh] = seen.try_emplace(Lower(name->text), path);
+      if (!fresh) problems.Add(*name, Join(path, "name"), "is the same header as " + first->second);
+    }
+    const Node* prefix = secret.At("prefix", Kind::kString);
+    if (prefix == nullptr) continue;
+    if (const std::string wrong = WrongHeaderValue(prefix->text); !wrong.empty())
+      problems.Add(*prefix, Join(path, "prefix"), wrong);
+  }
+}
 
 }  // namespace
 
@@ -277,6 +311,10 @@ void CheckRequests(const Node& root, Problems& problems) {
     // A request of the dry run may well ask something that does not depend on the records.
     checker.CheckBody(/*must_carry_batch=*/path == base);
   }
+  CheckSecretHeaders(root, base, problems);
+  const Node* tls = root.At(base + ".tls", Kind::kMap);
+  if (tls != nullptr && !IsHttps(root, base) && !IsHttps(root, base + ".dryRun"))
+    problems.Add(*tls, base + ".tls", "needs a url that begins with https://");
 }
 
 }  // namespace backfill::api

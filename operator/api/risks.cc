@@ -68,6 +68,15 @@ void CheckSource(const Node& root, Problems& risks) {
   }
 }
 
+// Over the network, and not encrypted.
+bool IsOpenWay(const std::string& url) {
+  static constexpr std::string_view kHttp = "http://";
+  if (!url.starts_with(kHttp)) return false;
+  const std::string rest = url.substr(kHttp.size());
+  const std::string host = rest.substr(0, rest.find_first_of(":/?", rest.starts_with('[') ? 5 : 0));
+  return host != "localhost" && host != "[::1]" && !host.starts_with("127.");
+}
+
 void CheckRequest(const Node& root, Problems& risks) {
   const Node* http = root.At("spec.target.http", Kind::kMap);
   if (http == nullptr) return;
@@ -87,9 +96,16 @@ void CheckRequest(const Node& root, Problems& risks) {
                              [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
       if (lower == "authorization" || lower == "cookie" || lower == "proxy-authorization") {
         risks.Add(header.line, header.column, Join("spec.target.http.headers", header.key),
-                  "a secret here can be read by everybody who can read the Backfill");
+                  "a secret here can be read by everybody who can read the Backfill; secretHeaders "
+                  "read it "
+                  "from a file");
       }
     }
+  }
+  const Node* secrets = http->At("secretHeaders", Kind::kList);
+  if (secrets != nullptr && !secrets->items.empty() && IsOpenWay(Text(*http, "url"))) {
+    risks.Add(*secrets, "spec.target.http.secretHeaders",
+              "over http:// they can be read by everybody on the way; https:// protects them");
   }
   if (!differs && !Text(*http, "url").empty() && !Batches(root)) {
     risks.Add(

@@ -15,21 +15,40 @@ void SetHeaders(const std::map<std::string, std::string>& headers, v1::HttpReque
   }
 }
 
+// What the run's request and that of the dry run have in common.
+void SetConnection(const api::HttpTarget& target, v1::HttpRequestTemplate& out) {
+  out.set_timeout_ms(static_cast<std::uint32_t>(target.timeout.count()));
+  for (const api::SecretHeader& header : target.secret_headers) {
+    v1::SecretHeader& secret = *out.add_secret_headers();
+    secret.set_name(header.name);
+    secret.set_prefix(header.prefix);
+    secret.set_file(header.file);
+    secret.set_env(header.env);
+    secret.set_base64(header.encode == api::SecretEncoding::kBase64);
+  }
+  if (!target.tls) return;
+  v1::HttpTls& tls = *out.mutable_tls();
+  tls.set_ca_file(target.tls->ca_file);
+  tls.set_cert_file(target.tls->cert_file);
+  tls.set_key_file(target.tls->key_file);
+  tls.set_server_name(target.tls->server_name);
+}
+
 void SetRequest(const api::HttpTarget& target, v1::HttpRequestTemplate& out) {
   out.set_method(target.method);
   out.set_url(target.url);
   SetHeaders(target.headers, out);
   out.set_body(target.body);
-  out.set_timeout_ms(static_cast<std::uint32_t>(target.timeout.count()));
+  SetConnection(target, out);
 }
 
-void SetProbe(const api::HttpDryRun& dry_run, milliseconds timeout, v1::HttpProbe& out) {
+void SetProbe(const api::HttpDryRun& dry_run, const api::HttpTarget& target, v1::HttpProbe& out) {
   v1::HttpRequestTemplate& request = *out.mutable_request();
   request.set_method(dry_run.method);
   request.set_url(dry_run.url);
   SetHeaders(dry_run.headers, request);
   request.set_body(dry_run.body);
-  request.set_timeout_ms(static_cast<std::uint32_t>(timeout.count()));
+  SetConnection(target, request);
   out.set_declared_without_side_effects(dry_run.side_effects == api::SideEffects::kNone);
 }
 
@@ -73,7 +92,7 @@ v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
     case reconcile::Stage::kDryRun: {
       v1::HttpDryRun& dry_run = *out.mutable_dry_run_http();
       SetRequest(target, *dry_run.mutable_sample());
-      if (target.dry_run) SetProbe(*target.dry_run, target.timeout, *dry_run.mutable_probe());
+      if (target.dry_run) SetProbe(*target.dry_run, target, *dry_run.mutable_probe());
       SetOutcomes(target.outcomes, *dry_run.mutable_outcomes());
       break;
     }

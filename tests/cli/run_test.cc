@@ -68,6 +68,17 @@ TEST_F(RunTest, EndsWithTheBackfill) {
   EXPECT_FALSE(interrupts_.listening);
 }
 
+TEST_F(RunTest, DoesNotStartWithoutTheFilesThatItsWorkersNeed) {
+  std::string text = kRealRun;
+  text.replace(text.find(", method: POST"), 14,
+               ", secretHeaders: [{name: Authorization, prefix: \"Bearer \", file: /x/token}]");
+  WriteFile(text);
+  EXPECT_EQ(RunFile(), kExitNotStarted);
+  EXPECT_THAT(err(),
+              HasSubstr("error: spec.target.http.secretHeaders[0].file: /x/token: No such file"));
+  EXPECT_EQ(log_.steps, 0);
+}
+
 TEST_F(RunTest, DoesNotEndBeforeEverythingIsSettled) {
   script_ = {Becomes(Phase::kRunning), Becomes(Phase::kAwaitingApproval),
              Becomes(Phase::kAwaitingApproval), Settles(Phase::kAwaitingApproval)};

@@ -13,7 +13,8 @@ std::string ToYaml(const Spec& s, int port) {
       "\nspec:\n";
   text += "  source:\n    range: {start: " + std::to_string(s.start) +
           ", end: " + std::to_string(s.end) + "}\n";
-  const std::string base = "http://127.0.0.1:" + std::to_string(port);
+  const std::string base =
+      (s.https ? "https" : "http") + std::string("://127.0.0.1:") + std::to_string(port);
   text += "  target:\n    http:\n";
   if (s.batch == 1) {
     text += "      url: " + base + "/r/{{key}}\n";

@@ -23,8 +23,9 @@ struct Spec {
   int rate = 1'000'000;
   int replicas = 2, concurrency = 8, batch = 1;
   int records_per_shard = 0;  // 0: chosen
-  std::string extra{};        // more lines under spec, indented by two blanks
-  std::string http_extra{};   // more lines under spec.target.http, indented by six
+  bool https = false;
+  std::string extra{};       // more lines under spec, indented by two blanks
+  std::string http_extra{};  // more lines under spec.target.http, indented by six
 };
 std::string ToYaml(const Spec& spec, int port);
 

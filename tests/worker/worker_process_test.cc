@@ -360,10 +360,19 @@ TEST_F(WorkerProcessTest, KeepsTryingWhileItsTokenIsRefused) {
 
 TEST_F(WorkerProcessTest, AnImpossibleWorkloadExitsWithSeventyEight) {
   Prepare(100, 100);
-  options_.workload.mutable_run_http()->mutable_request()->set_url("https://orders/{{key}}");
+  v1::HttpRequestTemplate& request = *options_.workload.mutable_run_http()->mutable_request();
+  request.set_url("https://orders/{{key}}");
+  request.mutable_tls()->set_ca_file("/nonexistent/ca.pem");
   StartCoordinator();
-  WorkerProcess https(Environment());
-  EXPECT_EQ(https.ExitCode(), 78);
+  WorkerProcess no_authority(Environment());
+  EXPECT_EQ(no_authority.ExitCode(), 78);
+  request.clear_tls();
+  request.add_secret_headers()->set_name("Authorization");
+  request.mutable_secret_headers(0)->set_env("NOT_SET_ANYWHERE");
+  coordinator_.reset();
+  StartCoordinator();
+  WorkerProcess no_secret(Environment());
+  EXPECT_EQ(no_secret.ExitCode(), 78);
   stage_ = "dry-run";
   WorkerProcess other_stage(Environment());
   EXPECT_EQ(other_stage.ExitCode(), 78) << "a real run for a worker of the dry run";

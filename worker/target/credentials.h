@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "worker/target/renderer.h"
+#include "worker/target/secret_headers.h"
 #include "worker/target/tls_client.h"
 
 namespace backfill::worker {
@@ -14,6 +15,7 @@ struct Credentials {
   static Result<Credentials> Load(const Renderer& request);
 
   std::unique_ptr<TlsClient> tls;  // absent: http
+  SecretHeaders headers;
 };
 
 }  // namespace backfill::worker

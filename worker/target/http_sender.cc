@@ -59,13 +59,16 @@ class HttpSender::Impl final : public HttpConnection::Owner {
     job.started = now;
     job.deadline = now + renderer_.timeout();
     HttpConnection* connection = TakeConnection();
-    const Status rendered = renderer_.Append(*dispatch.records, connection->Buffer());
+    const bool reuse = now >= no_reuse_until_ && connection->Reusable();
+    if (!reuse) credentials_.headers.Refresh();
+    const Status rendered =
+        renderer_.Append(*dispatch.records, connection->Buffer(), credentials_.headers.lines());
     if (!rendered) {
       Release(*connection);
       return Lost(dispatch.slot, {.message = rendered.error().message}, FailureClass::kPermanent);
     }
     connection->slot = dispatch.slot;
-    if (now >= no_reuse_until_ && connection->Reusable()) return connection->Start(job.deadline);
+    if (reuse) return connection->Start(job.deadline);
     if (!literal_ && now >= resolve_again_) Resolve(now);
     if (!resolving_ || LookupIsSlow(now))
       return connection->StartNew(Addresses(now), job.deadline, now);
@@ -122,6 +125,8 @@ class HttpSender::Impl final : public HttpConnection::Owner {
         case ReplyOutcomes::Kind::kVerdicts:
           result.per_record = true;
           result.records = std::move(said.verdicts);
+          for (auto& [index, verdict] : result.records)
+            verdict.message = credentials_.headers.Redact(std::move(verdict.message));
           result.verdict = {Outcome::kFailed, FailureClass::kTransient,
                             "the reply leaves the record out"};
           break;

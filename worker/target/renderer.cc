@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <set>
 #include <utility>
 
 #include "base/template.h"
@@ -107,16 +108,28 @@ Result<Renderer> Renderer::Compile(const RequestTemplate& request, const Templat
   for (const std::string& f : names.fields) AppendJsonString(r.field_json_.emplace_back(), f);
   TRY(r.CompileUrl(request.url, names).Annotate("url"));
 
+  std::set<std::string> names_in_use;
   std::string content_type;
   for (const auto& [name, value] : request.headers) {
     const std::string lower = Lower(name);
     if (!IsHttpToken(name))
       return Invalid("headers: \"" + CutToUtf8(name, 64) + "\" is not a header name");
     if (IsOwnHeader(lower)) return Invalid("headers: " + name + " is set by the worker itself");
+    names_in_use.insert(lower);
     Text text = TRY(CompileText(value, Place::kHeader, names).Annotate("headers." + name));
     if (lower == "content-type") content_type = Lower(value);
     r.headers_.push_back({name, std::move(text), IsSecretHeader(lower)});
   }
+
+  for (const SecretHeader& h : request.secret_headers) {
+    const std::string lower = Lower(h.name);
+    if (!IsHttpToken(h.name) || !IsHeaderSafe(h.prefix) || IsOwnHeader(lower) ||
+        lower == "content-type")
+      return Invalid("secretHeaders: " + CutToUtf8(h.name, 64) + " cannot be set");
+    if (!names_in_use.insert(lower).second)
+      return Invalid("secretHeaders: " + h.name + " is set twice");
+  }
+  r.secret_headers_ = request.secret_headers;
 
   const std::size_t first = request.body.find_first_not_of(" \t\r\n");
   const bool looks_json =
@@ -257,7 +270,8 @@ Result<Renderer::Text> Renderer::CompileText(std::string_view text, Place place,
   return out;
 }
 
-Status Renderer::Append(const std::vector<Record>& records, std::string& out) const {
+Status Renderer::Append(const std::vector<Record>& records, std::string& out,
+                        std::string_view more_headers) const {
   out += method_;
   out += ' ';
   const std::size_t path_at = out.size();
@@ -275,6 +289,7 @@ Status Renderer::Append(const std::vector<Record>& records, std::string& out) co
     TRY(AppendText(h.value, records, out).Annotate("header " + h.name));
     out += "\r\n";
   }
+  out += more_headers;
   out += "Idempotency-Key: ";
   AppendIdempotencyKey(records, out);
   if (!sends_length_) {
@@ -416,6 +431,7 @@ std::string Renderer::Describe(const std::vector<Record>& records, std::size_t m
       append(h.value);
     }
   }
+  for (const SecretHeader& h : secret_headers_) out += '\n' + h.name + ": (left out)";
   out += "\nIdempotency-Key: ";
   AppendIdempotencyKey(records, out);
   out += '\n';

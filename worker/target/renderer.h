@@ -26,7 +26,9 @@ class Renderer {
 
   // Appends the whole request for these records. kInvalid: a value cannot stand in a header, or
   // makes a segment of the path `.` or `..`, and so means another place; `out` is then of no use.
-  Status Append(const std::vector<Record>& records, std::string& out) const;
+  // `more_headers` are lines of the head that go out as they are.
+  Status Append(const std::vector<Record>& records, std::string& out,
+                std::string_view more_headers = {}) const;
 
   // The same for people: method, url, headers without the values of credentials, body; cut to
   // `max_bytes`.
@@ -35,6 +37,8 @@ class Renderer {
 
   [[nodiscard]] const std::string& method() const { return method_; }
   [[nodiscard]] const TlsSettings& tls() const { return tls_; }
+  // Not a part of what is rendered: the sender knows the values.
+  [[nodiscard]] const std::vector<SecretHeader>& secret_headers() const { return secret_headers_; }
   [[nodiscard]] bool https() const { return https_; }
   [[nodiscard]] const std::string& host() const { return host_; }  // without brackets
   [[nodiscard]] const std::string& port() const { return port_; }
@@ -70,6 +74,7 @@ class Renderer {
   std::string method_;
   bool https_ = false;
   TlsSettings tls_;
+  std::vector<SecretHeader> secret_headers_;
   std::string authority_;  // as in the Host header
   std::string host_;
   std::string port_;

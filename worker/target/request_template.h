@@ -14,6 +14,15 @@ struct TlsSettings {
   std::string server_name = {};  // that the certificate must have; else the host of the url
 };
 
+// A header whose value is read by whoever sends: from a file, or else from a variable of the
+// environment.
+struct SecretHeader {
+  std::string name;
+  std::string prefix = {};  // before the value, such as "Bearer "
+  std::string file = {}, env = {};
+  bool base64 = false;  // the value is encoded, as for basic authentication
+};
+
 // An HTTP request with placeholders, as the user wrote it.
 struct RequestTemplate {
   std::string method;
@@ -22,6 +31,7 @@ struct RequestTemplate {
   std::string body;
   std::chrono::milliseconds timeout{5000};
   TlsSettings tls = {};  // for https://
+  std::vector<SecretHeader> secret_headers = {};
 };
 
 // What placeholders can refer to beside the record.

@@ -42,11 +42,15 @@ spec:
   source: {keys: [a, "5"]}
   target:
     http:
-      url: "http://orders/bulk"
+      url: "https://orders/bulk"
       method: PUT
       headers: {X-Run: "{{backfill.uid}}"}
       body: "{{records}}"
       timeout: 1m30s
+      secretHeaders:
+      - {name: Authorization, prefix: "Basic ", file: /run/login, encode: Base64}
+      - {name: X-Api-Key, env: API_KEY}
+      tls: {caFile: /ca.pem, certFile: /cert.pem, keyFile: /key.pem, serverName: orders}
       outcomes: {updated: [202], unchanged: [208], skipped: [404, 410], transient: [423], conflict: [424], permanent: [501]}
       dryRun: {method: POST, url: "http://orders/check", headers: {X-Dry: "1"}, body: "{{ndjson}}", sideEffects: None}
   sharding: {recordsPerShard: 100}
@@ -73,12 +77,16 @@ TEST(DecodeTest, ReadsEveryField) {
   spec.owner = Owner{"payments", "#payments-oncall", "https://wiki/reprice"};
   spec.stakeholders = {{"orders", "#orders", "+20 % writes for 2 h"}, {"legal", "", ""}};
   spec.source = KeysSource{{"a", "5"}};
-  spec.target.url = "http://orders/bulk";
+  spec.target.url = "https://orders/bulk";
   spec.target.method = "PUT";
   spec.target.headers = {{"X-Run", "{{backfill.uid}}"}};
   spec.target.body = "{{records}}";
   spec.target.timeout = 90s;
   spec.target.timeout_text = "1m30s";  // 90s is shorter
+  spec.target.secret_headers = {
+      {"Authorization", "Basic ", "/run/login", "", SecretEncoding::kBase64},
+      {"X-Api-Key", "", "", "API_KEY", SecretEncoding::kNone}};
+  spec.target.tls = HttpTls{"/ca.pem", "/cert.pem", "/key.pem", "orders"};
   spec.target.outcomes = {{202}, {208}, {404, 410}, {423}, {424}, {501}};
   spec.target.dry_run =
       HttpDryRun{"POST", "http://orders/check", {{"X-Dry", "1"}}, "{{ndjson}}", SideEffects::kNone};
@@ -177,7 +185,7 @@ TEST(DecodeTest, TheLimitOfShardsIsThePlanners) {
 
 // Any file, however broken, is either a valid Backfill or explained.
 TEST(DecodeTest, BrokenFilesAreExplained) {
-  rc::check("mutations", [] {
+  EXPECT_TRUE(rc::check("mutations", [] {
     std::string text = kEverything;
     const int changes = *rc::gen::inRange(1, 6);
     for (int i = 0; i < changes; ++i) {
@@ -194,7 +202,7 @@ TEST(DecodeTest, BrokenFilesAreExplained) {
       RC_ASSERT(!problem.message.empty());
       RC_ASSERT(problem.file == "f.yaml");
     }
-  });
+  }));
 }
 
 }  // namespace

@@ -75,6 +75,33 @@ TEST(Workload, ADryRunsProbeIsTheDeclaredOne) {
                    .declared_without_side_effects());
 }
 
+TEST(Workload, BothRequestsCarryTheConnection) {
+  api::Backfill b = Backfill();
+  b.spec.target.tls = api::HttpTls{"/ca.pem", "/cert.pem", "/key.pem", "orders"};
+  b.spec.target.secret_headers = {
+      {"Authorization", "Basic ", "/run/login", "", api::SecretEncoding::kBase64},
+      {"X-Api-Key", "", "", "API_KEY", api::SecretEncoding::kNone}};
+  b.spec.target.dry_run =
+      api::HttpDryRun{.url = "https://orders/{{key}}", .headers = {}, .body = ""};
+  const v1::Workload run = MakeWorkload(b, reconcile::Stage::kRun, 1s);
+  const v1::Workload dry_run = MakeWorkload(b, reconcile::Stage::kDryRun, 1s);
+  for (const v1::HttpRequestTemplate& request :
+       {run.run_http().request(), dry_run.dry_run_http().sample(),
+        dry_run.dry_run_http().probe().request()}) {
+    EXPECT_EQ(request.tls().ca_file(), "/ca.pem");
+    EXPECT_EQ(request.tls().cert_file(), "/cert.pem");
+    EXPECT_EQ(request.tls().key_file(), "/key.pem");
+    EXPECT_EQ(request.tls().server_name(), "orders");
+    ASSERT_EQ(request.secret_headers_size(), 2);
+    EXPECT_EQ(request.secret_headers(0).name(), "Authorization");
+    EXPECT_EQ(request.secret_headers(0).prefix(), "Basic ");
+    EXPECT_EQ(request.secret_headers(0).file(), "/run/login");
+    EXPECT_TRUE(request.secret_headers(0).base64());
+    EXPECT_EQ(request.secret_headers(1).env(), "API_KEY");
+    EXPECT_FALSE(request.secret_headers(1).base64());
+  }
+}
+
 TEST(Workload, KeysTravelInTheirOrder) {
   api::Backfill b = Backfill();
   b.spec.source = api::KeysSource{.keys = {"b", "a", "b"}};

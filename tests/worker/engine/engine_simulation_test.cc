@@ -172,33 +172,33 @@ class Simulation {
 };
 
 TEST(EngineSimulation, EveryRecordEndsWithExactlyOneOutcome) {
-  rc::check("a target that does anything", [](std::uint64_t seed) {
+  EXPECT_TRUE(rc::check("a target that does anything", [](std::uint64_t seed) {
     Simulation sim(seed, *rc::gen::inRange<Position>(1, 600),
                    *rc::gen::element<std::uint32_t>(1, 3, 10, 64));
     RC_ASSERT(sim.RunWorker(std::nullopt));
     sim.CheckAllDone();
-  });
+  }));
 }
 
 TEST(EngineSimulation, WorkersThatDieLoseNoRecord) {
-  rc::check("kill and restore", [](std::uint64_t seed) {
+  EXPECT_TRUE(rc::check("kill and restore", [](std::uint64_t seed) {
     Simulation sim(seed, *rc::gen::inRange<Position>(1, 600),
                    *rc::gen::element<std::uint32_t>(1, 3, 10, 64));
     bool complete = false;
     for (int deaths = 0; deaths < 8 && !complete; ++deaths) complete = sim.RunWorker(300);
     if (!complete) RC_ASSERT(sim.RunWorker(std::nullopt));
     sim.CheckAllDone();
-  });
+  }));
 }
 
 TEST(EngineSimulation, WorkersThatDieCostWhatTheyDidSinceTheirLastReport) {
-  rc::check("long shards", [](std::uint64_t seed) {
+  EXPECT_TRUE(rc::check("long shards", [](std::uint64_t seed) {
     Simulation sim(seed, 100'000, *rc::gen::element<std::uint32_t>(1, 10, 50),
                    *rc::gen::element(20, 200));
     const int deaths = *rc::gen::inRange(1, 4);
     for (int i = 0; i < deaths; ++i) RC_ASSERT(!sim.RunWorker(1500));
     sim.CheckRedone(deaths);
-  });
+  }));
 }
 
 }  // namespace

@@ -109,7 +109,7 @@ TEST(WindowTest, AnUnstartedOneShrinksToNothing) {
 }
 
 TEST(WindowProperty, AgreesWithASetAndSurvivesEveryRestore) {
-  rc::check("any order of outcomes, restored at any point", [] {
+  EXPECT_TRUE(rc::check("any order of outcomes, restored at any point", [] {
     const Position begin = *rc::gen::inRange<Position>(-5000, 5000);
     const Position end = begin + *rc::gen::inRange<Position>(1, 6000);
     Window w = Fresh({begin, end});
@@ -140,7 +140,7 @@ TEST(WindowProperty, AgreesWithASetAndSurvivesEveryRestore) {
       RC_ASSERT(w.IsDone(p) == !open.contains(p));
       RC_ASSERT(BitOf(bits, static_cast<std::uint64_t>(p - w.cursor())) == !open.contains(p));
     }
-  });
+  }));
 }
 
 }  // namespace

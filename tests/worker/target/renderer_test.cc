@@ -177,6 +177,27 @@ TEST_F(RendererTest, RefusesUrlsThatItCannotServe) {
   }
 }
 
+TEST_F(RendererTest, ASecretHeaderIsNotItsOwnAndShownByItsNameOnly) {
+  request_.secret_headers = {{.name = "Authorization", .prefix = "Bearer ", .file = "/token"}};
+  const auto r = Renderer::Compile(request_, names_);
+  ASSERT_TRUE(r.ok()) << r.error().message;
+  const std::vector<Record> records = {Simple()};
+  EXPECT_THAT(r->Describe(records, 1000), HasSubstr("\nAuthorization: (left out)\n"));
+  std::string out;
+  ASSERT_TRUE(r->Append(records, out, "Authorization: Bearer x\r\n").ok());
+  EXPECT_THAT(out, HasSubstr("\r\nAuthorization: Bearer x\r\nIdempotency-Key: "));
+}
+
+TEST_F(RendererTest, ASecretHeaderThatIsSetElsewhereIsRefused) {
+  request_.headers = {{"X-Key", "a"}};
+  for (const char* name : {"Host", "content-length", "x-key", "Content-Type", "X Y", ""}) {
+    request_.secret_headers = {{.name = name, .file = "/token"}};
+    EXPECT_THAT(Problem(), HasSubstr("secretHeaders: ")) << name;
+  }
+  request_.secret_headers = {{.name = "X-A", .file = "/a"}, {.name = "x-a", .file = "/b"}};
+  EXPECT_THAT(Problem(), HasSubstr("x-a is set twice"));
+}
+
 TEST_F(RendererTest, HttpsIsKnownByTheUrl) {
   request_.url = "HTTPS://orders/v1/{{key}}";
   const auto r = Renderer::Compile(request_, names_);

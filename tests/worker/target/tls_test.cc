@@ -71,7 +71,8 @@ class TlsTest : public testing::Test {
         .headers = {},
         .body = body_,
         .timeout = timeout,
-        .tls = settings_};
+        .tls = settings_,
+        .secret_headers = secrets_};
     target_ = TRY(RunTarget::Create(
         *io_, request, {.backfill_name = "b", .backfill_uid = "u", .fields = {}}, OutcomeMap(),
         options, [this](std::uint32_t, BatchResult r) { result_ = std::move(r); }));
@@ -118,6 +119,7 @@ class TlsTest : public testing::Test {
   const Authority authority_;
   const Identity localhost_ = authority_.Issue("DNS:localhost,IP:127.0.0.1");
   TlsSettings settings_;
+  std::vector<SecretHeader> secrets_;
   std::string body_ = "{{record}}";
   std::unique_ptr<TlsServer> server_;
   std::unique_ptr<boost::asio::io_context> io_;
@@ -394,6 +396,32 @@ TEST_F(TlsTest, FilesThatCannotBeUsedAfterAChangeLeaveTheOldOnesInPlace) {
   ExpectUpdated(Send());
   std::filesystem::remove(ca());
   ExpectUpdated(Send());
+}
+
+TEST_F(TlsTest, ANewTokenIsSentOnceItsFileIsThere) {
+  Write("token", "first\n");
+  secrets_ = {{.name = "Authorization", .prefix = "Bearer ", .file = dir_ / "token"}};
+  ServerWith(localhost_);
+  EachRequestConnectsAnew();
+  ExpectUpdated(Send());
+  Write("token", "the second\n");
+  ExpectUpdated(Send());
+  ASSERT_THAT(server_->requests(), SizeIs(2));
+  EXPECT_THAT(server_->requests()[0], HasSubstr("\r\nAuthorization: Bearer first\r\n"));
+  EXPECT_THAT(server_->requests()[1], HasSubstr("\r\nAuthorization: Bearer the second\r\n"));
+}
+
+TEST_F(TlsTest, ATokenThatTheReplyRepeatsIsNotPassedOn) {
+  Write("token", "s3cr3t\n");
+  secrets_ = {{.name = "Authorization", .prefix = "Bearer ", .file = dir_ / "token"}};
+  const std::string said =
+      R"({"outcomes":[{"key":"17","outcome":"failed","class":"permanent","message":"Bearer s3cr3t is bad"}]})";
+  ServerWith(localhost_, Always("HTTP/1.1 200 OK\r\nContent-Length: " +
+                                std::to_string(said.size()) + "\r\n\r\n" + said));
+  TargetAt("localhost");
+  const BatchResult r = Send();
+  ASSERT_THAT(r.records, SizeIs(1));
+  EXPECT_THAT(r.records[0].second.message, HasSubstr("Bearer (left out) is bad"));
 }
 
 struct BadFile {
