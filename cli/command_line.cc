@@ -11,6 +11,7 @@
 #include "cli/lint.h"
 #include "cli/pause.h"
 #include "cli/plan.h"
+#include "cli/retry.h"
 #include "cli/run.h"
 #include "cli/state_dir.h"
 #include "cli/status.h"
@@ -34,6 +35,7 @@ constexpr char kExitCodes[] =
     "  130  ended at once by a second Ctrl-C\n";
 
 constexpr std::size_t kOptionColumn = 30;
+constexpr std::size_t kMaxBackfillName = 45;  // as in the resource
 
 // Everything that can be said on the command line.
 struct Options {
@@ -42,6 +44,7 @@ struct Options {
   RunOptions run;
   StatusOptions status;
   FailuresOptions failures;
+  RetryOptions retry;
   PauseOptions pause;
   ResumeOptions resume;
   ApplyOptions apply;
@@ -111,6 +114,7 @@ void AddPlan(CLI::App& app, PlanOptions& o) {
   c->add_option("--against", o.against,
                 "Compare with this: the output of plan -o json or -o yaml, or an older FILE")
       ->type_name("OLD");
+  AddStateDir(c, o.place);
   AddNamespace(c, o.place);
   c->footer(
       "Exit codes:\n"
@@ -183,6 +187,43 @@ void AddFailures(CLI::App& app, FailuresOptions& o) {
       "  backfill failures reprice -o json | jq -r .key > failed.txt\n");
 }
 
+void AddRetry(CLI::App& app, RetryOptions& o) {
+  static const std::vector<std::string> kClasses = {"transient", "timeout", "permanent",
+                                                    "conflict"};
+  CLI::App* c = app.add_subcommand("retry", "Make the file of a new backfill of what failed");
+  AddName(c, o.name, "Which backfill, one that has ended");
+  c->get_option("NAME")->required();
+  c->add_option("-f,--file", o.file, "The file to make, which must not be there; - is stdout")
+      ->type_name("FILE")
+      ->required();
+  c->add_option("--name", o.new_name, "Name of the new backfill")
+      ->type_name("NEW")
+      ->required()
+      ->check([](const std::string& text) {
+        return IsName(text) && text.size() <= kMaxBackfillName
+                   ? std::string()
+                   : "\"" + Printable(text) + "\" cannot be the name of a backfill";
+      });
+  c->add_option("--class", o.classes,
+                "Only what failed so: " + CLI::detail::join(kClasses, ", ") + " (default: all)")
+      ->type_name("CLASS,...")
+      ->delimiter(',')
+      ->check([](const std::string& text) {
+        return std::find(kClasses.begin(), kClasses.end(), text) != kClasses.end()
+                   ? std::string()
+                   : "\"" + Printable(text) + "\" is none of " + CLI::detail::join(kClasses, ", ");
+      });
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      "The new backfill is a dry run until its file says otherwise. Look at the failures first:\n"
+      "what failed as permanent fails again unless its cause is gone.\n\n"
+      "Examples:\n"
+      "  backfill retry reprice -f reprice-2.yaml --name reprice-2\n"
+      "  backfill retry reprice -f reprice-2.yaml --name reprice-2 --class transient,timeout\n"
+      "  backfill run -f reprice-2.yaml\n");
+}
+
 void AddPause(CLI::App& app, PauseOptions& o) {
   CLI::App* c = app.add_subcommand("pause", "Stop sending, keep everything that is done");
   AddName(c, o.name, "Which backfill");
@@ -237,13 +278,14 @@ std::string UnknownCommand(const CLI::App& app, const std::string& word) {
 int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
   const std::string command = app.get_subcommands().front()->get_name();
   if (command == "lint") return RunLint(o.lint, env.streams);
-  if (command == "plan") return RunPlan(o.plan, env.streams);
+  if (command == "plan") return RunPlan(o.plan, env);
   if (command == "run") return RunRun(o.run, env);
   if (command == "status") {
     if (!o.timeout.empty()) o.status.timeout = ParseDuration(o.timeout).value();
     return RunStatus(o.status, env);
   }
   if (command == "failures") return RunFailures(o.failures, env);
+  if (command == "retry") return RunRetry(o.retry, env);
   if (command == "pause") return RunPause(o.pause, env);
   if (command == "resume") return RunResume(o.resume, env);
   if (command == "apply") return RunApply(o.apply, env);
@@ -264,6 +306,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddRun(app, options.run);
   AddStatus(app, options);
   AddFailures(app, options.failures);
+  AddRetry(app, options.retry);
   AddPause(app, options.pause);
   AddResume(app, options.resume);
   AddApply(app, options.apply);

@@ -8,6 +8,7 @@
 #include "cli/table.h"
 #include "cli/terminal_text.h"
 #include "operator/coordinator/ledger_store.h"
+#include "operator/reconcile/source_keys.h"
 
 namespace backfill::cli {
 
@@ -19,6 +20,12 @@ Result<std::vector<ledger::FailedRecord>> ReadFailuresOf(kube::ObjectStore& stor
       .uid = backfill.uid,
       .stage = backfill.spec.dry_run ? reconcile::Stage::kDryRun : reconcile::Stage::kRun};
   return coordinator::ReadFailures(store, key);
+}
+
+Result<api::Spec> ResolveFailures(kube::ObjectStore& store, const api::Backfill& backfill) {
+  return reconcile::ResolveSource(backfill, store, [&store](const reconcile::StageKey& key) {
+    return coordinator::ReadFailures(store, key);
+  });
 }
 
 std::string FailuresToTable(const std::vector<ledger::FailedRecord>& failures) {

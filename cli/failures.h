@@ -23,6 +23,9 @@ int RunFailures(const FailuresOptions& options, const Environment& env);
 Result<std::vector<ledger::FailedRecord>> ReadFailuresOf(kube::ObjectStore& store,
                                                          const api::Backfill& backfill);
 
+// The spec with the keys that its source.failuresOf names, as reconcile::ResolveSource().
+Result<api::Spec> ResolveFailures(kube::ObjectStore& store, const api::Backfill& backfill);
+
 std::string FailuresToTable(const std::vector<ledger::FailedRecord>& failures);
 std::string FailuresToJsonLines(const std::vector<ledger::FailedRecord>& failures);
 

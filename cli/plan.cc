@@ -4,10 +4,13 @@
 #include <limits>
 #include <ostream>
 #include <utility>
+#include <variant>
 
 #include "cli/backfill_file.h"
 #include "cli/exit_code.h"
+#include "cli/failures.h"
 #include "cli/plan_changes.h"
+#include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
 #include "operator/reconcile/spec_plan.h"
 
@@ -42,8 +45,21 @@ bool PlanPreview::SendsRequests() const {
   return !backfill.spec.dry_run || backfill.spec.target.dry_run.has_value();
 }
 
-Result<PlanPreview> PreviewPlan(const api::Backfill& backfill) {
-  const plan::Plan made = TRY(reconcile::PlanFor(backfill.spec, {}));
+namespace {
+
+Result<api::Spec> Resolve(const api::Backfill& backfill, const Place& place,
+                          const Environment& env) {
+  if (!std::holds_alternative<api::FailuresOfSource>(backfill.spec.source)) return backfill.spec;
+  const OpenState state = TRY(OpenExistingState(place.In(backfill.ns), env, Access::kRead));
+  return ResolveFailures(*state.store, backfill);
+}
+
+}  // namespace
+
+Result<PlanPreview> PreviewPlan(const api::Backfill& backfill, const Place& place,
+                                const Environment& env) {
+  const api::Spec spec = TRY(Resolve(backfill, place, env));
+  const plan::Plan made = TRY(reconcile::PlanFor(spec, {}));
   PlanPreview preview;
   preview.backfill = backfill;
   preview.records = made.records;
@@ -52,7 +68,7 @@ Result<PlanPreview> PreviewPlan(const api::Backfill& backfill) {
     preview.records_per_shard = std::max(preview.records_per_shard, s.records);
   }
   preview.hash = made.hash;
-  auto samples = SampleRequests(backfill);
+  auto samples = SampleRequests(backfill.name, spec);
   if (samples.ok()) {
     preview.samples = std::move(samples).value();
   } else {
@@ -73,14 +89,15 @@ std::string Shown(const PlanPreview& preview, const std::string& output) {
 
 }  // namespace
 
-int RunPlan(const PlanOptions& options, Streams& streams) {
+int RunPlan(const PlanOptions& options, const Environment& env) {
+  Streams& streams = env.streams;
   if (options.file == "-" && options.against == "-") {
     streams.err << "error: --file and --against cannot both be stdin\n";
     return kExitNotStarted;
   }
   const std::optional<LoadedFile> loaded = LoadBackfill(options.file, options.place.ns, streams);
   if (!loaded) return kExitNotStarted;
-  Result<PlanPreview> preview = PreviewPlan(loaded->backfill);
+  Result<PlanPreview> preview = PreviewPlan(loaded->backfill, options.place, env);
   if (!preview.ok()) {
     streams.err << "error: " << ShownFile(options.file) << ": "
                 << Printable(preview.error().message) << "\n";
@@ -89,7 +106,7 @@ int RunPlan(const PlanOptions& options, Streams& streams) {
   preview->warnings.insert(preview->warnings.begin(), loaded->warnings.begin(),
                            loaded->warnings.end());
   if (!options.against.empty()) {
-    const std::optional<OldPlan> old = LoadOldPlan(options.against, options.place.ns, streams);
+    const std::optional<OldPlan> old = LoadOldPlan(options.against, options.place, env);
     if (!old) return kExitNotStarted;
     preview->against = PlanComparison{ShownFile(options.against), FindPlanChanges(*old, *preview)};
   }

@@ -21,9 +21,9 @@ struct PlanOptions {
   Place place;
 };
 
-// Prints what a file would do. Reads and writes no state. kExitPlanDiffers: it is not what
-// `against` would do.
-int RunPlan(const PlanOptions& options, Streams& streams);
+// Prints what a file would do. Writes no state, and reads it for source.failuresOf alone.
+// kExitPlanDiffers: it is not what `against` would do.
+int RunPlan(const PlanOptions& options, const Environment& env);
 
 struct PlanComparison {
   std::string file;
@@ -53,8 +53,9 @@ struct PlanPreview {
   [[nodiscard]] bool SendsRequests() const;
 };
 
-// Cuts the source as the operator would. Errors as plan::MakePlan.
-Result<PlanPreview> PreviewPlan(const api::Backfill& backfill);
+// Cuts the source as the operator would. Errors as plan::MakePlan, and of what failuresOf names.
+Result<PlanPreview> PreviewPlan(const api::Backfill& backfill, const Place& place,
+                                const Environment& env);
 
 // Names and values for people; not printable yet.
 struct PlanRow {

@@ -69,8 +69,9 @@ bool IsPlan(const api::Node& root) { return root.At("planHash", Kind::kString) !
 
 }  // namespace
 
-std::optional<OldPlan> LoadOldPlan(const std::string& file, const std::optional<std::string>& ns,
-                                   Streams& streams) {
+std::optional<OldPlan> LoadOldPlan(const std::string& file, const Place& place,
+                                   const Environment& env) {
+  Streams& streams = env.streams;
   const Result<std::string> text = ReadInput(file, streams.in);
   if (!text.ok()) {
     streams.err << "error: " << text.error().message << "\n";
@@ -79,14 +80,14 @@ std::optional<OldPlan> LoadOldPlan(const std::string& file, const std::optional<
   api::Problems problems;
   std::optional<api::Node> root = api::ReadYaml(*text, problems);
   if (root && problems.empty() && IsPlan(*root)) return OldPlan{file, std::move(*root), {}};
-  std::optional<LoadedFile> loaded = DecodeFile(*text, file, ns, streams);
+  std::optional<LoadedFile> loaded = DecodeFile(*text, file, place.ns, streams);
   if (!loaded) {
     streams.err
         << "--against takes a file made by plan -o json or -o yaml, or an older file of the "
            "backfill\n";
     return std::nullopt;
   }
-  const Result<PlanPreview> preview = PreviewPlan(loaded->backfill);
+  const Result<PlanPreview> preview = PreviewPlan(loaded->backfill, place, env);
   if (!preview.ok()) {
     streams.err << "error: " << ShownFile(file) << ": " << Printable(preview.error().message)
                 << "\n";

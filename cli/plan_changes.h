@@ -20,8 +20,8 @@ struct OldPlan {
 };
 
 // Reads one. nullopt: it is neither, and what is wrong has been printed on err.
-std::optional<OldPlan> LoadOldPlan(const std::string& file, const std::optional<std::string>& ns,
-                                   Streams& streams);
+std::optional<OldPlan> LoadOldPlan(const std::string& file, const Place& place,
+                                   const Environment& env);
 
 // What differs in `now`: fields of the spec, then what follows from them. Warnings and samples are
 // no part of a plan, nor is what follows from the rate alone. Pure.

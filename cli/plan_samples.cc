@@ -33,7 +33,13 @@ struct FirstRecords {
       records.push_back({.position = static_cast<Position>(i), .key = source.keys[i]});
     return records;
   }
+  std::vector<worker::Record> operator()(const api::FailuresOfSource&) const { return {}; }
 };
+
+bool HasNumericKeys(const api::Source& source) {
+  const auto* keys = std::get_if<api::KeysSource>(&source);
+  return keys != nullptr ? keys->numeric : std::holds_alternative<api::RangeSource>(source);
+}
 
 worker::RequestTemplate TemplateOf(const api::HttpTarget& target) {
   worker::RequestTemplate request{
@@ -45,13 +51,11 @@ worker::RequestTemplate TemplateOf(const api::HttpTarget& target) {
 
 }  // namespace
 
-Result<std::vector<RequestSample>> SampleRequests(const api::Backfill& backfill) {
-  const api::Spec& spec = backfill.spec;
-  const worker::TemplateNames names{
-      .backfill_name = backfill.name,
-      .backfill_uid = kUnknownUid,
-      .fields = {},
-      .numeric_keys = std::holds_alternative<api::RangeSource>(spec.source)};
+Result<std::vector<RequestSample>> SampleRequests(const std::string& name, const api::Spec& spec) {
+  const worker::TemplateNames names{.backfill_name = name,
+                                    .backfill_uid = kUnknownUid,
+                                    .fields = {},
+                                    .numeric_keys = HasNumericKeys(spec.source)};
   const auto renderer =
       TRY(worker::Renderer::Compile(TemplateOf(spec.target), names).Annotate("spec.target.http"));
   const auto batch = static_cast<std::size_t>(std::max(1, spec.workers.batch_size));

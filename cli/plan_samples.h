@@ -16,9 +16,9 @@ struct RequestSample {
 };
 
 // The target's requests for the first records: up to three, or one where a request carries a batch.
-// What is known only once the backfill is stored, its uid, stands as kUnknownUid. Pure.
-// kInvalid: a worker could not send them either.
+// failuresOf has been resolved. What is known only once the backfill is stored, its uid, stands as
+// kUnknownUid. Pure. kInvalid: a worker could not send them either.
 inline constexpr char kUnknownUid[] = "uid-of-the-backfill";
-Result<std::vector<RequestSample>> SampleRequests(const api::Backfill& backfill);
+Result<std::vector<RequestSample>> SampleRequests(const std::string& name, const api::Spec& spec);
 
 }  // namespace backfill::cli

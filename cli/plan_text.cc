@@ -36,6 +36,12 @@ std::string SourceText(const api::Source& source) {
     return fmt::format("integers from {} up to, not including, {}", Grouped(range->start),
                        Grouped(range->end));
   }
+  if (const auto* failures = std::get_if<api::FailuresOfSource>(&source)) {
+    const std::string of = "the records that failed in " + failures->name;
+    return failures->classes.empty()
+               ? of
+               : fmt::format("{} ({})", of, fmt::join(failures->classes, ", "));
+  }
   return "the keys listed in the file";
 }
 

@@ -48,7 +48,8 @@ Result<std::unique_ptr<Source>> SourceOf(const v1::Source& source) {
       return std::unique_ptr<Source>(std::make_unique<RangeSource>());
     case v1::Source::kKeys: {
       std::vector<std::string> keys(source.keys().keys().begin(), source.keys().keys().end());
-      return std::unique_ptr<Source>(std::make_unique<KeysSource>(std::move(keys)));
+      return std::unique_ptr<Source>(
+          std::make_unique<KeysSource>(std::move(keys), source.keys().numeric()));
     }
     case v1::Source::KIND_NOT_SET:
       break;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -20,9 +21,21 @@ struct RangeSource {
 };
 struct KeysSource {
   std::vector<std::string> keys;
+  // Whole numbers, as JSON writes them. Of records that failed in a range; no file says so.
+  bool numeric = false;
   bool operator==(const KeysSource&) const = default;
 };
-using Source = std::variant<RangeSource, KeysSource>;
+// Records that failed in another Backfill. What is planned and run are the keys that it means.
+struct FailuresOfSource {
+  std::string name;
+  std::string ns;                    // empty: the own one
+  std::vector<std::string> classes;  // as ledger::ToString(FailureClass); empty: all
+  bool operator==(const FailuresOfSource&) const = default;
+};
+using Source = std::variant<RangeSource, KeysSource, FailuresOfSource>;
+
+// Of FailuresOfSource; what the failure log can hold.
+inline constexpr std::size_t kMaxRetriedKeys = 100'000;
 
 // Status codes that differ from the default mapping to outcomes.
 struct HttpOutcomes {

@@ -138,10 +138,12 @@ constexpr std::array kTwins = {
          [](const Node& self, const Node& before) {
            return !Ended(before) || Same(self, before, "spec");
          }},
-    Twin{"has(self.range) != has(self.keys)",
+    Twin{"[has(self.range), has(self.keys), has(self.failuresOf)].exists_one(given, given)",
          [](const Node& self, const Node&) {
-           return !self.Is(Kind::kMap) || self.has_unknown_fields ||
-                  Has(self, "range") != Has(self, "keys");
+           if (!self.Is(Kind::kMap) || self.has_unknown_fields) return true;
+           const std::array given = {Has(self, "range"), Has(self, "keys"),
+                                     Has(self, "failuresOf")};
+           return std::ranges::count(given, true) == 1;
          }},
     Twin{"self.start <= self.end", StartsBeforeEnd},
     Twin{"bytes(self).size() <= 128",

@@ -89,6 +89,15 @@ Source ReadSource(const Node& node) {
     for (const Node& key : keys->items) source.keys.push_back(key.text);
     return source;
   }
+  if (const Node* failures = node.At("failuresOf", Kind::kMap)) {
+    FailuresOfSource source;
+    Read(*failures, "name", source.name);
+    Read(*failures, "namespace", source.ns);
+    if (const Node* classes = failures->At("classes", Kind::kList)) {
+      for (const Node& item : classes->items) source.classes.push_back(item.text);
+    }
+    return source;
+  }
   RangeSource source;
   Read(node, "range.start", source.start);
   Read(node, "range.end", source.end);

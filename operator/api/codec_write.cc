@@ -61,6 +61,13 @@ Node WriteSource(const Source& source) {
     Node& list = node.Add("keys", Node::List());
     for (const std::string& key : keys->keys) list.items.push_back(Node::String(key));
   }
+  if (const auto* failures = std::get_if<FailuresOfSource>(&source)) {
+    Node& fields = node.Add("failuresOf", Node::Map());
+    fields.Add("name", Node::String(failures->name));
+    AddText(fields, "namespace", failures->ns);
+    Node& classes = fields.Add("classes", Node::List());
+    for (const std::string& name : failures->classes) classes.items.push_back(Node::String(name));
+  }
   return node;
 }
 
@@ -248,7 +255,9 @@ Node WriteWork(const Spec& spec) {
   SortCodes(http.outcomes);  // lists of codes are sets
   http.timeout_text.clear();
   Node node = Node::Map();
-  node.Add("source", WriteSource(spec.source));
+  Node& source = node.Add("source", WriteSource(spec.source));
+  const auto* keys = std::get_if<KeysSource>(&spec.source);
+  if (keys != nullptr && keys->numeric) source.Add("numeric", Node::Bool(true));
   node.Add("target", Node::Map()).Add("http", WriteHttp(http));
   AddSharding(node, spec.sharding);
   return node;

@@ -153,7 +153,8 @@ class RequestChecker {
   [[nodiscard]] std::string WrongName(const TemplatePart& part, Place place) const {
     const bool batches = batch_size_ > 1;
     if (part.text.starts_with("fields.")) {
-      return "cannot be filled in: the records of range and keys have no fields, only a {{key}}";
+      return "cannot be filled in: the records of range, keys and failuresOf have no fields, "
+             "only a {{key}}";
     }
     if (NamesBatch(part)) {
       if (place != Place::kBody) return "can stand in the body only";

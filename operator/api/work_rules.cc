@@ -70,7 +70,7 @@ void CheckWork(const Node& root, Problems& problems) {
 
 std::optional<Integer> CountRecords(const Node& root) {
   const Node* source = root.At("spec.source", Kind::kMap);
-  if (source == nullptr ||
+  if (source == nullptr || source->Find("failuresOf") != nullptr ||
       (source->Find("range") != nullptr) == (source->Find("keys") != nullptr)) {
     return std::nullopt;
   }

@@ -253,6 +253,10 @@ Result<reconcile::LedgerSummary> Coordinator::ReadLedger(const StageKey& key) {
   return reconcile::LedgerSummary{.plan_hash = ledger.plan_hash(), .totals = ledger.totals()};
 }
 
+Result<std::vector<ledger::FailedRecord>> Coordinator::ReadFailures(const StageKey& key) {
+  return coordinator::ReadFailures(impl_->store, key);
+}
+
 Status Coordinator::Open(const api::Backfill& backfill, const StageKey& key) {
   {
     MutexLock l(impl_->mu);

@@ -58,6 +58,7 @@ class Coordinator final : public reconcile::StageHost {
 
   Status CreateLedger(const reconcile::StageKey& key, const plan::Plan& plan) override;
   Result<reconcile::LedgerSummary> ReadLedger(const reconcile::StageKey& key) override;
+  Result<std::vector<ledger::FailedRecord>> ReadFailures(const reconcile::StageKey& key) override;
   // Of a stage that is open already: changes nothing. kConflict: another leader has taken it up.
   Status Open(const api::Backfill& backfill, const reconcile::StageKey& key) override;
   void Configure(const reconcile::StageKey& key, const reconcile::LiveSettings& settings) override;

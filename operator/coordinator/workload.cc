@@ -66,7 +66,10 @@ struct SetSource {
   void operator()(const api::RangeSource&) const { out.mutable_range(); }
   void operator()(const api::KeysSource& source) const {
     for (const std::string& key : source.keys) out.mutable_keys()->add_keys(key);
+    if (source.numeric) out.mutable_keys()->set_numeric(true);
   }
+  // A stage is opened with the keys that it means; a worker refuses what has no source.
+  void operator()(const api::FailuresOfSource&) const {}
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "operator/api/conditions.h"
 #include "operator/api/decode.h"
 #include "operator/reconcile/decide.h"
+#include "operator/reconcile/source_keys.h"
 #include "operator/reconcile/spec_plan.h"
 #include "operator/reconcile/status_builder.h"
 #include "operator/report/run_report.h"
@@ -163,10 +164,30 @@ struct Reconciler::Impl {
     return o;
   }
 
+  Result<api::Spec> Resolve(const api::Backfill& b) {
+    return ResolveSource(b, store,
+                         [this](const StageKey& key) { return stages.ReadFailures(key); });
+  }
+
+  // As it was planned: keys that come from elsewhere have to be the planned ones.
+  Result<api::Backfill> AsPlanned(const api::Backfill& b, const std::stop_token& stop) {
+    api::Backfill planned = b;
+    if (!std::holds_alternative<api::FailuresOfSource>(b.spec.source)) return planned;
+    planned.spec = TRY(Resolve(b));
+    const plan::Plan plan = TRY(PlanFor(planned.spec, stop));
+    if (!b.status.plan || plan.hash != b.status.plan->hash) {
+      return Error{
+          ErrorCode::kInternal,
+          "the failures that spec.source.failuresOf names are not those that were planned"};
+    }
+    return planned;
+  }
+
   // ---- actions; each is idempotent. They may add facts to the status that is about to be written.
 
   Status Perform(const MakePlan&, const Observed& o, api::Status& status, std::stop_token stop) {
-    const plan::Plan plan = TRY(PlanFor(o.backfill.spec, stop).Annotate("planning"));
+    const api::Spec spec = TRY(Resolve(o.backfill).Annotate("planning"));
+    const plan::Plan plan = TRY(PlanFor(spec, stop).Annotate("planning"));
     // Both from this plan, whatever is edited before they are used. The dry run has a ledger of its
     // own, so that it cannot change the run's.
     TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kRun), plan).Annotate("writing the ledger"));
@@ -190,8 +211,8 @@ struct Reconciler::Impl {
     return Ok{};
   }
 
-  Status Perform(const OpenStage& a, const Observed& o, api::Status&, std::stop_token) {
-    const api::Backfill& b = o.backfill;
+  Status Perform(const OpenStage& a, const Observed& o, api::Status&, std::stop_token stop) {
+    const api::Backfill b = TRY(AsPlanned(o.backfill, stop).Annotate("opening the stage"));
     TRY(stages.Open(b, KeyOf(b, a.stage)).Annotate("opening the ledger"));
     MemoryOf({std::string(kube::kBackfillKind), b.ns, b.name}).opened_batch_sizes[a.stage] =
         b.spec.workers.batch_size;

@@ -17,6 +17,9 @@ struct MakePlanner {
   std::unique_ptr<plan::SourcePlanner> operator()(const api::KeysSource& s) const {
     return std::make_unique<plan::KeysPlanner>(s.keys.size());
   }
+  std::unique_ptr<plan::SourcePlanner> operator()(const api::FailuresOfSource&) const {
+    return nullptr;
+  }
 };
 
 }  // namespace
@@ -26,6 +29,7 @@ Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop) {
       .records_per_shard = spec.sharding ? spec.sharding->records_per_shard : 0,
       .workers = spec.workers.replicas};
   const auto planner = std::visit(MakePlanner{}, spec.source);
+  if (!planner) return Error{ErrorCode::kInternal, "planning failures that were not looked up"};
   return plan::MakePlan(*planner, cutting, api::CanonicalWork(spec), std::move(stop));
 }
 

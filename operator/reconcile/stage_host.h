@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "operator/api/backfill.h"
+#include "operator/ledger/failure_log.h"
 #include "operator/ledger/ledger.h"
 #include "operator/plan/plan.h"
 
@@ -80,6 +81,9 @@ class StageHost {
 
   // Without opening the stage. kNotFound: there is none; kInternal: it is damaged.
   virtual Result<LedgerSummary> ReadLedger(const StageKey& key) = 0;
+
+  // The failed records that stand, without opening the stage; none where it never ran.
+  virtual Result<std::vector<ledger::FailedRecord>> ReadFailures(const StageKey& key) = 0;
 
   // Takes up the stage as its leader under a new epoch (highest in the ledger + 1, stamped into
   // every chunk before the first lease) and begins to serve its workers.

@@ -23,8 +23,8 @@ class CommandLineTest : public CommandFixture {
 TEST_F(CommandLineTest, ExplainsItselfAndEachCommand) {
   EXPECT_EQ(Plain({"--help"}), kExitDone);
   ExpectGolden("help.txt", out());
-  for (const std::string command :
-       {"lint", "plan", "run", "status", "failures", "pause", "resume", "apply", "version"}) {
+  for (const std::string command : {"lint", "plan", "run", "status", "failures", "retry", "pause",
+                                    "resume", "apply", "version"}) {
     EXPECT_EQ(Plain({command, "--help"}), kExitDone) << command;
     ExpectGolden("help_" + command + ".txt", out());
     EXPECT_THAT(out(), HasSubstr("Examples:"));
@@ -44,19 +44,21 @@ TEST_F(CommandLineTest, TellsItsVersion) {
 
 TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstandAndPointsToTheHelp) {
   std::string text;
-  for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"runn"},
-                                             {"run"},
-                                             {"run", "-f"},
-                                             {"run", "-f", "x", "--workers", "0"},
-                                             {"run", "-f", "x", "-o", "xml"},
-                                             {"run", "-f", "x", "--colour"},
-                                             {"status", "--timeout", "10m"},
-                                             {"status", "reprice", "--wait", "--timeout", "soon"},
-                                             {"status", "../etc"},
-                                             {"pause"},
-                                             {"pause", "\x1b[2J"},
-                                             {"status", "-n", "Shop"}}) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"runn"},
+           {"run"},
+           {"run", "-f"},
+           {"run", "-f", "x", "--workers", "0"},
+           {"run", "-f", "x", "-o", "xml"},
+           {"run", "-f", "x", "--colour"},
+           {"status", "--timeout", "10m"},
+           {"status", "reprice", "--wait", "--timeout", "soon"},
+           {"status", "../etc"},
+           {"pause"},
+           {"pause", "\x1b[2J"},
+           {"status", "-n", "Shop"},
+           {"retry", "reprice", "-f", "x", "--name", "R"},
+           {"retry", "reprice", "-f", "x", "--name", "r", "--class", "timeout,never"}}) {
     EXPECT_EQ(Plain(arguments), kExitNotStarted);
     EXPECT_THAT(out(), IsEmpty());
     std::string line = "$ backfill";

@@ -128,6 +128,35 @@ TEST_F(RunTest, FailedRecordsAreListedAndTheRestGoesOn) {
   EXPECT_EQ(keys.size(), 4U);
 }
 
+TEST_F(RunTest, WhatFailedIsSentAgainByABackfillOfItsOwn) {
+  TargetIs({.bitmap = 2000, .refuse_every = 500});
+  WriteSpec({.end = 2000, .extra = "  failurePolicy: {maxFailedPercent: \"100\"}\n"});
+  ASSERT_EQ(Run().code, 0);
+  std::filesystem::remove(file());
+  const Exit made = Command({"retry", "touch", "-f", file().string(), "--name", "touch-2"});
+  ASSERT_EQ(made.code, 0) << made.err;
+
+  const std::uint64_t sent = sink_->stats().requests;
+  const Exit dry = Run();
+  EXPECT_EQ(dry.code, 0) << dry.err;
+  EXPECT_EQ(sink_->stats().requests, sent);
+  EXPECT_EQ(Status("touch-2")["status"]["plan"]["records"], 4);
+
+  std::string text = ReadFile(file());
+  const auto replace = [&text](const std::string& from, const std::string& to) {
+    const std::size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << text;
+    text.replace(at, from.size(), to);
+  };
+  replace("dryRun: true", "dryRun: false");
+  replace("performDisruptiveBackfill: \"\"", "performDisruptiveBackfill: touch-2");
+  WriteFile(file(), text);
+  const Exit real = Run();
+  EXPECT_EQ(real.code, 0) << real.err;
+  EXPECT_EQ(sink_->stats().requests, sent + 4);
+  EXPECT_EQ(Status("touch-2")["status"]["progress"]["failed"], 4) << "they are refused again";
+}
+
 TEST_F(RunTest, TheFailureBudgetStopsItAndAHigherOneContinues) {
   TargetIs({.bitmap = 4000, .refuse_every = 10});
   const std::string policy = "  failurePolicy: {maxFailedPercent: \"100\", maxFailedRecords: ";

@@ -33,6 +33,10 @@ class FakeStageHost final : public reconcile::StageHost {
     t.counts.failed = failed;
     t.counts.updated = static_cast<std::uint64_t>(shards_done) * per_shard - failed;
   }
+  // What an earlier run has left.
+  void FailedIn(const reconcile::StageKey& key, std::vector<ledger::FailedRecord> records) {
+    failures_[key] = std::move(records);
+  }
   void FailNextOpen(Error error) { fail_open_ = std::move(error); }
   void NewSession() { ++sessions_; }  // a worker connects
   void Crash() { open_.clear(); }     // the operator dies
@@ -56,6 +60,10 @@ class FakeStageHost final : public reconcile::StageHost {
     return it == batch_sizes_.end() ? 0 : it->second;
   }
 
+  [[nodiscard]] const api::Source& source(reconcile::Stage stage) const {  // likewise
+    return sources_.at(stage);
+  }
+
   // ---- StageHost
   Status CreateLedger(const reconcile::StageKey& key, const plan::Plan& plan) override {
     if (const auto it = ledgers_.find(key);
@@ -73,11 +81,15 @@ class FakeStageHost final : public reconcile::StageHost {
     if (it == ledgers_.end()) return Error{ErrorCode::kNotFound, "no ledger"};
     return it->second;
   }
+  Result<std::vector<ledger::FailedRecord>> ReadFailures(const reconcile::StageKey& key) override {
+    return failures_[key];
+  }
   Status Open(const api::Backfill& backfill, const reconcile::StageKey& key) override {
     if (fail_open_) return *std::exchange(fail_open_, std::nullopt);
     open_[key] = {};
     ++times_opened_[key.stage];
     batch_sizes_[key.stage] = backfill.spec.workers.batch_size;
+    sources_[key.stage] = backfill.spec.source;
     return Ok{};
   }
   void Configure(const reconcile::StageKey& key, const reconcile::LiveSettings& settings) override {
@@ -111,6 +123,8 @@ class FakeStageHost final : public reconcile::StageHost {
   std::map<reconcile::StageKey, reconcile::LiveSettings> open_;
   std::map<reconcile::Stage, int> times_opened_;
   std::map<reconcile::Stage, int> batch_sizes_;
+  std::map<reconcile::Stage, api::Source> sources_;
+  std::map<reconcile::StageKey, std::vector<ledger::FailedRecord>> failures_;
   int times_read_ = 0;
   std::uint64_t sessions_ = 1;
   std::optional<Error> fail_open_;

@@ -18,7 +18,7 @@
 namespace backfill::worker {
 namespace {
 
-constexpr int kMaxMessageBytes = 4 * 1024 * 1024;
+constexpr int kMaxMessageBytes = 16 * 1024 * 1024;  // a workload can hold 100,000 keys of 128 bytes
 
 Error Translate(const grpc::Status& status) {
   ErrorCode code = ErrorCode::kUnavailable;

@@ -1,22 +1,25 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/source/source.h"
 
 namespace backfill::worker {
 
-// An inline list: a record's position is its index.
+// A list: a record's position is its index.
 class KeysSource final : public Source {
  public:
-  explicit KeysSource(std::vector<std::string> keys) : keys_(std::move(keys)) {}
+  explicit KeysSource(std::vector<std::string> keys, bool numeric = false)
+      : keys_(std::move(keys)), numeric_(numeric) {}
 
   Result<std::vector<Record>> Read(const Range& range) override;
-  [[nodiscard]] bool numeric_keys() const override { return false; }
+  [[nodiscard]] bool numeric_keys() const override { return numeric_; }
 
  private:
-  std::vector<std::string> keys_;
+  const std::vector<std::string> keys_;
+  const bool numeric_;
 };
 
 }  // namespace backfill::worker

@@ -76,7 +76,7 @@ TEST(DecodeTest, ReadsEveryField) {
   spec.description = "Recompute totals";
   spec.owner = Owner{"payments", "#payments-oncall", "https://wiki/reprice"};
   spec.stakeholders = {{"orders", "#orders", "+20 % writes for 2 h"}, {"legal", "", ""}};
-  spec.source = KeysSource{{"a", "5"}};
+  spec.source = KeysSource{.keys = {"a", "5"}};
   spec.target.url = "https://orders/bulk";
   spec.target.method = "PUT";
   spec.target.headers = {{"X-Run", "{{backfill.uid}}"}};
@@ -98,6 +98,20 @@ TEST(DecodeTest, ReadsEveryField) {
   spec.throttle.max_records_per_second = 600;
   spec.failure_policy = {7, 8, "9.5", OnExceeded::kFail};
   EXPECT_EQ(b.spec, spec);
+}
+
+TEST(DecodeTest, ReadsASourceOfFailures) {
+  const std::string text = R"(apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata: {name: second}
+spec:
+  source: {failuresOf: {name: first, namespace: shop, classes: [timeout, transient]}}
+  target: {http: {url: "http://orders/{{key}}"}}
+)";
+  const Decoded decoded = DecodeBackfill(text, "f.yaml");
+  ASSERT_THAT(Said(decoded.problems), IsEmpty());
+  const FailuresOfSource expected{"first", "shop", {"timeout", "transient"}};
+  EXPECT_EQ(decoded.backfill->spec.source, Source{expected});
 }
 
 TEST(DecodeTest, WhatAStoreSetsIsDropped) {

@@ -51,8 +51,15 @@ rc::Gen<Backfill> AnyBackfill() {
       spec.source = RangeSource{std::min(ends.first, ends.second) / 2,
                                 std::max(ends.first, ends.second) / 2};  // int64 counts it
     } else {
-      spec.source = KeysSource{*rc::gen::container<std::vector<std::string>>(
-          rc::gen::suchThat(Text(), [](const std::string& s) { return !s.empty(); }))};
+      spec.source =
+          KeysSource{.keys = *rc::gen::container<std::vector<std::string>>(rc::gen::suchThat(
+                         Text(), [](const std::string& s) { return !s.empty(); }))};
+    }
+    if (*rc::gen::inRange(0, 3) == 0) {
+      spec.source = FailuresOfSource{
+          "first", *rc::gen::element<std::string>("", "shop"),
+          *rc::gen::element(std::vector<std::string>{}, std::vector<std::string>{"timeout"},
+                            std::vector<std::string>{"transient", "permanent"})};
     }
     spec.target.method = *rc::gen::element<std::string>("POST", "PUT", "GET");
     spec.target.body = *Text();
@@ -264,14 +271,17 @@ TEST(CanonicalWorkTest, DependsOnTheWorkOnly) {
   other.target.headers["X-A"] = "1";
   EXPECT_NE(CanonicalWork(other), CanonicalWork(spec));
   other = spec;
-  other.source = KeysSource{{"0"}};
+  other.source = KeysSource{.keys = {"0"}};
   EXPECT_NE(CanonicalWork(other), CanonicalWork(spec));
+  Spec numbers = other;
+  std::get<KeysSource>(numbers.source).numeric = true;
+  EXPECT_NE(CanonicalWork(numbers), CanonicalWork(other)) << "their requests can differ";
 }
 
 TEST(ToYamlTest, ReadsAsPeopleWriteIt) {
   Backfill b = Smallest();
   b.annotations = {{kPausedAnnotation, "010"}};
-  b.spec.source = KeysSource{{"a", "5", "no"}};
+  b.spec.source = KeysSource{.keys = {"a", "5", "no"}};
   b.spec.target.outcomes.skipped = {404, 410};
   b.status.phase = Phase::kPaused;
   b.status.conditions = {{"Ready", ConditionStatus::kTrue, "Paused", "", 1, ""}};

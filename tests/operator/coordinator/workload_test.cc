@@ -107,6 +107,13 @@ TEST(Workload, KeysTravelInTheirOrder) {
   b.spec.source = api::KeysSource{.keys = {"b", "a", "b"}};
   const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun, 1s);
   EXPECT_THAT(w.source().keys().keys(), ::testing::ElementsAre("b", "a", "b"));
+  EXPECT_FALSE(w.source().keys().numeric());
+}
+
+TEST(Workload, KeysThatWereNumbersStayNumbers) {
+  api::Backfill b = Backfill();
+  b.spec.source = api::KeysSource{.keys = {"7"}, .numeric = true};
+  EXPECT_TRUE(MakeWorkload(b, reconcile::Stage::kRun, 1s).source().keys().numeric());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "operator/api/decode.h"
 #include "operator/kube/memory_store.h"
@@ -392,6 +393,81 @@ TEST_P(CrashAfterEveryWrite, Converges) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(LostOrDone, CrashAfterEveryWrite, testing::Bool());
+
+// ---- what failed in another
+
+class RetryTest : public ReconcilerTest {
+ protected:
+  static constexpr char kRetry[] = R"(
+apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata: {name: reprice}
+spec:
+  source: {failuresOf: {name: first}}
+  target: {http: {url: "http://127.0.0.1:1/{{key}}"}}
+  failurePolicy: {maxFailedPercent: "100"}
+)";
+
+  // Another Backfill that has ended, with these records failed.
+  void FirstEndedWith(const std::vector<std::string>& keys) {
+    api::Backfill b = api::DecodeBackfill(kFile, "first.yaml").backfill.value();
+    b.name = "first";
+    b.ns = "default";
+    const auto created = memory_.Create(api::ToObject(b), kube::Durability::kPower);
+    ASSERT_TRUE(created.ok());
+    b = api::FromObject(*created).value();
+    b.status.conditions = {{"Succeeded", api::ConditionStatus::kTrue, "R", "", 1, ""}};
+    ASSERT_TRUE(memory_.UpdateStatus(api::ToObject(b), kube::Durability::kPower).ok());
+    first_ = {.ns = b.ns, .name = b.name, .uid = b.uid, .stage = Stage::kRun};
+    FirstHas(keys);
+  }
+  void FirstHas(const std::vector<std::string>& keys) {
+    std::vector<ledger::FailedRecord> records;
+    for (const std::string& key : keys) records.emplace_back().key = key;
+    stages_.FailedIn(first_, records);
+  }
+  StageKey first_;
+};
+
+TEST_F(RetryTest, PlansAndOpensTheKeysThatFailed) {
+  FirstEndedWith({"17", "4"});
+  Apply(kRetry);
+  RunToEnd();
+  EXPECT_EQ(Stored().status.plan->records, 2U);
+  const api::Source expected = api::KeysSource{.keys = {"17", "4"}, .numeric = true};
+  EXPECT_EQ(stages_.source(Stage::kDryRun), expected);
+  GoReal();
+  RunToEnd();
+  EXPECT_EQ(stages_.source(Stage::kRun), expected);
+  EXPECT_EQ(Stored().status.phase, Phase::kCompleted);
+}
+
+TEST_F(RetryTest, AnotherNumberOfWorkersOpensWhatWasPlanned) {
+  FirstEndedWith(std::vector<std::string>(20'000, "4"));
+  Apply(kRetry);
+  RunToEnd();
+  Edit([](api::Backfill& b) { b.spec.workers.replicas = 50; });
+  GoReal();
+  RunToEnd();
+  EXPECT_EQ(Stored().status.phase, Phase::kCompleted);
+}
+
+TEST_F(RetryTest, OpensNothingElseThanWasPlanned) {
+  FirstEndedWith({"17"});
+  Apply(kRetry);
+  RunToEnd();
+  FirstHas({"18"});
+  GoReal();
+  Step(5);
+  EXPECT_EQ(stages_.times_opened(Stage::kRun), 0);
+  EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
+}
+
+TEST_F(RetryTest, OfWhatHasNotEndedNeedsAPerson) {
+  Apply(kRetry);
+  RunToEnd();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/InvalidSpec");
+}
 
 }  // namespace
 }  // namespace backfill::reconcile

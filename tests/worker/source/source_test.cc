@@ -31,6 +31,7 @@ TEST(KeysSourceTest, APositionIsAnIndex) {
   EXPECT_THAT(*source.Read({1, 3}),
               ElementsAre(Record{.position = 1, .key = "b"}, Record{.position = 2, .key = "a"}));
   EXPECT_FALSE(source.numeric_keys());
+  EXPECT_TRUE(KeysSource({"7"}, /*numeric=*/true).numeric_keys());
 }
 
 TEST(KeysSourceTest, RefusesPositionsThatItDoesNotHave) {
