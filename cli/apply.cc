@@ -8,6 +8,7 @@
 #include "cli/backfill_file.h"
 #include "cli/ending.h"
 #include "cli/exit_code.h"
+#include "cli/interventions.h"
 #include "cli/locks.h"
 #include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
@@ -43,6 +44,8 @@ int RunApply(const ApplyOptions& options, const Environment& env) {
         if (changed == nullptr) return false;
         changes = std::move(changed->changes);
         b = std::move(changed->updated);
+        NoteIntervention(
+            b, {FormatWallTime(env.clock.Wall()), env.user, "Changed", ChangesText(changes)});
         return true;
       });
   if (!written.ok()) {

@@ -11,6 +11,7 @@
 #include "cli/lint.h"
 #include "cli/pause.h"
 #include "cli/plan.h"
+#include "cli/report.h"
 #include "cli/retry.h"
 #include "cli/run.h"
 #include "cli/state_dir.h"
@@ -45,6 +46,7 @@ struct Options {
   StatusOptions status;
   FailuresOptions failures;
   RetryOptions retry;
+  ReportOptions report;
   PauseOptions pause;
   ResumeOptions resume;
   ApplyOptions apply;
@@ -187,6 +189,21 @@ void AddFailures(CLI::App& app, FailuresOptions& o) {
       "  backfill failures reprice -o json | jq -r .key > failed.txt\n");
 }
 
+void AddReport(CLI::App& app, ReportOptions& o) {
+  CLI::App* c = app.add_subcommand("report", "Tell what was done, by whom, and what came of it");
+  AddName(c, o.name, "Which backfill");
+  c->get_option("NAME")->required();
+  AddOutput(c, o.output, {"text", "json", "markdown"});
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      "Results, failures by class, pauses and changes with times, and how to reproduce it; also\n"
+      "of a backfill that has not ended. Values of headers are hidden.\n\n"
+      "Examples:\n"
+      "  backfill report reprice\n"
+      "  backfill report reprice -o markdown > report.md\n");
+}
+
 void AddRetry(CLI::App& app, RetryOptions& o) {
   static const std::vector<std::string> kClasses = {"transient", "timeout", "permanent",
                                                     "conflict"};
@@ -285,6 +302,7 @@ int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
     return RunStatus(o.status, env);
   }
   if (command == "failures") return RunFailures(o.failures, env);
+  if (command == "report") return RunReport(o.report, env);
   if (command == "retry") return RunRetry(o.retry, env);
   if (command == "pause") return RunPause(o.pause, env);
   if (command == "resume") return RunResume(o.resume, env);
@@ -306,6 +324,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddRun(app, options.run);
   AddStatus(app, options);
   AddFailures(app, options.failures);
+  AddReport(app, options.report);
   AddRetry(app, options.retry);
   AddPause(app, options.pause);
   AddResume(app, options.resume);

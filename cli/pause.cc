@@ -7,6 +7,7 @@
 #include "cli/ending.h"
 #include "cli/exit_code.h"
 #include "cli/human.h"
+#include "cli/interventions.h"
 #include "cli/locks.h"
 #include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
@@ -88,9 +89,9 @@ int RunPause(const PauseOptions& options, const Environment& env) {
         }
         const auto [it, added] = b.annotations.try_emplace(api::kPausedAnnotation, value);
         was_paused = !added;
-        if (added) return true;
-        if (options.reason.empty() || it->second == value) return false;
+        if (!added && (options.reason.empty() || it->second == value)) return false;
         it->second = value;
+        NoteIntervention(b, {FormatWallTime(env.clock.Wall()), env.user, "Paused", options.reason});
         return true;
       });
   if (!written.ok()) return Refuse(streams, written.error().message);
@@ -113,6 +114,8 @@ int RunResume(const ResumeOptions& options, const Environment& env) {
   const auto written = ChangeBackfill(
       *state->store, options.place, options.name, [&](api::Backfill& b) -> Result<bool> {
         was_paused = b.annotations.erase(api::kPausedAnnotation) > 0;
+        if (was_paused)
+          NoteIntervention(b, {FormatWallTime(env.clock.Wall()), env.user, "Resumed", ""});
         return was_paused;
       });
   if (!written.ok()) return Refuse(streams, written.error().message);

@@ -15,6 +15,7 @@
 #include "cli/failures.h"
 #include "cli/file_limit.h"
 #include "cli/human.h"
+#include "cli/interventions.h"
 #include "cli/live_view.h"
 #include "cli/local_files.h"
 #include "cli/locks.h"
@@ -55,7 +56,7 @@ struct Admitted {
 // Makes the object what the file says, or finds out why not. Each try is one write, so a crash
 // leaves all or nothing.
 Result<Admitted> AdmitFile(kube::ObjectStore& store, const Place& place,
-                           const api::Backfill& declared) {
+                           const api::Backfill& declared, const Environment& env) {
   constexpr int kMaxTries = 20;
   for (int i = 0; i < kMaxTries; ++i) {
     std::optional<api::Backfill> stored;
@@ -65,7 +66,11 @@ Result<Admitted> AdmitFile(kube::ObjectStore& store, const Place& place,
       return object.error();
     }
     Admission admission = Admit(stored, declared);
-    const auto* changed = std::get_if<AdmitChanged>(&admission);
+    auto* changed = std::get_if<AdmitChanged>(&admission);
+    if (changed != nullptr) {
+      NoteIntervention(changed->updated, {FormatWallTime(env.clock.Wall()), env.user, "Changed",
+                                          ChangesText(changed->changes)});
+    }
     // Copied: g++ 12 takes the move of the variant for a use of what it does not hold.
     if (stored && changed == nullptr) return Admitted{admission, *stored};
     const Result<kube::Object> written =
@@ -119,7 +124,7 @@ class Runner {
   int RunLocked(const StateDir& dir) {
     const auto store = env_.open_store(dir.Database(), Access::kWrite);
     if (!store.ok()) return Refuse(streams_, store.error().message);
-    const Result<Admitted> admitted = AdmitFile(**store, place_, declared_);
+    const Result<Admitted> admitted = AdmitFile(**store, place_, declared_, env_);
     if (!admitted.ok())
       return Refuse(streams_, admitted.error().Annotate("storing " + ref_.name).message);
     if (const std::optional<int> code = Announce(*admitted)) return *code;

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cli/interventions.h"
 #include "cli/terminal_text.h"
 #include "operator/api/decode.h"
 
@@ -74,7 +75,10 @@ std::vector<SpecChange> FindSpecChanges(const api::Backfill& before, const api::
 api::Backfill Merged(const api::Backfill& stored, const api::Backfill& declared) {
   api::Backfill merged = stored;
   merged.spec = declared.spec;
-  for (const auto& [name, value] : declared.annotations) merged.annotations[name] = value;
+  for (const auto& [name, value] : declared.annotations) {
+    // A file that was printed from a store tells of the past; the log goes on from what is stored.
+    if (name != kInterventionsAnnotation) merged.annotations[name] = value;
+  }
   for (const auto& [name, value] : declared.labels) merged.labels[name] = value;
   return merged;
 }
