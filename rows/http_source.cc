@@ -13,16 +13,6 @@ namespace {
 constexpr std::size_t kMaxIdle = 3;
 
 // Without what may be secret: credentials and the query.
-std::string Shown(const std::string& url) {
-  std::string shown = url.substr(0, url.find_first_of("?#"));
-  const std::size_t host = shown.find("://");
-  if (host == std::string::npos) return shown;
-  const std::size_t path = shown.find('/', host + 3);
-  const std::size_t at = shown.rfind('@', path);
-  if (at != std::string::npos && at > host) shown.erase(host + 3, at + 1 - (host + 3));
-  return shown;
-}
-
 // Whether it was stopped.
 bool Wait(std::chrono::milliseconds time, const std::stop_token& stop) {
   std::mutex mu;
@@ -52,6 +42,16 @@ class Retries {
 };
 
 }  // namespace
+
+std::string ShownUrl(const std::string& url) {
+  std::string shown = url.substr(0, url.find_first_of("?#"));
+  const std::size_t host = shown.find("://");
+  if (host == std::string::npos) return shown;
+  const std::size_t path = shown.find('/', host + 3);
+  const std::size_t at = shown.rfind('@', path);
+  if (at != std::string::npos && at > host) shown.erase(host + 3, at + 1 - (host + 3));
+  return shown;
+}
 
 class HttpSource::Stream final : public ByteStream {
  public:
@@ -157,7 +157,7 @@ class HttpSource::Stream final : public ByteStream {
 };
 
 HttpSource::HttpSource(std::string url, HttpOptions options)
-    : url_(std::move(url)), shown_url_(Shown(url_)), options_(std::move(options)) {}
+    : url_(std::move(url)), shown_url_(ShownUrl(url_)), options_(std::move(options)) {}
 
 HttpSource::~HttpSource() = default;
 

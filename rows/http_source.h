@@ -25,6 +25,9 @@ struct HttpOptions {
   std::string ca_file = {};  // instead of the system's
 };
 
+// Without user, password and query, which may be secret.
+std::string ShownUrl(const std::string& url);
+
 // A file behind http or https. Read by ranges where the server can, else every stream begins at the
 // front. What is read is one version of the file: another ETag, Last-Modified or length than at
 // first is kConflict. Redirects are followed (five, never from https to http); credentials in the

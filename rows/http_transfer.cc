@@ -1,13 +1,13 @@
 #include "rows/http_transfer.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstring>
 #include <string_view>
 #include <vector>
+
+#include "rows/curl_library.h"
 
 namespace backfill::rows {
 namespace {
@@ -55,20 +55,18 @@ void TakeHeader(std::string_view line, HttpReply& reply) {
   }
 }
 
-Error FromCurl(CURLcode code, const char* details) {
-  const std::string what = details[0] != '\0' ? details : curl_easy_strerror(code);
+Error FromCurl(const CurlLibrary& lib, CURLcode code, const char* details) {
+  const std::string what = details[0] != '\0' ? details : lib.easy_strerror(code);
   const bool url = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
   return Error{url ? ErrorCode::kInvalid : ErrorCode::kUnavailable, what};
-}
-
-bool StartLibrary() {
-  static const CURLcode kStarted = curl_global_init(CURL_GLOBAL_DEFAULT);
-  return kStarted == CURLE_OK;
 }
 
 }  // namespace
 
 struct HttpTransfer::Curl {
+  explicit Curl(const CurlLibrary& library) : lib(library) {}
+
+  const CurlLibrary& lib;
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
   bool added = false;
@@ -84,11 +82,11 @@ struct HttpTransfer::Curl {
 
   ~Curl() {
     Remove();
-    if (easy != nullptr) curl_easy_cleanup(easy);
-    if (multi != nullptr) curl_multi_cleanup(multi);
+    if (easy != nullptr) lib.easy_cleanup(easy);
+    if (multi != nullptr) lib.multi_cleanup(multi);
   }
   void Remove() {
-    if (added) curl_multi_remove_handle(multi, easy);
+    if (added) lib.multi_remove_handle(multi, easy);
     added = false;
   }
   [[nodiscard]] std::size_t waiting() const { return body.size() - begin; }
@@ -113,18 +111,17 @@ struct HttpTransfer::Curl {
   }
 };
 
-HttpTransfer::HttpTransfer() : curl_(std::make_unique<Curl>()) {}
+HttpTransfer::HttpTransfer(std::unique_ptr<Curl> curl) : curl_(std::move(curl)) {}
 HttpTransfer::~HttpTransfer() = default;
 
 Result<std::unique_ptr<HttpTransfer>> HttpTransfer::Make() {
-  std::unique_ptr<HttpTransfer> transfer(new HttpTransfer());
-  if (StartLibrary()) {
-    transfer->curl_->multi = curl_multi_init();
-    transfer->curl_->easy = curl_easy_init();
-  }
-  if (transfer->curl_->multi == nullptr || transfer->curl_->easy == nullptr)
+  const CurlLibrary* const lib = TRY(CurlLibrary::Load());
+  auto curl = std::make_unique<Curl>(*lib);
+  curl->multi = lib->multi_init();
+  curl->easy = lib->easy_init();
+  if (curl->multi == nullptr || curl->easy == nullptr)
     return Error{ErrorCode::kInternal, "libcurl does not start"};
-  return transfer;
+  return std::unique_ptr<HttpTransfer>(new HttpTransfer(std::move(curl)));
 }
 
 void HttpTransfer::Start(const std::string& url, const std::string& range,
@@ -139,31 +136,31 @@ void HttpTransfer::Start(const std::string& url, const std::string& range,
   c.details[0] = '\0';
 
   CURL* const easy = c.easy;
-  curl_easy_reset(easy);
+  c.lib.easy_reset(easy);
   const bool secure = url.starts_with("https:");
-  curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-  curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 5L);
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");  // none from the environment
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, "backfill");
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 128L << 10);
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                   static_cast<long>(options.connect_timeout.count()));
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.idle_timeout.count()));
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c.details);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &Curl::OnBody);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &c);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &Curl::OnHeader);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, &c);
-  if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
-  if (!range.empty()) curl_easy_setopt(easy, CURLOPT_RANGE, range.c_str());
-  curl_multi_add_handle(c.multi, easy);
+  c.lib.easy_setopt(easy, CURLOPT_URL, url.c_str());
+  c.lib.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  c.lib.easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+  c.lib.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+  c.lib.easy_setopt(easy, CURLOPT_MAXREDIRS, 5L);
+  c.lib.easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  c.lib.easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  c.lib.easy_setopt(easy, CURLOPT_PROXY, "");  // none from the environment
+  c.lib.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  c.lib.easy_setopt(easy, CURLOPT_USERAGENT, "backfill");
+  c.lib.easy_setopt(easy, CURLOPT_BUFFERSIZE, 128L << 10);
+  c.lib.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                    static_cast<long>(options.connect_timeout.count()));
+  c.lib.easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  c.lib.easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.idle_timeout.count()));
+  c.lib.easy_setopt(easy, CURLOPT_ERRORBUFFER, c.details);
+  c.lib.easy_setopt(easy, CURLOPT_WRITEFUNCTION, &Curl::OnBody);
+  c.lib.easy_setopt(easy, CURLOPT_WRITEDATA, &c);
+  c.lib.easy_setopt(easy, CURLOPT_HEADERFUNCTION, &Curl::OnHeader);
+  c.lib.easy_setopt(easy, CURLOPT_HEADERDATA, &c);
+  if (!options.ca_file.empty()) c.lib.easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+  if (!range.empty()) c.lib.easy_setopt(easy, CURLOPT_RANGE, range.c_str());
+  c.lib.multi_add_handle(c.multi, easy);
   c.added = true;
 }
 
@@ -171,14 +168,14 @@ Result<HttpReply> HttpTransfer::Head(const std::stop_token& stop) {
   while (!curl_->body_began && !curl_->done) TRY(Drive(stop));
   // What came of a body that broke is worth having: Read() gives it first.
   const bool broke = curl_->done && curl_->code != CURLE_OK;
-  if (broke && !curl_->body_began) return FromCurl(curl_->code, curl_->details);
+  if (broke && !curl_->body_began) return FromCurl(curl_->lib, curl_->code, curl_->details);
   return curl_->reply;
 }
 
 Result<std::size_t> HttpTransfer::Read(std::span<char> into, const std::stop_token& stop) {
   Curl& c = *curl_;
   while (c.waiting() == 0) {
-    if (c.done && c.code != CURLE_OK) return FromCurl(c.code, c.details);
+    if (c.done && c.code != CURLE_OK) return FromCurl(curl_->lib, c.code, c.details);
     if (c.done) return std::size_t{0};
     TRY(Drive(stop));
   }
@@ -196,20 +193,20 @@ Status HttpTransfer::Drive(const std::stop_token& stop) {
   if (stop.stop_requested()) return Error{ErrorCode::kAborted, "stopped while reading a URL"};
   if (c.paused) {
     c.paused = false;
-    curl_easy_pause(c.easy, CURLPAUSE_CONT);
+    c.lib.easy_pause(c.easy, CURLPAUSE_CONT);
     if (c.waiting() > 0) return Ok{};
   }
   int running = 0;
-  curl_multi_perform(c.multi, &running);
+  c.lib.multi_perform(c.multi, &running);
   int left = 0;
-  while (const CURLMsg* const message = curl_multi_info_read(c.multi, &left)) {
+  while (const CURLMsg* const message = c.lib.multi_info_read(c.multi, &left)) {
     if (message->msg != CURLMSG_DONE) continue;
     c.done = true;
     c.code = message->data.result;
   }
   if (c.done || c.waiting() > 0 || c.paused) return Ok{};
-  const std::stop_callback wake(stop, [&c] { curl_multi_wakeup(c.multi); });
-  curl_multi_poll(c.multi, nullptr, 0, kWakeEveryMs, nullptr);
+  const std::stop_callback wake(stop, [&c] { c.lib.multi_wakeup(c.multi); });
+  c.lib.multi_poll(c.multi, nullptr, 0, kWakeEveryMs, nullptr);
   return Ok{};
 }
 

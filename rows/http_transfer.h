@@ -28,7 +28,7 @@ struct HttpReply {
 // connection for the next one. One thread.
 class HttpTransfer {
  public:
-  // kInternal: libcurl does not start.
+  // kInternal: libcurl cannot be loaded, or does not start.
   static Result<std::unique_ptr<HttpTransfer>> Make();
   ~HttpTransfer();
 
@@ -46,7 +46,7 @@ class HttpTransfer {
 
  private:
   struct Curl;
-  HttpTransfer();
+  explicit HttpTransfer(std::unique_ptr<Curl> curl);
   Status Drive(const std::stop_token& stop);
 
   const std::unique_ptr<Curl> curl_;

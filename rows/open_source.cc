@@ -13,6 +13,10 @@ bool IsUrl(const std::string& path_or_url) {
   return path_or_url.starts_with("http://") || path_or_url.starts_with("https://");
 }
 
+std::string ShownPath(const std::string& path_or_url) {
+  return IsUrl(path_or_url) ? ShownUrl(path_or_url) : path_or_url;
+}
+
 Result<std::unique_ptr<ByteSource>> OpenSource(const std::string& path_or_url,
                                                const HttpOptions& http,
                                                const std::stop_token& stop) {

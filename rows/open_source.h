@@ -17,5 +17,7 @@ Result<std::unique_ptr<ByteSource>> OpenSource(const std::string& path_or_url,
                                                const std::stop_token& stop);
 
 bool IsUrl(const std::string& path_or_url);
+// As messages name it: a URL without what may be secret in it.
+std::string ShownPath(const std::string& path_or_url);
 
 }  // namespace backfill::rows

@@ -25,7 +25,7 @@ std::string Names(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   constexpr std::size_t kShown = 200;
-  if (text.size() > kShown) text = text.substr(0, kShown) + "...";
+  if (text.size() > kShown) text.replace(kShown, std::string::npos, "...");
   return text;
 }
 
