@@ -14,6 +14,11 @@ constexpr std::size_t kMaxMessage = 256;
 // Records that one note speaks for: fewer notes, and as many more that may seem to have been sent.
 constexpr std::uint64_t kNoteStep = 64;
 
+std::string CutMessage(std::string message) {
+  if (message.size() > kMaxMessage) message.resize(kMaxMessage);
+  return message;
+}
+
 bool Retryable(const Verdict& v) {
   return v.outcome == Outcome::kFailed &&
          (v.failure == FailureClass::kTransient || v.failure == FailureClass::kTimeout);
@@ -130,7 +135,8 @@ void Engine::SetLimits(const EngineLimits& limits) {
 // ---- reading
 
 std::optional<Engine::Reading> Engine::WantsRecords() const {
-  if (draining_) return std::nullopt;
+  // Those that cannot be sent become failures at once.
+  if (draining_ || failures_.full()) return std::nullopt;
   for (const auto& r : runs_) {
     if (const auto wants = r->Wants(batch_size_))
       return Reading{r->serial(), wants->from, wants->max};
@@ -142,7 +148,13 @@ Status Engine::OnRecords(std::uint64_t run, std::vector<Record> records) {
   LeaseRun* r = FindRun(run);
   if (r == nullptr) return Ok{};
   const auto wanted = r->Wants(batch_size_);
-  r->OnRecords(std::move(records));
+  const bool was_complete = r->complete();
+  for (Record& bad : r->OnRecords(std::move(records))) {
+    failures_.Add(r->key(), {.position = bad.position,
+                             .key = std::move(bad.key),
+                             .message = CutMessage(std::move(bad.problem))});
+  }
+  if (r->complete() && !was_complete) ++news_;
   const auto wants = r->Wants(batch_size_);
   if (wanted && wants && wants->from == wanted->from) {
     return Error{ErrorCode::kInvalid,
@@ -332,9 +344,8 @@ void Engine::Settle(LeaseRun& run, const Work& work, const Record& record, const
   if (verdict.outcome != Outcome::kFailed) return;
   std::string message =
       delivery == Delivery::kUnanswered ? "sent, no answer: " + verdict.message : verdict.message;
-  if (message.size() > kMaxMessage) message.resize(kMaxMessage);
-  failures_.Add(run.key(),
-                {record.position, record.key, verdict.failure, work.attempts, std::move(message)});
+  failures_.Add(run.key(), {record.position, record.key, verdict.failure, work.attempts,
+                            CutMessage(std::move(message))});
 }
 
 void Engine::Retry(Work work, Time now) {

@@ -16,12 +16,20 @@ std::optional<LeaseRun::Reading> LeaseRun::Wants(std::uint32_t batch_size) const
   return Reading{next_read_, std::min({enough, reach, distance(next_read_, window_.end())})};
 }
 
-void LeaseRun::OnRecords(std::vector<Record> records) {
+std::vector<Record> LeaseRun::OnRecords(std::vector<Record> records) {
+  std::vector<Record> bad;
   for (Record& r : records) {
     if (r.position != next_read_ || !window_.InReach(r.position)) break;  // shrunk meanwhile
     ++next_read_;
-    if (!window_.IsDone(r.position)) ready_.push_back(std::move(r));
+    if (window_.IsDone(r.position)) continue;
+    if (r.problem.empty()) {
+      ready_.push_back(std::move(r));
+    } else {
+      window_.Mark(r.position, Outcome::kFailed);
+      bad.push_back(std::move(r));
+    }
   }
+  return bad;
 }
 
 std::uint32_t LeaseRun::NextBatch(std::uint32_t batch_size) const {

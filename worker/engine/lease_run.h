@@ -29,8 +29,9 @@ class LeaseRun {
     std::uint64_t max = 0;
   };
   [[nodiscard]] std::optional<Reading> Wants(std::uint32_t batch_size) const;
-  // The records from `Wants()->from` on, in order, none left out.
-  void OnRecords(std::vector<Record> records);
+  // The records from `Wants()->from` on, in order, none left out. Returns those that cannot be
+  // sent, which have an outcome now.
+  std::vector<Record> OnRecords(std::vector<Record> records);
 
   // How many records the next batch of first attempts has; 0: none can go now.
   [[nodiscard]] std::uint32_t NextBatch(std::uint32_t batch_size) const;

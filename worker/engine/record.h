@@ -12,11 +12,14 @@
 
 namespace backfill::worker {
 
-// One unit of work as its source gave it. `fields` are in the order of Source::field_names().
+// One unit of work as its source gave it. `fields` are in the order of Source::field_names(). One
+// with a `problem` cannot be sent: it fails for good, and that is why.
 struct Record {
   Position position = 0;
   std::string key;
   std::vector<std::string> fields = {};
+  std::string raw = {};  // the record as its source has it, if that is JSON
+  std::string problem = {};
   bool operator==(const Record&) const = default;
 };
 
