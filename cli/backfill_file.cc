@@ -12,6 +12,7 @@
 
 #include "cli/descriptor.h"
 #include "cli/place.h"
+#include "cli/source_file.h"
 #include "cli/terminal_text.h"
 
 namespace backfill::cli {
@@ -91,6 +92,7 @@ std::optional<LoadedFile> DecodeFile(const std::string& text, const std::string&
     return std::nullopt;
   }
   if (backfill.ns.empty()) backfill.ns = ns.value_or(kDefaultNamespace);
+  ResolveSourceFile(backfill);
   return loaded;
 }
 

@@ -24,7 +24,8 @@ std::string ShownProblem(const api::Problem& problem);
 std::string ShownWarning(const api::Problem& warning);
 
 struct LoadedFile {
-  api::Backfill backfill;             // the namespace is never empty
+  // The namespace is never empty, and a local source file is named from the root.
+  api::Backfill backfill;
   std::vector<std::string> warnings;  // printable
 };
 

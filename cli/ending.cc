@@ -90,6 +90,10 @@ std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending
             "see what failed: {}; then raise spec.failurePolicy in the file and continue with: {}",
             failures, run);
       }
+      if (stalled != nullptr && stalled->reason == "SourceChanged") {
+        return "put the file back as it was planned, then continue with: " + run +
+               "; or plan the file as it is now under a new name";
+      }
       if (stalled != nullptr && stalled->reason == "AlreadyRan")
         return "to run it again give it a new name";
       return "mend that, then continue with: " + run;

@@ -5,6 +5,7 @@
 
 #include "cli/backfill_file.h"
 #include "cli/exit_code.h"
+#include "cli/source_file.h"
 #include "operator/api/decode.h"
 
 namespace backfill::cli {
@@ -24,6 +25,12 @@ bool LintFile(const std::string& file, const Place& place, Streams& streams) {
   }
   for (const api::Problem& p : decoded.problems) streams.out << ShownProblem(p) << "\n";
   for (const api::Problem& w : decoded.warnings) streams.out << ShownWarning(w) << "\n";
+  if (decoded.backfill) {
+    if (const auto problem = SourceFileProblem(*decoded.backfill)) {
+      streams.out << ShownWarning({ShownFile(file), 0, 0, "spec.source.file.path", *problem})
+                  << "\n";
+    }
+  }
   const bool ok = decoded.backfill && decoded.problems.empty();
   if (ok) streams.out << ShownFile(file) << ": ok\n";
   return ok;

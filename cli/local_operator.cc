@@ -118,6 +118,7 @@ class LocalOperator final : public Operator {
     reconcile::ReconcilerOptions reconciler_options;
     reconciler_options.status_period = 500ms;
     reconciler_options.max_replicas = settings.max_replicas;
+    reconciler_options.planning = settings.planning;
     reconciler_ = std::make_unique<reconcile::Reconciler>(store_, coordinator_, *pool_, clock_,
                                                           reconciler_options);
     return Ok{};

@@ -18,6 +18,7 @@ struct OperatorSettings {
   int alive_lock_fd = -1;          // workers inherit it
   bool predecessors_gone = false;  // every worker of an earlier run has ended for certain
   int max_replicas = 3000;
+  reconcile::PlanningProgress planning = nullptr;  // called from within Step
 };
 
 // The operator as `run` drives it: one step at a time, until nothing is left to do.

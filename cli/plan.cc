@@ -12,6 +12,7 @@
 #include "cli/plan_changes.h"
 #include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
+#include "operator/reconcile/failure_budget.h"
 #include "operator/reconcile/spec_plan.h"
 
 namespace backfill::cli {
@@ -75,6 +76,7 @@ Result<PlanPreview> PreviewPlan(const api::Backfill& backfill, const Place& plac
     preview.warnings.push_back("warning: the requests cannot be made: " +
                                Printable(samples.error().message));
   }
+  preview.file = made.file;
   return preview;
 }
 
@@ -105,6 +107,14 @@ int RunPlan(const PlanOptions& options, const Environment& env) {
   }
   preview->warnings.insert(preview->warnings.begin(), loaded->warnings.begin(),
                            loaded->warnings.end());
+  if (const std::optional<std::string> exceeded =
+          preview->file
+              ? reconcile::FailureBudgetExceeded(loaded->backfill.spec.failure_policy,
+                                                 preview->file->bad_records, preview->records)
+              : std::nullopt) {
+    preview->warnings.push_back("warning: the bad rows alone exceed the failure budget: " +
+                                Printable(*exceeded));
+  }
   if (!options.against.empty()) {
     const std::optional<OldPlan> old = LoadOldPlan(options.against, options.place, env);
     if (!old) return kExitNotStarted;

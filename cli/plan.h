@@ -11,6 +11,7 @@
 #include "cli/plan_samples.h"
 #include "cli/spec_changes.h"
 #include "operator/api/backfill.h"
+#include "operator/plan/plan.h"
 
 namespace backfill::cli {
 
@@ -37,6 +38,7 @@ struct PlanPreview {
   std::uint64_t shards = 0;
   std::uint64_t records_per_shard = 0;  // of the largest shard
   std::string hash;
+  std::optional<plan::FileFacts> file;  // of a file source
   std::vector<std::string> warnings;
   std::vector<RequestSample> samples;
   std::optional<PlanComparison> against;

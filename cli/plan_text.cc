@@ -6,6 +6,7 @@
 #include "cli/human.h"
 #include "cli/people.h"
 #include "cli/plan.h"
+#include "cli/source_file.h"
 #include "cli/terminal_text.h"
 
 namespace backfill::cli {
@@ -42,7 +43,33 @@ std::string SourceText(const api::Source& source) {
                ? of
                : fmt::format("{} ({})", of, fmt::join(failures->classes, ", "));
   }
+  if (const auto* file = std::get_if<api::FileSource>(&source)) return SourceFileText(*file);
   return "the keys listed in the file";
+}
+
+std::string BadRowsText(const plan::FileFacts& file) {
+  if (file.bad_records == 0) return "none";
+  std::string kinds;
+  for (const auto& [fault, count] : file.bad_by_fault)
+    kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", Grouped(count), fault);
+  return fmt::format("{} ({}); they fail without being sent", Grouped(file.bad_records), kinds);
+}
+
+std::string DuplicatesText(const plan::FileFacts& file) {
+  if (file.duplicate_keys == 0) return file.duplicates_exact ? "none" : "none among those compared";
+  return fmt::format("{}{}, sent each time under the same Idempotency-Key",
+                     file.duplicates_exact ? "" : "about ", Grouped(file.duplicate_keys));
+}
+
+Json FileJson(const plan::FileFacts& file) {
+  Json kinds = Json::object();
+  for (const auto& [fault, count] : file.bad_by_fault) kinds[fault] = count;
+  return {{"bytes", file.bytes},
+          {"badRecords", file.bad_records},
+          {"badRecordsByKind", kinds},
+          {"badRecordSamples", file.bad_samples},
+          {"duplicateKeys", file.duplicate_keys},
+          {"duplicatesEstimated", !file.duplicates_exact}};
 }
 
 std::string TargetText(const api::HttpTarget& target) { return target.method + " " + target.url; }
@@ -116,6 +143,7 @@ Json ToTree(const PlanPreview& p) {
                              {"url", spec.target.dry_run->url}};
   }
   tree["records"] = p.records;
+  if (p.file) tree["file"] = FileJson(*p.file);
   tree["shards"] = p.shards;
   tree["recordsPerShard"] = p.records_per_shard;
   const auto& rate = spec.throttle.max_records_per_second;
@@ -153,6 +181,11 @@ std::vector<PlanRow> PlanRows(const PlanPreview& p) {
   row("Target", TargetText(spec.target));
   row("Source", SourceText(spec.source));
   row("Records", Grouped(p.records));
+  if (p.file) {
+    row("Bad rows", BadRowsText(*p.file));
+    for (const std::string& sample : p.file->bad_samples) row("Bad row", sample);
+    row("Duplicate keys", DuplicatesText(*p.file));
+  }
   row("Shards", p.shards == 0 ? "none"
                               : fmt::format("{} of up to {}", Grouped(p.shards),
                                             Plural(p.records_per_shard, "record")));

@@ -142,7 +142,10 @@ class Runner {
         .backfill = ref_,
         .alive_lock_fd = workers->fd(),
         .predecessors_gone = workers->predecessors_gone(),
-        .max_replicas = options_.workers > 0 ? options_.workers : kNoCap};
+        .max_replicas = options_.workers > 0 ? options_.workers : kNoCap,
+        .planning = [this](const rows::PlanProgress& progress) {
+          if (show_planning_) show_planning_(progress);
+        }};
     const auto op = env_.start_operator(**store, settings);
     if (!op.ok()) {
       return Refuse(streams_, fmt::format("{}; then run it again with: {}", op.error().message,
@@ -197,8 +200,14 @@ class Runner {
                              : streams_.live      ? DisplayMode::kLive
                                                   : DisplayMode::kLines;
     ProgressDisplay display(streams_, env_.clock, mode);
+    show_planning_ = [&](const rows::PlanProgress& progress) {
+      api::Backfill planning = admitted;
+      planning.status.phase = api::Phase::kPlanning;
+      display.Show(planning, {PlanningText(progress, mode)});
+    };
     const Time begin = env_.clock.Steady();
     RunOutcome outcome = RunToItsEnd(op, store, ref_, display, env_.clock, stop_.get_token());
+    show_planning_ = nullptr;
     if (!outcome.ending && !outcome.error) {
       display.Say("stopping: waiting for requests in flight; again to end at once");
     }
@@ -226,6 +235,20 @@ class Runner {
         .color = options_.output == "text" ? streams_.color_out : streams_.color};
     PrintResult(last, Summarize(last, summary));
     return outcome.ending ? ExitCodeOf(*outcome.ending) : kExitStopped;
+  }
+
+  // In a log every other text is a line, so it changes at each tenth only.
+  static std::string PlanningText(const rows::PlanProgress& progress, DisplayMode mode) {
+    std::string text = "reading the file";
+    if (progress.bytes_total && *progress.bytes_total > 0) {
+      const std::uint64_t step = mode == DisplayMode::kLive ? 1 : 10;
+      const double part =
+          static_cast<double>(progress.bytes_read) / static_cast<double>(*progress.bytes_total);
+      const auto percent = static_cast<std::uint64_t>(std::min(part, 1.0) * 100);
+      text += fmt::format(": {} %", percent / step * step);
+    }
+    if (mode != DisplayMode::kLive) return text;
+    return text + ", " + Plural(progress.records, "record") + " so far";
   }
 
   static std::map<std::string, std::uint64_t> FailuresByClass(kube::ObjectStore& store,
@@ -259,6 +282,7 @@ class Runner {
   const kube::ObjectRef ref_;
   std::stop_source stop_;
   KillSwitch kill_switch_;
+  reconcile::PlanningProgress show_planning_;  // while there is a display
 };
 
 }  // namespace

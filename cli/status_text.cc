@@ -81,6 +81,15 @@ void AppendProgress(const api::Status& status, const StatusView& view, std::stri
              Plural(static_cast<std::uint64_t>(std::max<std::int64_t>(0, status.plan->shards)),
                     "shard"),
              Printable(status.plan->hash)));
+    if (status.plan->bad_records > 0) {
+      line("Bad rows",
+           fmt::format("{}, which fail without being sent", Grouped(status.plan->bad_records)));
+    }
+    if (status.plan->duplicate_keys > 0) {
+      line("Duplicates", fmt::format("{}{} with the key of an earlier one",
+                                     status.plan->duplicates_estimated ? "about " : "",
+                                     Plural(status.plan->duplicate_keys, "record")));
+    }
   }
   const api::ProgressStatus* progress = ProgressOf(status);
   if (status.plan && progress != nullptr) {

@@ -117,16 +117,37 @@ class Worker::Impl final : public Session::Host {
   void SetReconnectWindow(Duration window) override { link_.SetReconnectWindow(window); }
   void ReconnectSoon() override { link_.ReconnectSoon(); }
   Status OnWorkload(const v1::Workload& workload) override {
-    work_ = TRY(MakeWork(workload, settings_.stage, io_, seed_,
-                         [this](std::uint32_t slot, BatchResult result) {
-                           if (result.unreachable) LogUnreachable(result.verdict.message);
-                           session_.engine().OnResult(slot, std::move(result), Now());
-                           Pump();
-                         }));
+    work_ = TRY(MakeWork(
+        workload, settings_.stage, io_, seed_,
+        [this](std::uint32_t slot, BatchResult result) {
+          if (result.unreachable) LogUnreachable(result.verdict.message);
+          session_.engine().OnResult(slot, std::move(result), Now());
+          Pump();
+        },
+        [this] { OnSource(); }));
     return Ok{};
+  }
+  void OnExtent(const v1::FileExtent& extent) override {
+    if (!work_.source) return;
+    work_.source->Know({.first = extent.first(),
+                        .records = extent.records(),
+                        .offset = extent.offset(),
+                        .bytes = extent.bytes(),
+                        .line = extent.line(),
+                        .crc32c = extent.crc32c()});
   }
   std::vector<TargetSample> TakeSamples() override {
     return work_.target ? work_.target->TakeSamples() : std::vector<TargetSample>{};
+  }
+
+  void OnSource() {  // any thread
+    if (source_woken_.exchange(true)) return;
+    asio::post(io_, [this] {
+      source_woken_ = false;
+      session_.SetSourceTrouble(work_.source->trouble());
+      session_.Tick(Now());
+      Pump();
+    });
   }
 
   void OnWake() {  // any thread
@@ -171,7 +192,8 @@ class Worker::Impl final : public Session::Host {
     if (engine.stopped()) work_.target->Withdraw();
     int left = kBurst;
     for (; left > 0 && !session_.ended(); --left) {
-      if (!ReadMore()) break;
+      ReadMore();
+      if (session_.ended()) break;
       // Taken anew for each request: a process that was stopped must not go on with an old time.
       const Time now = Now();
       const auto dispatch = engine.Next(now);
@@ -204,21 +226,20 @@ class Worker::Impl final : public Session::Host {
     Log(LogLevel::kWarning, "the target cannot be reached", {{"error", why}});
   }
 
-  bool ReadMore() {
+  void ReadMore() {
     while (const auto wants = session_.engine().WantsRecords()) {
       auto records = work_.source->Read({wants->from, Advance(wants->from, wants->max)});
       if (!records) {
         if (records.error().code == ErrorCode::kInvalid)
           session_.GiveUp(records.error().Annotate("reading the source"));
-        return false;  // the next tick tries again
+        return;  // once it is there, or with the next tick
       }
       const Status taken = session_.engine().OnRecords(wants->run, std::move(*records));
       if (!taken) {
         session_.GiveUp(taken.error().Annotate("reading the source"));
-        return false;
+        return;
       }
     }
-    return true;
   }
 
   // For pacing finer than the tick.
@@ -278,6 +299,7 @@ class Worker::Impl final : public Session::Host {
   int exit_code_ = kExitFailed;
 
   std::atomic<bool> woken_{false};
+  std::atomic<bool> source_woken_{false};
   Link link_;  // last: its threads end before the rest goes
 };
 

@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "rows/open_source.h"
+#include "worker/source/file_source.h"
 #include "worker/source/keys_source.h"
 #include "worker/source/range_source.h"
 #include "worker/target/dry_run_target.h"
@@ -42,7 +44,44 @@ OutcomeMap OutcomesOf(const v1::HttpOutcomes& outcomes) {
                      .permanent = codes(outcomes.permanent())});
 }
 
-Result<std::unique_ptr<Source>> SourceOf(const v1::Source& source) {
+Result<rows::FileFormat> FormatOf(const v1::FileSource& file) {
+  rows::FileFormat format{.key = file.key()};
+  if (file.format() == v1::FILE_FORMAT_LINES) {
+    format.format = rows::Format::kLines;
+  } else if (file.format() == v1::FILE_FORMAT_CSV) {
+    format.format = rows::Format::kCsv;
+  } else if (file.format() == v1::FILE_FORMAT_NDJSON) {
+    format.format = rows::Format::kNdJson;
+  } else {
+    return Error{ErrorCode::kInvalid, "the file has a format that this worker does not know"};
+  }
+  if (!file.delimiter().empty()) format.delimiter = file.delimiter().front();
+  format.fields.assign(file.fields().begin(), file.fields().end());
+  return format;
+}
+
+// Without the folders, and what may be a secret in a URL.
+std::string FileName(const std::string& path_or_url) {
+  const std::string path = rows::ShownPath(path_or_url);
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+Result<std::unique_ptr<Source>> FileOf(const v1::FileSource& file,
+                                       const std::function<void()>& wake) {
+  FileSourceOptions options{
+      .format = TRY(FormatOf(file)), .name = FileName(file.path()), .wake = wake};
+  if (file.shape().has_stored_bytes()) options.shape.stored_bytes = file.shape().stored_bytes();
+  options.shape.columns.assign(file.shape().columns().begin(), file.shape().columns().end());
+  return std::unique_ptr<Source>(std::make_unique<FileSource>(
+      [path = file.path()](const std::stop_token& stop) {
+        return rows::OpenSource(path, {}, stop);
+      },
+      std::move(options)));
+}
+
+Result<std::unique_ptr<Source>> SourceOf(const v1::Source& source,
+                                         const std::function<void()>& wake) {
   switch (source.kind_case()) {
     case v1::Source::kRange:
       return std::unique_ptr<Source>(std::make_unique<RangeSource>());
@@ -51,6 +90,8 @@ Result<std::unique_ptr<Source>> SourceOf(const v1::Source& source) {
       return std::unique_ptr<Source>(
           std::make_unique<KeysSource>(std::move(keys), source.keys().numeric()));
     }
+    case v1::Source::kFile:
+      return FileOf(source.file(), wake);
     case v1::Source::KIND_NOT_SET:
       break;
   }
@@ -60,13 +101,15 @@ Result<std::unique_ptr<Source>> SourceOf(const v1::Source& source) {
 }  // namespace
 
 Result<Work> MakeWork(const v1::Workload& workload, const std::string& stage,
-                      boost::asio::io_context& io, std::uint64_t seed, const Target::Done& done) {
+                      boost::asio::io_context& io, std::uint64_t seed, const Target::Done& done,
+                      const std::function<void()>& wake) {
   Work work;
-  work.source = TRY(SourceOf(workload.source()));
+  work.source = TRY(SourceOf(workload.source(), wake));
   const TemplateNames names{.backfill_name = workload.backfill_name(),
                             .backfill_uid = workload.backfill_uid(),
                             .fields = work.source->field_names(),
-                            .numeric_keys = work.source->numeric_keys()};
+                            .numeric_keys = work.source->numeric_keys(),
+                            .raw_records = work.source->raw_records()};
   const HttpSenderOptions options{.batch_size = workload.batch_size(), .seed = seed};
   switch (workload.mode_case()) {
     case v1::Workload::kRunHttp: {

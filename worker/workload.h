@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,9 +20,11 @@ struct Work {
   std::unique_ptr<Target> target;
 };
 
+// `wake`: called from any thread when the source has something new.
 // kInvalid: it cannot be done, or is not of this stage ("run" or "dry-run"); trying again would not
 // help.
 Result<Work> MakeWork(const v1::Workload& workload, const std::string& stage,
-                      boost::asio::io_context& io, std::uint64_t seed, const Target::Done& done);
+                      boost::asio::io_context& io, std::uint64_t seed, const Target::Done& done,
+                      const std::function<void()>& wake);
 
 }  // namespace backfill::worker

@@ -32,10 +32,19 @@ struct FailuresOfSource {
   std::vector<std::string> classes;  // as ledger::ToString(FailureClass); empty: all
   bool operator==(const FailuresOfSource&) const = default;
 };
-using Source = std::variant<RangeSource, KeysSource, FailuresOfSource>;
 
 // Of FailuresOfSource; what the failure log can hold.
 inline constexpr std::size_t kMaxRetriedKeys = 100'000;
+enum class FileFormat { kLines, kCsv, kNdJson };
+
+struct FileSource {
+  std::string path;  // absolute, or an http(s) URL, once it is stored by the command line
+  FileFormat format = FileFormat::kLines;
+  std::string key;        // column or member; empty for kLines
+  std::string delimiter;  // one character; empty: not given, which for kCsv means a comma
+  bool operator==(const FileSource&) const = default;
+};
+using Source = std::variant<RangeSource, KeysSource, FailuresOfSource, FileSource>;
 
 // Status codes that differ from the default mapping to outcomes.
 struct HttpOutcomes {
@@ -171,6 +180,10 @@ struct PlanStatus {
   std::int64_t shards = 0;
   std::uint64_t records = 0;
   std::string time;
+  // Of a file: rows that fail without being sent, and rows whose key an earlier one has.
+  std::uint64_t bad_records = 0;
+  std::uint64_t duplicate_keys = 0;
+  bool duplicates_estimated = false;
   bool operator==(const PlanStatus&) const = default;
 };
 

@@ -30,6 +30,7 @@ std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text);
 // In the largest unit that is exact: "90s".
 std::string WriteDuration(std::chrono::milliseconds duration);
 
+std::string_view ToString(FileFormat format);
 std::string_view ToString(SideEffects effects);
 std::string_view ToString(OnExceeded reaction);
 std::string_view ToString(SecretEncoding encoding);

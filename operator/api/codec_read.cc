@@ -17,6 +17,7 @@ constexpr std::array kPhases = {
 };
 constexpr std::array kConditionStatuses = {ConditionStatus::kTrue, ConditionStatus::kFalse,
                                            ConditionStatus::kUnknown};
+constexpr std::array kFileFormats = {FileFormat::kLines, FileFormat::kCsv, FileFormat::kNdJson};
 constexpr std::array kSideEffects = {SideEffects::kUnknown, SideEffects::kNone};
 constexpr std::array kEncodings = {SecretEncoding::kNone, SecretEncoding::kBase64};
 constexpr std::array kReactions = {OnExceeded::kPause, OnExceeded::kFail};
@@ -96,6 +97,14 @@ Source ReadSource(const Node& node) {
     if (const Node* classes = failures->At("classes", Kind::kList)) {
       for (const Node& item : classes->items) source.classes.push_back(item.text);
     }
+    return source;
+  }
+  if (const Node* file = node.At("file", Kind::kMap)) {
+    FileSource source;
+    Read(*file, "path", source.path);
+    Read(*file, "format", kFileFormats, source.format);
+    Read(*file, "key", source.key);
+    Read(*file, "delimiter", source.delimiter);
     return source;
   }
   RangeSource source;
@@ -224,6 +233,9 @@ Status ReadStatus(const Node& node) {
     Read(node, "plan.shards", plan.shards);
     Read(node, "plan.records", plan.records);
     Read(node, "plan.time", plan.time);
+    Read(node, "plan.badRecords", plan.bad_records);
+    Read(node, "plan.duplicateKeys", plan.duplicate_keys);
+    Read(node, "plan.duplicatesEstimated", plan.duplicates_estimated);
   }
   if (const Node* dry_run = node.At("dryRun", Kind::kMap)) status.dry_run = ReadProgress(*dry_run);
   if (const Node* run = node.At("progress", Kind::kMap)) status.progress = ReadProgress(*run);

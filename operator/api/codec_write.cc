@@ -68,6 +68,13 @@ Node WriteSource(const Source& source) {
     Node& classes = fields.Add("classes", Node::List());
     for (const std::string& name : failures->classes) classes.items.push_back(Node::String(name));
   }
+  if (const auto* file = std::get_if<FileSource>(&source)) {
+    Node& fields = node.Add("file", Node::Map());
+    fields.Add("path", Node::String(file->path));
+    fields.Add("format", Node::String(std::string(ToString(file->format))));
+    AddText(fields, "key", file->key);
+    AddText(fields, "delimiter", file->delimiter);
+  }
   return node;
 }
 
@@ -207,6 +214,10 @@ Node WriteStatus(const Status& status) {
     plan.Add("shards", Node::Int(status.plan->shards));
     plan.Add("records", Node::Int(status.plan->records));
     plan.Add("time", Node::String(status.plan->time));
+    if (status.plan->bad_records > 0) plan.Add("badRecords", Node::Int(status.plan->bad_records));
+    if (status.plan->duplicate_keys > 0)
+      plan.Add("duplicateKeys", Node::Int(status.plan->duplicate_keys));
+    if (status.plan->duplicates_estimated) plan.Add("duplicatesEstimated", Node::Bool(true));
   }
   if (status.dry_run) node.Add("dryRun", WriteProgress(*status.dry_run));
   if (status.progress) node.Add("progress", WriteProgress(*status.progress));
@@ -254,10 +265,14 @@ Node WriteWork(const Spec& spec) {
   HttpTarget http = spec.target;
   SortCodes(http.outcomes);  // lists of codes are sets
   http.timeout_text.clear();
+  Source source = spec.source;
+  if (auto* file = std::get_if<FileSource>(&source);
+      file != nullptr && file->format == FileFormat::kCsv && file->delimiter.empty())
+    file->delimiter.assign(1, ',');
   Node node = Node::Map();
-  Node& source = node.Add("source", WriteSource(spec.source));
+  Node& written = node.Add("source", WriteSource(source));
   const auto* keys = std::get_if<KeysSource>(&spec.source);
-  if (keys != nullptr && keys->numeric) source.Add("numeric", Node::Bool(true));
+  if (keys != nullptr && keys->numeric) written.Add("numeric", Node::Bool(true));
   node.Add("target", Node::Map()).Add("http", WriteHttp(http));
   AddSharding(node, spec.sharding);
   return node;
@@ -302,6 +317,18 @@ std::string_view ToString(ConditionStatus status) {
       return "False";
     case ConditionStatus::kUnknown:
       return "Unknown";
+  }
+  return "";
+}
+
+std::string_view ToString(FileFormat format) {
+  switch (format) {
+    case FileFormat::kLines:
+      return "Lines";
+    case FileFormat::kCsv:
+      return "Csv";
+    case FileFormat::kNdJson:
+      return "NdJson";
   }
   return "";
 }

@@ -79,8 +79,13 @@ std::string WrongHeaderValue(std::string_view value) {
 // One request: that of the run, or that of the dry run.
 class RequestChecker {
  public:
-  RequestChecker(const Node& request, std::string path, Integer batch_size, Problems& problems)
-      : request_(request), path_(std::move(path)), batch_size_(batch_size), problems_(problems) {}
+  RequestChecker(const Node& request, std::string path, Integer batch_size, std::string format,
+                 Problems& problems)
+      : request_(request),
+        path_(std::move(path)),
+        batch_size_(batch_size),
+        format_(std::move(format)),
+        problems_(problems) {}
 
   void CheckUrl() {
     const Node* url = request_.At("url", Kind::kString);
@@ -152,7 +157,13 @@ class RequestChecker {
 
   [[nodiscard]] std::string WrongName(const TemplatePart& part, Place place) const {
     const bool batches = batch_size_ > 1;
-    if (part.text.starts_with("fields.")) {
+    const bool field = part.text.starts_with("fields.");
+    if (field && format_ == "Lines") {
+      return "cannot be filled in: a line has no fields, it is the {{key}}";
+    }
+    // Which there are is known once the file is read.
+    if (field && part.text == "fields.") return "lacks the name of the column or member";
+    if (field && format_.empty()) {
       return "cannot be filled in: the records of range, keys and failuresOf have no fields, "
              "only a {{key}}";
     }
@@ -259,6 +270,7 @@ class RequestChecker {
   const Node& request_;
   const std::string path_;
   const Integer batch_size_;
+  const std::string format_;  // of the file; empty: the source is none
   Problems& problems_;
 };
 
@@ -302,11 +314,13 @@ void CheckSecretHeaders(const Node& root, const std::string& base, Problems& pro
 void CheckRequests(const Node& root, Problems& problems) {
   const Node* batch = root.At("spec.workers.batchSize", Kind::kInteger);
   const Integer batch_size = batch == nullptr ? 1 : batch->integer;
+  const Node* format = root.At("spec.source.file.format", Kind::kString);
   const std::string base = "spec.target.http";
   for (const std::string& path : {base, base + ".dryRun"}) {
     const Node* request = root.At(path, Kind::kMap);
     if (request == nullptr) continue;
-    RequestChecker checker(*request, path, batch_size, problems);
+    RequestChecker checker(*request, path, batch_size, format == nullptr ? "" : format->text,
+                           problems);
     checker.CheckUrl();
     checker.CheckHeaders();
     // A request of the dry run may well ask something that does not depend on the records.

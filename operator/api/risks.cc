@@ -56,6 +56,12 @@ void CheckSource(const Node& root, Problems& risks) {
   if (CountRecords(root) == Integer{0}) {
     risks.Add(*source, "spec.source", "there are no records, so nothing will be done");
   }
+  if (const Node* path = source->At("file.path", Kind::kString);
+      path != nullptr && path->text.find("://") != std::string::npos &&
+      path->text.find_first_of("@?") != std::string::npos) {
+    risks.Add(*path, "spec.source.file.path",
+              "a secret in the URL can be read by everybody who can read the Backfill");
+  }
   const Node* keys = source->At("keys", Kind::kList);
   if (keys == nullptr) return;
   std::set<std::string_view> seen;

@@ -37,6 +37,9 @@ std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
     case v1::WorkerMessage::kDryRunSamples:
       if (message.dry_run_samples().samples_size() > kMaxSamples) return "too many samples";
       return std::nullopt;
+    case v1::WorkerMessage::kSourceTrouble:
+      if (message.source_trouble().message().size() > kMaxTrouble) return "too long a message";
+      return std::nullopt;
     case v1::WorkerMessage::kShardDone:
     case v1::WorkerMessage::BODY_NOT_SET:  // of a newer worker, or nothing: a sign of life
       return std::nullopt;
@@ -79,7 +82,15 @@ v1::LeaseRef ToRef(const lease::LeaseName& name) {
   return ref;
 }
 
-v1::Lease ToLease(const ledger::Shard& shard) {
+std::optional<Error> ToSourceError(const v1::SourceTrouble& trouble) {
+  if (trouble.kind() == v1::SourceTrouble::KIND_UNAVAILABLE)
+    return Error{ErrorCode::kUnavailable, trouble.message()};
+  if (trouble.kind() == v1::SourceTrouble::KIND_CHANGED)
+    return Error{ErrorCode::kConflict, trouble.message()};
+  return std::nullopt;  // none, or of a newer worker
+}
+
+v1::Lease ToLease(const ledger::Shard& shard, const rows::Extent* extent) {
   v1::Lease lease;
   *lease.mutable_lease() =
       ToRef({.shard = shard.id, .attempt = shard.attempt, .epoch = shard.epoch});
@@ -92,6 +103,15 @@ v1::Lease ToLease(const ledger::Shard& shard) {
   counts.set_unchanged(shard.counts.unchanged);
   counts.set_skipped(shard.counts.skipped);
   counts.set_failed(shard.counts.failed);
+  if (extent != nullptr) {
+    v1::FileExtent& e = *lease.mutable_extent();
+    e.set_first(extent->first);
+    e.set_records(extent->records);
+    e.set_offset(extent->offset);
+    e.set_bytes(extent->bytes);
+    e.set_line(extent->line);
+    e.set_crc32c(extent->crc32c);
+  }
   return lease;
 }
 

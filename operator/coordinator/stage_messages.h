@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "backfill/v1/coordinator.pb.h"
+#include "base/result.h"
 #include "operator/lease/lease_book.h"
 #include "operator/ledger/failure_log.h"
 #include "operator/throttle/rate_share.h"
+#include "rows/extent.h"
 
 // Between the wire and the types of lease, ledger and throttle. Pure. What comes in is bounded here
 // where the protocol names a bound; what it means is judged by the lease book.
@@ -18,6 +20,7 @@ inline constexpr int kMaxFailures = 500;
 // and keeps at most 4,096 failures that are not durable.
 inline constexpr std::size_t kMaxUncounted = 8192;
 inline constexpr int kMaxSamples = 100;
+inline constexpr std::size_t kMaxTrouble = 1024;  // bytes
 
 // Why the message breaks the protocol; nullopt: it does not.
 std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message);
@@ -35,7 +38,10 @@ ledger::FailedRecord ToFailedRecord(const lease::LeaseName& lease,
                                     const v1::RecordFailure& failure);
 
 v1::LeaseRef ToRef(const lease::LeaseName& name);
-v1::Lease ToLease(const ledger::Shard& shard);
+// `extent`: of a file source.
+v1::Lease ToLease(const ledger::Shard& shard, const rows::Extent* extent);
+// What a worker says of its source; nullopt: nothing is wrong (any more).
+std::optional<Error> ToSourceError(const v1::SourceTrouble& trouble);
 v1::Ack ToAck(const lease::SendAck& ack);
 v1::Revoke ToRevoke(const lease::SendRevoke& revoke);
 v1::Shrink ToShrink(const lease::SendShrink& shrink);

@@ -103,6 +103,9 @@ void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message) {
     case v1::WorkerMessage::kRecordFailures:
       OnFailures(session, sequence, message.record_failures());
       return Perform(book_.OnOther(session, sequence, now));
+    case v1::WorkerMessage::kSourceTrouble:
+      OnSourceTrouble(session, message.source_trouble());
+      return Perform(book_.OnOther(session, sequence, now));
     case v1::WorkerMessage::kDryRunSamples:
       OnSamples(message.dry_run_samples());
       return Perform(book_.OnOther(session, sequence, now));
@@ -141,7 +144,7 @@ void StageRun::SendWelcome(SessionId session) {
   welcome.set_reconnect_window_ms(ToMillis(ReconnectWindow()));
   welcome.set_max_leases(static_cast<std::uint32_t>(lease_options_.max_leases));
   for (const lease::LeaseName& name : book_.Kept(session)) *welcome.add_kept() = ToRef(name);
-  welcome.set_paused(settings_.paused);
+  welcome.set_paused(paused());
   if (Send(session, std::move(message))) workers_[session].told = CurrentTerms();
 }
 
@@ -209,6 +212,19 @@ void StageRun::OnSamples(const v1::DryRunSamples& samples) {
   }
 }
 
+void StageRun::OnSourceTrouble(SessionId session, const v1::SourceTrouble& trouble) {
+  const std::optional<Error> error = ToSourceError(trouble);
+  workers_[session].source_error = error;
+  if (!error || error->code != ErrorCode::kConflict || source_changed_) return;
+  // For all workers: what each of them has may not be what was reviewed.
+  source_changed_ = error;
+  Log(LogLevel::kError, "the source has changed, so nothing is sent any more",
+      {{"backfill", workload_.backfill_name()}, {"error", error->message}});
+  book_.SetPaused(true);
+  ApplyRate(clock_.Steady());
+  TellTerms();
+}
+
 void StageRun::OnGone(SessionId session) {
   if (!workers_.contains(session)) return;
   const Time now = clock_.Steady();
@@ -238,14 +254,14 @@ void StageRun::OnWritten(const WriteOutcome& outcome) {
 
 void StageRun::Configure(const reconcile::LiveSettings& settings) {
   settings_ = settings;
-  book_.SetPaused(settings.paused || closing_);
+  book_.SetPaused(paused() || closing_);
   ApplyRate(clock_.Steady());
   TellTerms();
 }
 
 void StageRun::ApplyRate(Time now) {
   rate_is_held_ = HeldBack(now) && !settings_.unlimited;  // without a limit nothing is sent to it
-  if (settings_.paused || closing_ || rate_is_held_) {
+  if (paused() || closing_ || rate_is_held_) {
     grants_.Stop(now);
   } else if (settings_.unlimited) {
     grants_.Free(now);
@@ -276,7 +292,7 @@ void StageRun::TellTerms() {
 }
 
 StageRun::Terms StageRun::CurrentTerms() const {
-  return {.paused = settings_.paused,
+  return {.paused = paused(),
           .concurrency = settings_.concurrency,
           .attempts = settings_.attempts,
           .report_period = report_period_};
@@ -349,7 +365,7 @@ void StageRun::Perform(const lease::Effects& effects) {
 
 void StageRun::Perform(const lease::SendLease& effect) {
   CoordinatorMessage message;
-  *message.mutable_lease() = ToLease(effect.shard);
+  *message.mutable_lease() = ToLease(effect.shard, ledger_.ExtentOf(effect.shard.id));
   Send(effect.session, std::move(message));
 }
 
@@ -442,6 +458,10 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   if (frozen.until) out.frozen_for = std::max(Duration::zero(), *frozen.until - now);
   out.lease_expirations = lease_expirations_;
   out.error = flush_.error();
+  out.source_error = source_changed_;
+  for (const auto& [session, worker] : workers_) {
+    if (!out.source_error) out.source_error = worker.source_error;
+  }
   return out;
 }
 

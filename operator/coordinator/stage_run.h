@@ -100,6 +100,7 @@ class StageRun {
     std::uint64_t answered = 0;                      // highest accepted message
     std::deque<UnwrittenFailures> unwritten;         // ascending; at most one for each batch
     std::optional<std::uint64_t> attempts, retries;  // as last reported
+    std::optional<Error> source_error;               // likewise
   };
 
   // Whether anything may leave, right now.
@@ -111,6 +112,7 @@ class StageRun {
   void OnFailures(SessionId session, std::uint64_t sequence, const v1::RecordFailures& failures);
   void TellWhatIsDurable();
   void OnSamples(const v1::DryRunSamples& samples);
+  void OnSourceTrouble(SessionId session, const v1::SourceTrouble& trouble);
 
   void Perform(const lease::Effects& effects);
   void Perform(const lease::SendLease& effect);
@@ -136,6 +138,7 @@ class StageRun {
   [[nodiscard]] v1::Limits MakeLimits() const;
   [[nodiscard]] Duration ReconnectWindow() const;
   void AdaptReportPeriod();
+  [[nodiscard]] bool paused() const { return settings_.paused || source_changed_.has_value(); }
   // The target has asked to be left alone; nothing is said to it for so long.
   [[nodiscard]] bool HeldBack(Time now) const { return now < held_until_; }
   void ApplyRate(Time now);
@@ -162,6 +165,7 @@ class StageRun {
   bool rate_is_held_ = false;  // the grants are those of a target that is left alone
   std::map<SessionId, Worker> workers_;
   bool closing_ = false;
+  std::optional<Error> source_changed_;  // for good
   std::uint64_t welcomed_ = 0;
   std::uint64_t lease_expirations_ = 0;
 };

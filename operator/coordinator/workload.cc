@@ -1,6 +1,7 @@
 #include "operator/coordinator/workload.h"
 
 #include "backfill/v1/workload.pb.h"
+#include "operator/reconcile/file_format.h"
 
 namespace backfill::coordinator {
 namespace {
@@ -61,7 +62,21 @@ void SetOutcomes(const api::HttpOutcomes& outcomes, v1::HttpOutcomes& out) {
   for (const int code : outcomes.permanent) out.add_permanent(static_cast<std::uint32_t>(code));
 }
 
+v1::FileFormat ToFormat(rows::Format format) {
+  switch (format) {
+    case rows::Format::kLines:
+      return v1::FILE_FORMAT_LINES;
+    case rows::Format::kCsv:
+      return v1::FILE_FORMAT_CSV;
+    case rows::Format::kNdJson:
+      return v1::FILE_FORMAT_NDJSON;
+  }
+  return v1::FILE_FORMAT_UNSPECIFIED;
+}
+
 struct SetSource {
+  const api::HttpTarget& target;
+  const rows::FileShape* shape;
   v1::Source& out;
   void operator()(const api::RangeSource&) const { out.mutable_range(); }
   void operator()(const api::KeysSource& source) const {
@@ -70,17 +85,29 @@ struct SetSource {
   }
   // A stage is opened with the keys that it means; a worker refuses what has no source.
   void operator()(const api::FailuresOfSource&) const {}
+  void operator()(const api::FileSource& source) const {
+    const rows::FileFormat format = reconcile::FormatOf(source, target);
+    v1::FileSource& file = *out.mutable_file();
+    file.set_path(source.path);
+    file.set_format(ToFormat(format.format));
+    file.set_key(format.key);
+    file.set_delimiter(std::string(1, format.delimiter));
+    for (const std::string& field : format.fields) file.add_fields(field);
+    if (shape == nullptr) return;
+    if (shape->stored_bytes) file.mutable_shape()->set_stored_bytes(*shape->stored_bytes);
+    for (const std::string& column : shape->columns) file.mutable_shape()->add_columns(column);
+  }
 };
 
 }  // namespace
 
-v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
-                          Duration wire_time) {
+v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage, Duration wire_time,
+                          const rows::FileShape* shape) {
   v1::Workload out;
   out.set_backfill_name(backfill.name);
   out.set_backfill_namespace(backfill.ns);
   out.set_backfill_uid(backfill.uid);
-  std::visit(SetSource{*out.mutable_source()}, backfill.spec.source);
+  std::visit(SetSource{backfill.spec.target, shape, *out.mutable_source()}, backfill.spec.source);
   out.set_batch_size(static_cast<std::uint32_t>(backfill.spec.workers.batch_size));
   out.set_wire_time_ms(
       static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(wire_time).count()));

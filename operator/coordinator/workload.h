@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "operator/api/backfill.h"
 #include "operator/reconcile/stage_host.h"
+#include "rows/extent.h"
 
 namespace backfill::v1 {
 class Workload;
@@ -12,8 +13,8 @@ namespace backfill::coordinator {
 
 // What the workers of a stage are told to do. In a dry run the target is carried as a sample only,
 // so that a worker has nothing to build a write from. `wire_time`: the longest time a request may
-// stay on the wire.
-v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
-                          Duration wire_time);
+// stay on the wire. `shape`: of a file source, as it was planned.
+v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage, Duration wire_time,
+                          const rows::FileShape* shape = nullptr);
 
 }  // namespace backfill::coordinator

@@ -1,5 +1,6 @@
 #include "operator/ledger/codec.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <utility>
@@ -108,9 +109,66 @@ Status ReadInFlight(const v1::LedgerChunk& m, std::vector<Shard>& shards) {
   return Ok{};
 }
 
+void WriteFile(const ChunkFile& file, v1::LedgerChunk& m) {
+  std::uint64_t previous_end = 0;  // unsigned: deltas wrap
+  std::uint64_t previous_line = 0;
+  for (const rows::Extent& e : file.extents) {
+    m.add_extent_offset(static_cast<std::int64_t>(e.offset - previous_end));
+    m.add_extent_bytes(e.bytes);
+    m.add_extent_line(e.line - previous_line);
+    m.add_extent_crc32c(e.crc32c);
+    previous_end = e.offset + e.bytes;
+    previous_line = e.line;
+  }
+  if (!file.shape) return;
+  v1::FileShape& shape = *m.mutable_file_shape();
+  if (file.shape->stored_bytes) shape.set_stored_bytes(*file.shape->stored_bytes);
+  for (const std::string& column : file.shape->columns) shape.add_columns(column);
+}
+
+// A planned slot keeps its begin whatever is split off it, and the slots of a chunk leave no gap:
+// that says which records each extent has.
+Result<ChunkFile> ReadFile(const v1::LedgerChunk& m, const std::vector<Shard>& shards) {
+  ChunkFile file;
+  if (m.has_file_shape()) {
+    rows::FileShape& shape = file.shape.emplace();
+    if (m.file_shape().has_stored_bytes()) shape.stored_bytes = m.file_shape().stored_bytes();
+    shape.columns.assign(m.file_shape().columns().begin(), m.file_shape().columns().end());
+  }
+  const int n = m.extent_offset_size();
+  if (m.extent_bytes_size() != n || m.extent_line_size() != n || m.extent_crc32c_size() != n)
+    return Invalid("columns of extents of different length");
+  if (n == 0) return file;
+  std::vector<Position> begins;
+  Position end = std::numeric_limits<Position>::min();
+  for (const Shard& s : shards) {
+    if (s.id.value % kSlotsPerChunk < kShardsPerChunk) begins.push_back(s.range.begin);
+    end = std::max(end, s.range.end);
+  }
+  if (std::cmp_not_equal(begins.size(), n)) return Invalid("extents of other shards");
+  begins.push_back(end);
+  std::uint64_t previous_end = 0;
+  std::uint64_t line = 0;
+  for (int i = 0; i < n; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (begins[at + 1] <= begins[at]) return Invalid("extents out of order");
+    line += m.extent_line(i);
+    const std::uint64_t offset = previous_end + static_cast<std::uint64_t>(m.extent_offset(i));
+    file.extents.push_back({.first = begins[at],
+                            .records = Range{begins[at], begins[at + 1]}.size(),
+                            .offset = offset,
+                            .bytes = m.extent_bytes(i),
+                            .line = line,
+                            .crc32c = m.extent_crc32c(i)});
+    previous_end = offset + m.extent_bytes(i);
+  }
+  return file;
+}
+
 }  // namespace
 
-std::string EncodeChunk(const ChunkHeader& header, const std::vector<Shard>& shards) {
+std::string EncodeChunk(const ChunkHeader& header, const std::vector<Shard>& shards,
+                        const ChunkFile& file) {
   v1::LedgerChunk m;
   m.set_codec(kColumns);
   m.set_plan_hash(header.plan_hash);
@@ -145,6 +203,7 @@ std::string EncodeChunk(const ChunkHeader& header, const std::vector<Shard>& sha
     f->set_done_above(s.done_above);
     f->set_in_flight(s.in_flight);
   }
+  WriteFile(file, m);
   std::string plain = Serialize(m);
   if (plain.size() <= kDeflateFrom) return plain;
   v1::LedgerChunk outer;
@@ -172,6 +231,7 @@ Result<DecodedChunk> DecodeChunk(std::string_view data) {
                 .redone_at_most = m.redone_at_most()};
   out.shards = TRY(ReadColumns(m));
   TRY(ReadInFlight(m, out.shards));
+  out.file = TRY(ReadFile(m, out.shards));
   for (const Shard& s : out.shards) {
     const std::string_view problem = Inconsistency(s);
     if (!problem.empty()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -61,6 +62,7 @@ Ledger Ledger::FromPlan(const plan::Plan& plan) {
   Require(std::cmp_less_equal(plan.shards.size(), plan::kMaxShards));
   Ledger ledger;
   ledger.plan_hash_ = plan.hash;
+  if (plan.file) ledger.file_shape_ = plan.file->shape;
   const std::size_t chunks =
       std::max<std::size_t>(1, (plan.shards.size() + kShardsPerChunk - 1) / kShardsPerChunk);
   ledger.chunks_.resize(chunks);
@@ -75,6 +77,8 @@ Ledger Ledger::FromPlan(const plan::Plan& plan) {
     ledger.Count(s, true);
     chunk.shards.push_back(std::move(s));
     ++chunk.planned;
+    Require(plan.shards[i].extent.has_value() == plan.file.has_value());
+    if (plan.shards[i].extent) chunk.extents.push_back(*plan.shards[i].extent);
   }
   for (Chunk& c : ledger.chunks_) c.dirty = true;
   return ledger;
@@ -97,7 +101,10 @@ Result<Ledger> Ledger::FromChunks(const std::vector<std::string>& chunks) {
       return fail("belongs to a ledger of " + std::to_string(header.chunks) + " chunks, not " +
                   std::to_string(chunks.size()));
     }
-    if (i == 0) ledger.plan_hash_ = header.plan_hash;
+    if (i == 0) {
+      ledger.plan_hash_ = header.plan_hash;
+      ledger.file_shape_ = std::move(decoded->file.shape);
+    }
     if (header.plan_hash != ledger.plan_hash_) return fail("belongs to another plan");
     const std::optional<int> planned = PlannedSlots(decoded->shards);
     const bool last = i + 1 == chunks.size();
@@ -105,12 +112,16 @@ Result<Ledger> Ledger::FromChunks(const std::vector<std::string>& chunks) {
       return fail("a shard is missing");
     }
     if (!AreContiguous(decoded->shards, &end)) return fail("a range is missing or overlaps");
+    if (decoded->file.extents.empty() == ledger.file_shape_.has_value() && *planned > 0) {
+      return fail("extents of a file are missing or have none");
+    }
     for (const Shard& s : decoded->shards) ledger.Count(s, true);
     ledger.totals_.redone_at_most =
         SaturatingAdd(ledger.totals_.redone_at_most, header.redone_at_most);
     ledger.highest_epoch_ = std::max(ledger.highest_epoch_, header.epoch);
     ledger.chunks_.push_back({.shards = std::move(decoded->shards),
                               .planned = *planned,
+                              .extents = std::move(decoded->file.extents),
                               .epoch = header.epoch,
                               .sequence = header.sequence,
                               .redone_at_most = header.redone_at_most});
@@ -129,6 +140,15 @@ Shard* Ledger::Lookup(ShardId id) {
 }
 
 const Shard* Ledger::Find(ShardId id) const { return const_cast<Ledger*>(this)->Lookup(id); }
+
+const rows::Extent* Ledger::ExtentOf(ShardId id) const {
+  const Shard* const shard = Find(id);
+  if (shard == nullptr) return nullptr;
+  const std::vector<rows::Extent>& extents = chunks_[static_cast<std::size_t>(ChunkOf(id))].extents;
+  const auto after =
+      std::ranges::upper_bound(extents, shard->range.begin, {}, &rows::Extent::first);
+  return after == extents.begin() ? nullptr : &*std::prev(after);
+}
 
 void Ledger::Update(const Shard& next) {
   Shard* const now = Lookup(next.id);
@@ -192,13 +212,14 @@ ChunkImage Ledger::Encode(int chunk, Epoch epoch) {
   c.dirty = false;
   return {.chunk = chunk,
           .sequence = c.sequence,
-          .data = EncodeChunk({.plan_hash = plan_hash_,
-                               .epoch = epoch,
-                               .sequence = c.sequence,
-                               .chunk = chunk,
-                               .chunks = chunks(),
-                               .redone_at_most = c.redone_at_most},
-                              c.shards)};
+          .data = EncodeChunk(
+              {.plan_hash = plan_hash_,
+               .epoch = epoch,
+               .sequence = c.sequence,
+               .chunk = chunk,
+               .chunks = chunks(),
+               .redone_at_most = c.redone_at_most},
+              c.shards, {.extents = c.extents, .shape = chunk == 0 ? file_shape_ : std::nullopt})};
 }
 
 bool Ledger::IsDirty(int chunk) const { return chunks_.at(static_cast<std::size_t>(chunk)).dirty; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "base/result.h"
 #include "operator/ledger/shard.h"
 #include "operator/plan/plan.h"
+#include "rows/extent.h"
 
 namespace backfill::ledger {
 
@@ -50,6 +52,10 @@ class Ledger {
 
   // nullptr: no such shard. Valid until the next Split().
   [[nodiscard]] const Shard* Find(ShardId id) const;
+  // Of a file source: the extent of the planned shard that `id` is, or was split off; else nullptr.
+  [[nodiscard]] const rows::Extent* ExtentOf(ShardId id) const;
+  // What else of the file was planned; nullopt: the source is none.
+  [[nodiscard]] const std::optional<rows::FileShape>& file_shape() const { return file_shape_; }
   // In ascending order of id within a chunk, chunks in order.
   template <typename F>
   void ForEach(F f) const {
@@ -88,6 +94,7 @@ class Ledger {
   struct Chunk {
     std::vector<Shard> shards;  // slots 0, 1, .. planned - 1, then 500, 501, ..
     int planned = 0;
+    std::vector<rows::Extent> extents;  // of a file source: of the planned ones
     Epoch epoch;
     std::uint64_t sequence = 0;
     std::uint64_t redone_at_most = 0;
@@ -99,6 +106,7 @@ class Ledger {
 
   std::string plan_hash_;
   Epoch highest_epoch_;
+  std::optional<rows::FileShape> file_shape_;
   std::vector<Chunk> chunks_;  // at least one, also for an empty plan: it keeps the hash
   Totals totals_;
 };

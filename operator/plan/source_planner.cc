@@ -33,7 +33,8 @@ Result<std::vector<PlannedShard>> CutRange(Range range, const Cutting& cutting,
   for (std::uint64_t offset = 0; offset < range.size();) {
     if (stop.stop_requested()) return Error{ErrorCode::kAborted, "stopped while planning"};
     const std::uint64_t n = std::min(size, range.size() - offset);
-    cut.push_back({{Advance(range.begin, offset), Advance(range.begin, offset + n)}, n});
+    cut.push_back(
+        {.range = {Advance(range.begin, offset), Advance(range.begin, offset + n)}, .records = n});
     offset += n;
   }
   return cut;
@@ -82,7 +83,8 @@ Result<Plan> MakePlan(SourcePlanner& source, const Cutting& cutting,
       return Error{ErrorCode::kInternal, "the planner counted more records than fit"};
     }
   }
-  plan.hash = PlanHash(canonical_work, plan.shards);
+  plan.file = source.file();
+  plan.hash = PlanHash(canonical_work, plan.shards, plan.file ? &plan.file->shape : nullptr);
   return plan;
 }
 

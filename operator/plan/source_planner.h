@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -28,9 +29,12 @@ std::uint64_t ChooseRecordsPerShard(const Cutting& cutting, std::uint64_t record
 class SourcePlanner {
  public:
   virtual ~SourcePlanner() = default;
-  // Errors: kInvalid (more than kMaxShards shards: says which recordsPerShard would do),
+  // Errors: kInvalid (more than kMaxShards shards: says which recordsPerShard would do; a file that
+  // cannot be read as it is declared),
   // kUnavailable, kAborted on stop.
   virtual Result<std::vector<PlannedShard>> Cut(const Cutting& cutting, std::stop_token stop) = 0;
+  // What Cut() learnt, if the source is a file.
+  [[nodiscard]] virtual std::optional<FileFacts> file() const { return std::nullopt; }
 };
 
 class RangePlanner final : public SourcePlanner {

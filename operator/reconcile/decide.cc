@@ -118,9 +118,13 @@ class Deciding {
   // What the case that was decided is held up by: an action or a write that failed and is tried
   // again. After some time of it a person is asked, while the trying goes on.
   void ShowPendingError() {
-    const std::optional<Error> error = PendingError();
-    if (!error || status_.Has("Stalled")) return;
+    std::optional<Error> error = PendingError();
     const char* reason = b_.status.plan ? "StoreUnavailable" : "SourceUnavailable";
+    if (!error) {
+      error = UnreadableSource();
+      reason = "SourceUnavailable";
+    }
+    if (!error || status_.Has("Stalled")) return;
     out_.settled = false;
     out_.observe_soon = true;
     if (HasLasted(kErrorPatience)) {
@@ -139,6 +143,13 @@ class Deciding {
       return stage->open->error;
     }
     return o_.last_error ? o_.last_error : StageInUse().ledger_error;
+  }
+
+  // It is away, and workers try again.
+  [[nodiscard]] std::optional<Error> UnreadableSource() const {
+    const ObservedStage& stage = StageInUse();
+    if (!stage.open || !stage.open->source_error || FindPause(b_)) return std::nullopt;
+    return stage.open->source_error;
   }
 
   // Whether Ready has been False for so long.
@@ -423,6 +434,17 @@ class Deciding {
       }
       ShowActivity(stage, seen, 0, "Workers");
       if (seen.open) PauseLeases(stage);
+      if (seen.pool.alive > 0 || seen.pool.desired > 0) Do(StopWorkers{stage});
+      out_.observe_soon = true;
+      return;
+    }
+    if (seen.open && seen.open->source_error &&
+        seen.open->source_error->code == ErrorCode::kConflict) {
+      // What was reviewed is not there any more. The stage stays open, since it knows that.
+      status_.SetPhase(Phase::kPaused);
+      Stalled("SourceChanged", seen.open->source_error->message);
+      ShowActivity(stage, seen, 0, "Workers");
+      PauseLeases(stage);
       if (seen.pool.alive > 0 || seen.pool.desired > 0) Do(StopWorkers{stage});
       out_.observe_soon = true;
       return;

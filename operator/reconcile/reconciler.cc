@@ -187,7 +187,7 @@ struct Reconciler::Impl {
 
   Status Perform(const MakePlan&, const Observed& o, api::Status& status, std::stop_token stop) {
     const api::Spec spec = TRY(Resolve(o.backfill).Annotate("planning"));
-    const plan::Plan plan = TRY(PlanFor(spec, stop).Annotate("planning"));
+    const plan::Plan plan = TRY(PlanFor(spec, stop, options.planning).Annotate("planning"));
     // Both from this plan, whatever is edited before they are used. The dry run has a ledger of its
     // own, so that it cannot change the run's.
     TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kRun), plan).Annotate("writing the ledger"));
@@ -200,6 +200,11 @@ struct Reconciler::Impl {
     made.shards = static_cast<std::int64_t>(plan.shards.size());
     made.records = plan.records;
     made.time = FormatWallTime(clock.Wall());
+    if (plan.file) {
+      made.bad_records = plan.file->bad_records;
+      made.duplicate_keys = plan.file->duplicate_keys;
+      made.duplicates_estimated = !plan.file->duplicates_exact;
+    }
     status.plan = made;
     return Ok{};
   }

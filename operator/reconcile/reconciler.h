@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "operator/api/backfill.h"
 #include "operator/kube/object_store.h"
+#include "operator/reconcile/spec_plan.h"
 #include "operator/reconcile/stage_host.h"
 #include "operator/reconcile/worker_pool.h"
 
@@ -22,6 +23,7 @@ struct ReconcilerOptions {
   Duration drain_timeout = 20s;  // how long workers may take to give their leases back
   int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
   int crash_limit = 5;      // for each worker: ends in a row before any connects; then a person
+  PlanningProgress planning = nullptr;  // called from within Reconcile while a file is read
 };
 
 // What one step found, for whoever schedules the next one.

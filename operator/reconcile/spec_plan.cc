@@ -3,14 +3,21 @@
 #include <memory>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "operator/api/decode.h"
+#include "operator/api/template_fields.h"
+#include "operator/plan/file_planner.h"
 #include "operator/plan/source_planner.h"
+#include "operator/reconcile/file_format.h"
 
 namespace backfill::reconcile {
 namespace {
 
 struct MakePlanner {
+  const api::Spec& spec;
+  const PlanningProgress& progress;
+
   std::unique_ptr<plan::SourcePlanner> operator()(const api::RangeSource& s) const {
     return std::make_unique<plan::RangePlanner>(Range{s.start, s.end});
   }
@@ -20,15 +27,23 @@ struct MakePlanner {
   std::unique_ptr<plan::SourcePlanner> operator()(const api::FailuresOfSource&) const {
     return nullptr;
   }
+  std::unique_ptr<plan::SourcePlanner> operator()(const api::FileSource& s) const {
+    std::vector<plan::NeededField> needed;
+    for (api::TemplateField& field : api::TemplateFields(spec.target))
+      needed.push_back({std::move(field.name), std::move(field.place)});
+    return std::make_unique<plan::FilePlanner>(s.path, FormatOf(s, spec.target), std::move(needed),
+                                               progress);
+  }
 };
 
 }  // namespace
 
-Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop) {
+Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
+                           const PlanningProgress& progress) {
   const plan::Cutting cutting{
       .records_per_shard = spec.sharding ? spec.sharding->records_per_shard : 0,
       .workers = spec.workers.replicas};
-  const auto planner = std::visit(MakePlanner{}, spec.source);
+  const auto planner = std::visit(MakePlanner{spec, progress}, spec.source);
   if (!planner) return Error{ErrorCode::kInternal, "planning failures that were not looked up"};
   return plan::MakePlan(*planner, cutting, api::CanonicalWork(spec), std::move(stop));
 }

@@ -61,6 +61,9 @@ struct StageSnapshot {
   // Set when the stage cannot go on: kConflict (another leader has written the ledger), kInternal
   // (ledger corrupt), kUnavailable (the store refuses writes; it is retried).
   std::optional<Error> error;
+  // A worker cannot read the source: kConflict (it is not as it was planned; nothing is sent any
+  // more), kUnavailable (tried again).
+  std::optional<Error> source_error;
 };
 
 // A rendered request of a dry run.

@@ -47,13 +47,21 @@ std::string Content(const json& report, bool immutable) {
   return content.dump();
 }
 
+// Where there are none nothing is said.
+void AddFileFacts(std::uint64_t bad_records, std::uint64_t duplicate_keys, json& report) {
+  if (bad_records > 0) report["badRecords"] = bad_records;
+  if (duplicate_keys > 0) report["duplicateKeys"] = duplicate_keys;
+}
+
 json ToJson(const RunReport& r) {
-  return {{"backfillUid", r.backfill_uid},
-          {"planHash", r.plan_hash},
-          {"result", ToString(r.result)},
-          {"started", r.started},
-          {"ended", r.ended},
-          {"outcome", OutcomeJson(r.outcome)}};
+  json report = {{"backfillUid", r.backfill_uid},
+                 {"planHash", r.plan_hash},
+                 {"result", ToString(r.result)},
+                 {"started", r.started},
+                 {"ended", r.ended},
+                 {"outcome", OutcomeJson(r.outcome)}};
+  AddFileFacts(r.bad_records, r.duplicate_keys, report);
+  return report;
 }
 
 Result<json> ParseData(const kube::Object& object) {
@@ -98,6 +106,8 @@ Result<RunReport> FromJson(const json& report, const std::string& name) {
   }
   r.started = Text(report, "started");
   r.ended = Text(report, "ended");
+  r.bad_records = Number(report, "badRecords");
+  r.duplicate_keys = Number(report, "duplicateKeys");
   if (const auto outcome = report.find("outcome");
       outcome != report.end() && outcome->is_object()) {
     r.outcome.records = Number(*outcome, "records");
@@ -127,6 +137,10 @@ Status ReportStore::Begin(const api::Backfill& backfill, WallTime now) {
   report.backfill_uid = backfill.uid;
   report.plan_hash = backfill.status.plan ? backfill.status.plan->hash : "";
   report.started = FormatWallTime(now);
+  if (backfill.status.plan) {
+    report.bad_records = backfill.status.plan->bad_records;
+    report.duplicate_keys = backfill.status.plan->duplicate_keys;
+  }
   kube::Object object;
   object.ref = Ref(backfill, RunReportName(backfill.name));
   object.labels[kReportLabel] = kReportLabelValue;
@@ -158,11 +172,14 @@ Status ReportStore::WriteDryRun(const api::Backfill& backfill, const api::Progre
                                 const std::vector<Sample>& samples, WallTime now) {
   json list = json::array();
   for (const Sample& s : samples) list.push_back({{"key", s.key}, {"request", s.request}});
-  const json report = {{"backfillUid", backfill.uid},
-                       {"planHash", backfill.status.plan ? backfill.status.plan->hash : ""},
-                       {"ended", FormatWallTime(now)},
-                       {"outcome", OutcomeJson(outcome)},
-                       {"samples", list}};
+  json report = {{"backfillUid", backfill.uid},
+                 {"planHash", backfill.status.plan ? backfill.status.plan->hash : ""},
+                 {"ended", FormatWallTime(now)},
+                 {"outcome", OutcomeJson(outcome)},
+                 {"samples", list}};
+  if (backfill.status.plan) {
+    AddFileFacts(backfill.status.plan->bad_records, backfill.status.plan->duplicate_keys, report);
+  }
   kube::Object object;
   object.ref = Ref(backfill, DryRunReportName(backfill.name));
   object.labels[kReportLabel] = kReportLabelValue;

@@ -24,6 +24,9 @@ struct RunReport {
   std::string started;  // RFC 3339
   std::string ended;    // empty while it runs
   api::ProgressStatus outcome;
+  // Of a file, as planned.
+  std::uint64_t bad_records = 0;
+  std::uint64_t duplicate_keys = 0;
 };
 
 struct Sample {

@@ -80,5 +80,15 @@ TEST_F(LintTest, NoticesThatTheNamespaceContradictsTheFile) {
   EXPECT_THAT(out(), HasSubstr("metadata.namespace"));
 }
 
+TEST_F(LintTest, WarnsOfASourceFileThatIsNotThere) {
+  std::string text = kRealRun;
+  const std::string source = "range: {start: 0, end: 10000}";
+  text.replace(text.find(source), source.size(), "file: {path: /no/ids.txt, format: Lines}");
+  WriteFile(text);
+  EXPECT_EQ(Run({"lint", "-f", file()}), kExitDone) << "another machine may have it";
+  EXPECT_THAT(out(),
+              HasSubstr("warning: spec.source.file.path: opening /no/ids.txt: No such file"));
+}
+
 }  // namespace
 }  // namespace backfill::cli

@@ -79,5 +79,30 @@ TEST_F(PlanTest, OfNothingIsNothing) {
   EXPECT_THAT(out(), HasSubstr("Shards:         none"));
 }
 
+class FilePlanTest : public PlanTest {
+ protected:
+  FilePlanTest() {
+    std::string text = kRealRun;
+    const std::string source = "range: {start: 0, end: 10000}";
+    text.replace(text.find(source), source.size(),
+                 "file: {path: " + data() + ", format: Csv, key: id}");
+    WriteFile(text);
+  }
+  [[nodiscard]] std::string data() const { return (dir_ / "ids.csv").string(); }
+};
+
+TEST_F(FilePlanTest, ShowsWhatIsInTheFile) {
+  std::ofstream(data()) << "id,price\n1,5\n2\n1,6\n,7\n";
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitDone) << err();
+  ExpectGolden("plan_file.txt", out());
+  EXPECT_EQ(Run({"plan", "-f", file(), "-o", "json"}), kExitDone);
+  ExpectGolden("plan_file.json", out());
+}
+
+TEST_F(FilePlanTest, SaysThatThereIsNoFile) {
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("DIR/ids.csv: No such file or directory"));
+}
+
 }  // namespace
 }  // namespace backfill::cli

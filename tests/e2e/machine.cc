@@ -11,12 +11,17 @@ std::string ToYaml(const Spec& s, int port) {
   std::string text =
       "apiVersion: backfill.dev/v1alpha1\nkind: Backfill\nmetadata:\n  name: " + s.name +
       "\nspec:\n";
-  text += "  source:\n    range: {start: " + std::to_string(s.start) +
-          ", end: " + std::to_string(s.end) + "}\n";
+  text += "  source:\n    " +
+          (s.source.empty() ? "range: {start: " + std::to_string(s.start) +
+                                  ", end: " + std::to_string(s.end) + "}"
+                            : s.source) +
+          "\n";
   const std::string base =
       (s.https ? "https" : "http") + std::string("://127.0.0.1:") + std::to_string(port);
   text += "  target:\n    http:\n";
-  if (s.batch == 1) {
+  if (!s.path.empty()) {
+    text += "      url: " + base + s.path + "\n";
+  } else if (s.batch == 1) {
     text += "      url: " + base + "/r/{{key}}\n";
   } else {
     text += "      url: " + base + "/batch\n      body: '{{records}}'\n";

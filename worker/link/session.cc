@@ -180,6 +180,7 @@ void Session::OnLimits(const v1::Limits& limits) {
 
 void Session::OnLease(const v1::Lease& lease, std::uint64_t answers, Time now) {
   if (lease.lease().epoch() != epoch_.value) return;
+  if (lease.has_extent()) host_.OnExtent(lease.extent());
   const LeaseOffer offer = OfferOf(lease);
   const bool known = engine_.Holds(offer.key);
   const Status added = engine_.AddLease(offer, answers, now);
@@ -258,6 +259,7 @@ void Session::Tick(Time now) {
   if (welcomed_ && engine_.failures().unsent() >= FailureBuffer::kPerMessage) SendFailures(now);
   if (drain_until_) return TickDrain(now);
   if (!welcomed_) return;
+  if (std::exchange(tell_trouble_, false)) SendSourceTrouble(now);
   if (now >= next_report_) {
     Report(ReportKind::kPeriodic, now);
   } else if (engine_.news() != reported_news_ &&
@@ -272,6 +274,7 @@ void Session::Report(ReportKind kind, Time now) {
   reported_news_ = engine_.news();
   const std::vector<LeaseState> states = engine_.Leases();
   SendSamples(now);
+  if (source_trouble_) SendSourceTrouble(now);
   SendFailures(now);
   for (const LeaseState& state : states) {
     if (state.complete && (kind == ReportKind::kPeriodic || !held_[state.key].done_sent))
@@ -291,6 +294,23 @@ void Session::SendSamples(Time now) {
     sample.set_request(s.request);
   }
   sent_samples_ = {Send(std::move(message), now), std::exchange(samples_, {})};
+}
+
+void Session::SetSourceTrouble(const std::optional<Error>& trouble) {
+  const auto same = [](const std::optional<Error>& a, const std::optional<Error>& b) {
+    return a.has_value() == b.has_value() &&
+           (!a || (a->code == b->code && a->message == b->message));
+  };
+  if (same(source_trouble_, trouble)) return;
+  source_trouble_ = trouble;
+  tell_trouble_ = true;
+}
+
+void Session::SendSourceTrouble(Time now) {
+  tell_trouble_ = false;
+  v1::WorkerMessage message;
+  *message.mutable_source_trouble() = TroubleOf(source_trouble_);
+  Send(std::move(message), now);
 }
 
 void Session::SendFailures(Time now) {

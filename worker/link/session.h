@@ -52,6 +52,8 @@ class Session {
     // The first Welcome says what to do. kInvalid: this worker cannot.
     virtual Status OnWorkload(const v1::Workload& workload) = 0;
     virtual std::vector<TargetSample> TakeSamples() = 0;
+    // Where the records of a lease lie in their file; comes before the lease is worked on.
+    virtual void OnExtent(const v1::FileExtent& extent) = 0;
   };
 
   Session(SessionOptions options, Host& host);
@@ -64,6 +66,9 @@ class Session {
   void Drain(Time now);
   // The source or the target turned out to be impossible.
   void GiveUp(const Error& why);
+
+  // What is wrong with the source, if anything; as Source::trouble().
+  void SetSourceTrouble(const std::optional<Error>& trouble);
 
   // Reports that are due. Call every 20 ms or so, and when a lease may have become complete.
   void Tick(Time now);
@@ -92,6 +97,7 @@ class Session {
 
   void Report(ReportKind kind, Time now);
   void SendSamples(Time now);
+  void SendSourceTrouble(Time now);
   void SendFailures(Time now);
   void SendProgress(const std::vector<LeaseState>& states, Time now);
   void SendShardDone(const LeaseState& state, Time now);
@@ -123,6 +129,8 @@ class Session {
   Time next_report_{};
   Time last_report_{};
   std::uint64_t reported_news_ = 0;
+  std::optional<Error> source_trouble_;
+  bool tell_trouble_ = false;  // it has changed since it was told
   std::optional<Time> refused_since_;
 
   std::optional<Time> drain_until_;

@@ -8,6 +8,7 @@ namespace backfill::worker {
 namespace {
 
 constexpr std::size_t kMaxText = 256;
+constexpr std::size_t kMaxTrouble = 512;
 
 v1::FailureClass ClassOf(FailureClass failure) {
   switch (failure) {
@@ -66,6 +67,15 @@ v1::RecordFailure FailureOf(const FailedRecord& failure) {
   f.set_attempts(failure.attempts);
   f.set_message(CutToUtf8(failure.message, kMaxText));
   return f;
+}
+
+v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble) {
+  v1::SourceTrouble out;
+  if (!trouble) return out;
+  out.set_kind(trouble->code == ErrorCode::kConflict ? v1::SourceTrouble::KIND_CHANGED
+                                                     : v1::SourceTrouble::KIND_UNAVAILABLE);
+  out.set_message(CutToUtf8(trouble->message, kMaxTrouble));
+  return out;
 }
 
 EngineLimits LimitsOf(const v1::Limits& limits) {

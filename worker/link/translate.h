@@ -15,6 +15,7 @@ v1::LeaseRef RefOf(const LeaseKey& key, Epoch epoch);
 LeaseOffer OfferOf(const v1::Lease& lease);
 v1::LeaseProgress ProgressOf(const LeaseState& state, Epoch epoch);
 v1::RecordFailure FailureOf(const FailedRecord& failure);
+v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble);
 // Bounded, so that no value of theirs can stop a worker or make it spin.
 EngineLimits LimitsOf(const v1::Limits& limits);
 Duration ReportPeriodOf(const v1::Limits& limits);

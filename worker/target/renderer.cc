@@ -102,6 +102,8 @@ Result<Renderer> Renderer::Compile(const RequestTemplate& request, const Templat
   r.timeout_ = request.timeout;
   r.tls_ = request.tls;
   r.numeric_keys_ = names.numeric_keys;
+  r.raw_records_ = names.raw_records;
+  r.names_key_ = std::find(names.fields.begin(), names.fields.end(), "key") == names.fields.end();
   if (request.timeout.count() <= 0) return Invalid("timeout: must be positive");
   AppendPercentEncoded(r.key_prefix_, names.backfill_uid);
   r.key_prefix_ += '/';
@@ -345,7 +347,12 @@ Status Renderer::AppendText(const Text& text, const std::vector<Record>& records
       AppendJson(s, records, json);
       AppendPercentEncoded(out, json);
     } else {
-      AppendJson(s, records, out);  // JSON holds no control characters: safe in a header, too
+      const std::size_t begin = out.size();
+      AppendJson(s, records, out);
+      // What is written here holds no control characters; what a file has may hold a CR as a blank.
+      if (text.place == Place::kHeader && raw_records_ &&
+          !IsHeaderSafe(std::string_view(out).substr(begin)))
+        return Invalid("the record holds CR");
     }
   }
   return Ok{};
@@ -389,14 +396,21 @@ void Renderer::AppendJson(const Segment& segment, const std::vector<Record>& rec
 }
 
 void Renderer::AppendRecord(const Record& record, std::string& out) const {
-  out += "{\"key\":";
-  if (numeric_keys_) {
-    out += record.key;
-  } else {
-    AppendJsonString(out, record.key);
+  if (raw_records_) {
+    out += record.raw;
+    return;
+  }
+  out += '{';
+  if (names_key_) {
+    out += "\"key\":";
+    if (numeric_keys_) {
+      out += record.key;
+    } else {
+      AppendJsonString(out, record.key);
+    }
   }
   for (std::size_t i = 0; i < record.fields.size(); ++i) {
-    out += ',';
+    if (names_key_ || i > 0) out += ',';
     out += field_json_[i];
     out += ':';
     AppendJsonString(out, record.fields[i]);

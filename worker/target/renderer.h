@@ -82,6 +82,8 @@ class Renderer {
   bool sends_length_ = false;  // a Content-Length, also of an empty body
   bool has_body_ = false;
   bool numeric_keys_ = false;
+  bool raw_records_ = false;
+  bool names_key_ = true;                // {"key":..}, unless a field is called so
   std::string key_prefix_;               // "<uid>/", percent-encoded
   std::vector<std::string> field_json_;  // field names as JSON strings
   Text path_;

@@ -40,6 +40,7 @@ struct TemplateNames {
   std::string backfill_uid;
   std::vector<std::string> fields;  // Source::field_names()
   bool numeric_keys = false;        // the JSON literal of a key is a number
+  bool raw_records = false;         // a record's JSON is Record::raw
 };
 
 }  // namespace backfill::worker

@@ -219,5 +219,20 @@ TEST(DecodeTest, BrokenFilesAreExplained) {
   }));
 }
 
+TEST(DecodeTest, ReadsAFile) {
+  const Decoded decoded = DecodeBackfill(R"(
+apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata: {name: a}
+spec:
+  source: {file: {path: ids.csv, format: Csv, key: id, delimiter: ";"}}
+  target: {http: {url: "http://orders/{{key}}?shop={{fields.shop}}"}}
+)",
+                                         "f.yaml");
+  ASSERT_THAT(Said(decoded.problems), IsEmpty());
+  EXPECT_EQ(decoded.backfill->spec.source,
+            (Source{FileSource{"ids.csv", FileFormat::kCsv, "id", ";"}}));
+}
+
 }  // namespace
 }  // namespace backfill::api

@@ -278,6 +278,35 @@ TEST(CanonicalWorkTest, DependsOnTheWorkOnly) {
   EXPECT_NE(CanonicalWork(numbers), CanonicalWork(other)) << "their requests can differ";
 }
 
+TEST(CanonicalWorkTest, ACommaIsWhatAFileHasThatSaysNothing) {
+  Spec spec = Smallest().spec;
+  FileSource file{"/ids.csv", FileFormat::kCsv, "id", ""};
+  spec.source = file;
+  Spec said = spec;
+  file.delimiter = ",";
+  said.source = file;
+  EXPECT_EQ(CanonicalWork(said), CanonicalWork(spec));
+  file.delimiter = ";";
+  said.source = file;
+  EXPECT_NE(CanonicalWork(said), CanonicalWork(spec));
+}
+
+TEST(ToObjectTest, KeepsAFileAndWhatPlanningFoundInIt) {
+  Backfill b = Smallest();
+  b.spec.source = FileSource{"/ids.csv", FileFormat::kCsv, "id", ";"};
+  b.status.plan = PlanStatus{.hash = "sha256:abc",
+                             .shards = 1,
+                             .records = 10,
+                             .time = "2027-01-15T08:00:00Z",
+                             .bad_records = 3,
+                             .duplicate_keys = 2,
+                             .duplicates_estimated = true};
+  const auto read = FromObject(ToObject(b));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->spec, b.spec);
+  EXPECT_EQ(read->status.plan, b.status.plan);
+}
+
 TEST(ToYamlTest, ReadsAsPeopleWriteIt) {
   Backfill b = Smallest();
   b.annotations = {{kPausedAnnotation, "010"}};

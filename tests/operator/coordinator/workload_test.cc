@@ -116,5 +116,30 @@ TEST(Workload, KeysThatWereNumbersStayNumbers) {
   EXPECT_TRUE(MakeWorkload(b, reconcile::Stage::kRun, 1s).source().keys().numeric());
 }
 
+TEST(Workload, AFileTravelsWithItsShapeAndTheFieldsThatAreNamed) {
+  api::Backfill b = Backfill();
+  b.spec.source = api::FileSource{"/data/x.ndjson", api::FileFormat::kNdJson, "id", ""};
+  b.spec.target.body = "{{fields.b}} {{fields.a}}";
+  const rows::FileShape shape{.stored_bytes = 12, .columns = {}};
+  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun, 1s, &shape);
+  const v1::FileSource& file = w.source().file();
+  EXPECT_EQ(file.path(), "/data/x.ndjson");
+  EXPECT_EQ(file.format(), v1::FILE_FORMAT_NDJSON);
+  EXPECT_EQ(file.key(), "id");
+  EXPECT_THAT(file.fields(), ::testing::ElementsAre("a", "b"));
+  EXPECT_EQ(file.shape().stored_bytes(), 12U);
+}
+
+TEST(Workload, OfAFileWithColumnsTheHeaderTravels) {
+  api::Backfill b = Backfill();
+  b.spec.source = api::FileSource{"/data/x.csv", api::FileFormat::kCsv, "id", ";"};
+  const rows::FileShape shape{.stored_bytes = std::nullopt, .columns = {"id", "a"}};
+  const v1::FileSource file = MakeWorkload(b, reconcile::Stage::kRun, 1s, &shape).source().file();
+  EXPECT_EQ(file.format(), v1::FILE_FORMAT_CSV);
+  EXPECT_EQ(file.delimiter(), ";");
+  EXPECT_FALSE(file.shape().has_stored_bytes());
+  EXPECT_THAT(file.shape().columns(), ::testing::ElementsAre("id", "a"));
+}
+
 }  // namespace
 }  // namespace backfill::coordinator

@@ -242,5 +242,45 @@ RC_GTEST_PROP(CodecProperty, SurvivesForgedContents, ()) {
   ExpectSoundOrInvalid(Seal(message));
 }
 
+ChunkFile ExamplesFile() {
+  return {
+      .extents =
+          {{.first = -10,
+            .records = 1010,
+            .offset = 20,
+            .bytes = 5000,
+            .line = 2,
+            .crc32c = 0xdeadbeef},
+           {.first = 1000, .records = 1000, .offset = 5021, .bytes = 0, .line = 1013, .crc32c = 0},
+           {.first = 2000, .records = 1000, .offset = 100, .bytes = 9, .line = 2013, .crc32c = 1},
+           {.first = 3000,
+            .records = 1000,
+            .offset = 1u << 31,
+            .bytes = 8,
+            .line = 3013,
+            .crc32c = 2}},
+      .shape = rows::FileShape{.stored_bytes = 77, .columns = {"id", ""}}};
+}
+
+TEST(CodecTest, KeepsTheExtentsOfAFileAlsoAfterASplit) {
+  const DecodedChunk back = DecodeChunk(EncodeChunk(kHeader, Examples(), ExamplesFile())).value();
+  EXPECT_EQ(back.shards, Examples());
+  EXPECT_EQ(back.file.extents, ExamplesFile().extents);
+  EXPECT_EQ(back.file.shape, ExamplesFile().shape);
+}
+
+TEST(CodecTest, AChunkWithoutAFileHasNone) {
+  const DecodedChunk back = DecodeChunk(EncodeChunk(kHeader, Examples())).value();
+  EXPECT_TRUE(back.file.extents.empty());
+  EXPECT_FALSE(back.file.shape.has_value());
+}
+
+TEST(CodecTest, RefusesExtentsThatAreNotThoseOfItsShards) {
+  ChunkFile file = ExamplesFile();
+  file.extents.pop_back();
+  EXPECT_EQ(DecodeChunk(EncodeChunk(kHeader, Examples(), file)).error().message,
+            "extents of other shards");
+}
+
 }  // namespace
 }  // namespace backfill::ledger

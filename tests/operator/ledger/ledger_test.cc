@@ -285,5 +285,53 @@ TEST(LedgerTest, LoadsAndEncodesAHundredThousandShards) {
             std::chrono::seconds(10));  // debug build under sanitizers; 0.2 s in a release build
 }
 
+plan::Plan FilePlanOf(int shards, int records_each = 10) {
+  plan::Plan plan = PlanOf(shards, records_each);
+  plan.file = plan::FileFacts{.shape = {.stored_bytes = 99, .columns = {"id"}}};
+  for (plan::PlannedShard& s : plan.shards) {
+    const auto first = static_cast<std::uint64_t>(s.range.begin);
+    s.extent = rows::Extent{.first = s.range.begin,
+                            .records = s.records,
+                            .offset = 3 + 7 * first,
+                            .bytes = 7 * s.records,
+                            .line = first + 2,
+                            .crc32c = static_cast<std::uint32_t>(first * 31)};
+  }
+  return plan;
+}
+
+TEST(LedgerTest, KnowsWhereTheRecordsOfAFileLieAlsoAfterASplitAndARestart) {
+  const plan::Plan plan = FilePlanOf(501, 100);
+  Ledger ledger = Ledger::FromPlan(plan);
+  ledger.Update(Leased(*ledger.Find({7})));
+  const ShardId part = ledger.Split({7}, 750).value();
+  const ShardId part_of_part = ledger.Split(part, 770).value();
+  const std::vector<std::string> chunks = Chunks(ledger);
+  const Ledger loaded = Ledger::FromChunks(chunks).value();
+  for (const Ledger* l : {static_cast<const Ledger*>(&ledger), &loaded}) {
+    for (const ShardId id : {ShardId{7}, part, part_of_part}) {
+      ASSERT_NE(l->ExtentOf(id), nullptr);
+      EXPECT_EQ(*l->ExtentOf(id), *plan.shards[7].extent);
+    }
+    EXPECT_EQ(*l->ExtentOf({499}), *plan.shards[499].extent);
+    EXPECT_EQ(*l->ExtentOf({1000}), *plan.shards[500].extent);
+    EXPECT_EQ(l->file_shape(), plan.file->shape);
+  }
+  EXPECT_EQ(Ledger::FromPlan(PlanOf(2)).ExtentOf({0}), nullptr);
+}
+
+TEST(LedgerTest, RefusesAFileOfWhichAChunkHasNoExtents) {
+  const std::vector<std::string> with = [] {
+    Ledger ledger = Ledger::FromPlan(FilePlanOf(501));
+    return Chunks(ledger);
+  }();
+  const std::vector<std::string> without = [] {
+    Ledger ledger = Ledger::FromPlan(PlanOf(501));
+    return Chunks(ledger);
+  }();
+  EXPECT_EQ(ErrorOf({with[0], without[1]}),
+            "ledger chunk 1: extents of a file are missing or have none");
+}
+
 }  // namespace
 }  // namespace backfill::ledger

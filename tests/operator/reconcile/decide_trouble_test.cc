@@ -332,5 +332,48 @@ TEST_F(DecideTest, ShardsThatWaitForLostWorkersAreNamed) {
   EXPECT_EQ(MessageOf("Ready"), "");
 }
 
+TEST_F(DecideTest, AChangedSourceSendsNothingMoreAndNeedsAPerson) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4).source_error = Error{ErrorCode::kConflict, "ids.csv: the file changed"};
+  Step();
+  EXPECT_TRUE(Configured()->paused);
+  EXPECT_THAT(decision_.actions, Contains(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_EQ(ConditionOf("Stalled"), "True/SourceChanged");
+  EXPECT_EQ(MessageOf("Stalled"), "ids.csv: the file changed");
+  EXPECT_EQ(PhaseNow(), Phase::kPaused);
+
+  WorkersGone(o_.run);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/SourceChanged");
+  EXPECT_THAT(decision_.actions, testing::Not(Contains(VariantWith<CloseStage>(testing::_))))
+      << "opened anew it would send again";
+}
+
+TEST_F(DecideTest, AChangedSourceStopsADryRun) {
+  Planned();
+  Opened(o_.dry_run, 4).source_error = Error{ErrorCode::kConflict, "ids.csv: the file changed"};
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/SourceChanged");
+}
+
+TEST_F(DecideTest, ASourceThatIsAwayIsTriedAgainAndThenNeedsAPerson) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4).source_error = Error{ErrorCode::kUnavailable, "ids.csv: no route"};
+  Step();
+  EXPECT_EQ(ConditionOf("Ready"), "False/SourceUnavailable");
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/Retrying");
+  EXPECT_FALSE(Configured()->paused) << "workers try again";
+  Later(11min);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/SourceUnavailable");
+  o_.run.open->source_error.reset();
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+}
+
 }  // namespace
 }  // namespace backfill::reconcile

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -393,6 +397,22 @@ TEST_P(CrashAfterEveryWrite, Converges) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(LostOrDone, CrashAfterEveryWrite, testing::Bool());
+
+TEST_F(ReconcilerTest, WhatPlanningFoundInAFileStandsInTheStatus) {
+  const std::string path = testing::TempDir() + "reconciler_" + std::to_string(getpid()) + ".csv";
+  std::ofstream(path) << "id,a\n1,x\n2\n1,y\n";
+  std::string text = kFile;
+  const std::string source = "range: {start: 0, end: 5000}";
+  text.replace(text.find(source), source.size(),
+               "file: {path: " + path + ", format: Csv, key: id}");
+  Apply(text);
+  Step(2);
+  ASSERT_TRUE(Stored().status.plan.has_value());
+  EXPECT_EQ(Stored().status.plan->records, 3U);
+  EXPECT_EQ(Stored().status.plan->bad_records, 1U);
+  EXPECT_EQ(Stored().status.plan->duplicate_keys, 1U);
+  std::filesystem::remove(path);
+}
 
 // ---- what failed in another
 

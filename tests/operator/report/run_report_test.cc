@@ -91,5 +91,16 @@ TEST_F(RunReportTest, ADryRunKeepsSamplesWhateverTheirBytes) {
   EXPECT_EQ(samples->at(0).request, "POST /7");
 }
 
+TEST_F(RunReportTest, SaysWhatPlanningFoundInAFile) {
+  mine_.status.plan->bad_records = 3;
+  mine_.status.plan->duplicate_keys = 2;
+  ASSERT_TRUE(reports_.Begin(mine_, kNow).ok());
+  ASSERT_TRUE(reports_.Finish(mine_, RunResult::kCompleted, {}, kNow).ok());
+  const auto read = reports_.Read(mine_);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->bad_records, 3U);
+  EXPECT_EQ(read->duplicate_keys, 2U);
+}
+
 }  // namespace
 }  // namespace backfill::report

@@ -27,6 +27,7 @@ class FakeHost final : public Session::Host {
     return Ok{};
   }
   std::vector<TargetSample> TakeSamples() override { return std::exchange(samples, {}); }
+  void OnExtent(const v1::FileExtent& extent) override { extents.push_back(extent); }
 
   std::uint64_t current = 1;
   bool broken = false;
@@ -35,6 +36,7 @@ class FakeHost final : public Session::Host {
   int reconnects = 0;
   std::vector<v1::WorkerMessage> sent;
   std::vector<TargetSample> samples;
+  std::vector<v1::FileExtent> extents;
 };
 
 class SessionTest : public ::testing::Test {

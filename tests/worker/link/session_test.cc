@@ -400,5 +400,39 @@ TEST_F(SessionTest, SamplesAreSentOnceUnlessTheStreamWasLost) {
   EXPECT_FALSE(host_.sent[0].has_dry_run_samples());
 }
 
+TEST_F(SessionTest, TheSourceLearnsWhereALeaseLies) {
+  Begin();
+  v1::CoordinatorMessage lease = Lease(2, 100, 200);
+  lease.mutable_lease()->mutable_extent()->set_offset(77);
+  TellAll(lease);
+  ASSERT_EQ(host_.extents.size(), 1U);
+  EXPECT_EQ(host_.extents[0].offset(), 77U);
+}
+
+TEST_F(SessionTest, TroubleWithTheSourceIsToldAtOnceWithEveryReportAndWhenItIsOver) {
+  const auto told = [&] {
+    std::vector<v1::SourceTrouble::Kind> kinds;
+    for (const auto& m : Sent())
+      if (m.has_source_trouble()) kinds.push_back(m.source_trouble().kind());
+    return kinds;
+  };
+  Begin();
+  Sent();
+  session_.SetSourceTrouble(Error{ErrorCode::kUnavailable, "ids.csv: no route"});
+  session_.Tick(now_);
+  EXPECT_THAT(told(), ::testing::ElementsAre(v1::SourceTrouble::KIND_UNAVAILABLE));
+  Wait(1s);
+  EXPECT_THAT(told(), ::testing::ElementsAre(v1::SourceTrouble::KIND_UNAVAILABLE));
+  Reconnect();
+  Tell(Welcome({1}), LastSequence());
+  EXPECT_THAT(told(), ::testing::ElementsAre(v1::SourceTrouble::KIND_UNAVAILABLE));
+  session_.SetSourceTrouble(std::nullopt);
+  session_.Tick(now_);
+  EXPECT_THAT(told(), ::testing::ElementsAre(v1::SourceTrouble::KIND_NONE));
+  session_.SetSourceTrouble(Error{ErrorCode::kConflict, "ids.csv: changed"});
+  session_.Tick(now_);
+  EXPECT_THAT(told(), ::testing::ElementsAre(v1::SourceTrouble::KIND_CHANGED));
+}
+
 }  // namespace
 }  // namespace backfill::worker

@@ -259,5 +259,32 @@ TEST(EscapeTest, CutsToValidUtf8) {
   EXPECT_EQ(CutToUtf8("\xf0\x9f\x98", 99), "???");
 }
 
+TEST_F(RendererTest, ARecordThatIsJsonIsSentAsItStands) {
+  names_.raw_records = true;
+  request_.body = "{{record}}";
+  const Record record{
+      .position = 0, .key = "7", .fields = {"1", "x"}, .raw = "{\"id\": 7, \"n\": [ 1 ]}"};
+  EXPECT_THAT(Render({record}), EndsWith("\r\n\r\n{\"id\": 7, \"n\": [ 1 ]}"));
+  request_.body = "{{records}}";
+  EXPECT_THAT(Render({record, record}),
+              EndsWith("[{\"id\": 7, \"n\": [ 1 ]},{\"id\": 7, \"n\": [ 1 ]}]"));
+  request_.body = "{{ndjson}}";
+  EXPECT_THAT(Render({record}), EndsWith("\r\n\r\n{\"id\": 7, \"n\": [ 1 ]}\n"));
+}
+
+TEST_F(RendererTest, ARecordThatIsJsonCannotBreakOutOfAHeader) {
+  names_.raw_records = true;
+  request_.headers = {{"X-Record", "{{record}}"}};
+  EXPECT_THAT(Render({{.position = 0, .key = "7", .fields = {"1", "x"}, .raw = "{\"id\":7,\r}"}}),
+              StartsWith("render: header X-Record: "));
+}
+
+TEST_F(RendererTest, AFieldCalledKeyStandsOnceInARecord) {
+  names_.fields = {"key", "a"};
+  request_.body = "{{record}}";
+  EXPECT_THAT(Render({{.position = 0, .key = "7", .fields = {"7", "x"}}}),
+              EndsWith("\r\n\r\n{\"key\":\"7\",\"a\":\"x\"}"));
+}
+
 }  // namespace
 }  // namespace backfill::worker

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "operator/plan/source_planner.h"
+#include "rows/file_plan.h"
+#include "rows/format.h"
+
+namespace backfill::plan {
+
+// A field that a template names, and where.
+struct NeededField {
+  std::string name;
+  std::string place;
+};
+
+// A file, local or behind http(s), as it is or compressed. Positions are indexes of rows. Reads it
+// once, in constant memory.
+//
+// Errors beyond those of SourcePlanner: a file that is not there, may not be read, or is no such
+// file is kInvalid, since trying again does not help.
+class FilePlanner final : public SourcePlanner {
+ public:
+  using Progress = std::function<void(const rows::PlanProgress&)>;
+
+  // `needed`: the columns of a kCsv file that have to be there.
+  FilePlanner(std::string path, rows::FileFormat format, std::vector<NeededField> needed,
+              Progress progress = nullptr)
+      : path_(std::move(path)),
+        format_(std::move(format)),
+        needed_(std::move(needed)),
+        progress_(std::move(progress)) {}
+
+  Result<std::vector<PlannedShard>> Cut(const Cutting& cutting, std::stop_token stop) override;
+  [[nodiscard]] std::optional<FileFacts> file() const override { return facts_; }
+
+ private:
+  Result<rows::FilePlan> Read(const Cutting& cutting, const std::stop_token& stop) const;
+  [[nodiscard]] Status CheckColumns(const std::vector<std::string>& columns) const;
+
+  const std::string path_;
+  const rows::FileFormat format_;
+  const std::vector<NeededField> needed_;
+  const Progress progress_;
+  std::optional<FileFacts> facts_;
+};
+
+}  // namespace backfill::plan

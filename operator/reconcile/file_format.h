@@ -1,0 +1,12 @@
+#pragma once
+
+#include "operator/api/backfill.h"
+#include "rows/format.h"
+
+namespace backfill::reconcile {
+
+// How a source file is read, for planner and workers alike. Of an NdJson file the fields are the
+// members that the templates of the target name.
+rows::FileFormat FormatOf(const api::FileSource& source, const api::HttpTarget& target);
+
+}  // namespace backfill::reconcile
