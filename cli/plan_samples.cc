@@ -34,6 +34,7 @@ struct FirstRecords {
     return records;
   }
   std::vector<worker::Record> operator()(const api::FailuresOfSource&) const { return {}; }
+  std::vector<worker::Record> operator()(const api::FileSource&) const { return {}; }
 };
 
 bool HasNumericKeys(const api::Source& source) {
@@ -52,6 +53,8 @@ worker::RequestTemplate TemplateOf(const api::HttpTarget& target) {
 }  // namespace
 
 Result<std::vector<RequestSample>> SampleRequests(const std::string& name, const api::Spec& spec) {
+  // Its rows are the workers' to read; the dry run keeps samples of them.
+  if (std::holds_alternative<api::FileSource>(spec.source)) return std::vector<RequestSample>{};
   const worker::TemplateNames names{.backfill_name = name,
                                     .backfill_uid = kUnknownUid,
                                     .fields = {},

@@ -22,7 +22,8 @@ Node WriteBackfill(
 Node WriteSpec(const Spec& spec);
 Node WriteStatus(const Status& status);
 
-// Only source, target and sharding, in a form that is the same for equal work.
+// Only source, target and sharding, in a form that is the same for equal work. Of a file without
+// its path.
 Node WriteWork(const Spec& spec);
 
 // "1m30s". Absent: not of that form. Saturates at 100 years.

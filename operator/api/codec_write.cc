@@ -266,9 +266,11 @@ Node WriteWork(const Spec& spec) {
   SortCodes(http.outcomes);  // lists of codes are sets
   http.timeout_text.clear();
   Source source = spec.source;
-  if (auto* file = std::get_if<FileSource>(&source);
-      file != nullptr && file->format == FileFormat::kCsv && file->delimiter.empty())
-    file->delimiter.assign(1, ',');
+  if (auto* file = std::get_if<FileSource>(&source)) {
+    // What is in the file is told by the plan's extents; where it lies differs between machines.
+    file->path.clear();
+    if (file->format == FileFormat::kCsv && file->delimiter.empty()) file->delimiter.assign(1, ',');
+  }
   Node node = Node::Map();
   Node& written = node.Add("source", WriteSource(source));
   const auto* keys = std::get_if<KeysSource>(&spec.source);

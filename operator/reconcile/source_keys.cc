@@ -60,6 +60,11 @@ Result<api::Spec> ResolveSource(const api::Backfill& backfill, kube::ObjectStore
   const auto* declared = std::get_if<api::FailuresOfSource>(&backfill.spec.source);
   if (declared == nullptr) return spec;
   const api::Backfill other = TRY(ReadOther(*declared, backfill.ns, store));
+  if (std::holds_alternative<api::FileSource>(other.spec.source)) {
+    return Refused(other.name +
+                   " reads a file, and a failed row is more than its key; put the rows that failed "
+                   "into a file of their own");
+  }
   if (!api::HasEnded(other.status)) {
     return Refused(other.name + " has not ended; its failures are known only then");
   }

@@ -286,6 +286,9 @@ TEST(CanonicalWorkTest, ACommaIsWhatAFileHasThatSaysNothing) {
   file.delimiter = ",";
   said.source = file;
   EXPECT_EQ(CanonicalWork(said), CanonicalWork(spec));
+  file.path = "/elsewhere/ids.csv";
+  said.source = file;
+  EXPECT_EQ(CanonicalWork(said), CanonicalWork(spec)) << "what is in it is in the extents";
   file.delimiter = ";";
   said.source = file;
   EXPECT_NE(CanonicalWork(said), CanonicalWork(spec));
