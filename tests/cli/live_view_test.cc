@@ -53,7 +53,7 @@ TEST(LiveViewTest, HasALineForLogs) {
 }
 
 TEST(LiveViewTest, NeverExceedsTheWidthWhateverTheTextSays) {
-  rc::check([](const std::string& text) {
+  EXPECT_TRUE(rc::check([](const std::string& text) {
     api::Backfill b = SampleIn(
         *rc::gen::elementOf(std::vector<Phase>(std::begin(kAllPhases), std::end(kAllPhases))));
     const int width = *rc::gen::inRange(20, 220);
@@ -66,7 +66,7 @@ TEST(LiveViewTest, NeverExceedsTheWidthWhateverTheTextSays) {
       RC_ASSERT(Columns(line) <= static_cast<std::size_t>(width));
       RC_ASSERT(Printable(line) == line);
     }
-  });
+  }));
 }
 
 TEST(LiveViewTest, SurvivesFiguresThatMakeNoSense) {
@@ -107,11 +107,11 @@ TEST(ProgressBarTest, IsFullWhenEverythingIsDoneAndNotBefore) {
 }
 
 TEST(ProgressBarTest, HasItsWidthWhateverTheNumbers) {
-  rc::check([](std::uint64_t done, std::uint64_t total) {
+  EXPECT_TRUE(rc::check([](std::uint64_t done, std::uint64_t total) {
     const auto columns = *rc::gen::inRange<std::size_t>(0, 100);
     RC_ASSERT(ProgressBar(done, total, columns).size() == columns);
     RC_ASSERT((Percent(done, total) == "100.0 %") == (total > 0 && done >= total));
-  });
+  }));
 }
 
 }  // namespace

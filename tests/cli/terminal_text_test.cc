@@ -45,14 +45,14 @@ TEST(PrintableTest, ShowsBytesThatAreNotUtf8) {
 }
 
 TEST(PrintableTest, NeverLetsAControlByteThrough) {
-  rc::check([](const std::string& text) {
+  EXPECT_TRUE(rc::check([](const std::string& text) {
     const std::string shown = Printable(text);
     RC_ASSERT(std::none_of(shown.begin(), shown.end(), [](char c) {
       const auto u = static_cast<unsigned char>(c);
       return u < 0x20 || u == 0x7f;
     }));
     RC_ASSERT(Printable(shown) == shown);
-  });
+  }));
 }
 
 TEST(PrintableTest, KeepsTheLinesOfAText) {
@@ -74,13 +74,13 @@ TEST(FitTest, CountsWideCharactersTwice) {
 }
 
 TEST(FitTest, NeverExceedsItsWidthNorSplitsACharacter) {
-  rc::check([](const std::string& text) {
+  EXPECT_TRUE(rc::check([](const std::string& text) {
     const std::string shown = Printable(text);
     const auto width = *rc::gen::inRange<std::size_t>(0, 40);
     const std::string fit = Fit(shown, width);
     RC_ASSERT(Columns(fit) <= width);
     RC_ASSERT(Printable(fit) == fit);
-  });
+  }));
 }
 
 TEST(WrapTest, BreaksBetweenWords) {
@@ -91,12 +91,12 @@ TEST(WrapTest, BreaksBetweenWords) {
 }
 
 TEST(WrapTest, NeverExceedsItsBounds) {
-  rc::check([](const std::string& text) {
+  EXPECT_TRUE(rc::check([](const std::string& text) {
     const auto width = *rc::gen::inRange<std::size_t>(1, 40);
     const auto lines = Wrap(Printable(text), width, 3);
     RC_ASSERT(lines.size() <= 3);
     for (const std::string& line : lines) RC_ASSERT(Columns(line) <= width);
-  });
+  }));
 }
 
 TEST(PaintTest, ColorsOnlyWhenEnabled) {
