@@ -138,11 +138,12 @@ constexpr std::array kTwins = {
          [](const Node& self, const Node& before) {
            return !Ended(before) || Same(self, before, "spec");
          }},
-    Twin{"[has(self.range), has(self.keys), has(self.failuresOf), has(self.file)].exists_one(given, given)",
+    Twin{"[has(self.range), has(self.keys), has(self.failuresOf), "
+         "has(self.file)].exists_one(given, given)",
          [](const Node& self, const Node&) {
            if (!self.Is(Kind::kMap) || self.has_unknown_fields) return true;
-           const std::array given = {Has(self, "range"), Has(self, "keys"),
-                                     Has(self, "failuresOf"), Has(self, "file")};
+           const std::array given = {Has(self, "range"), Has(self, "keys"), Has(self, "failuresOf"),
+                                     Has(self, "file")};
            return std::ranges::count(given, true) == 1;
          }},
     Twin{"has(self.key) != (self.format == 'Lines')",

@@ -14,7 +14,8 @@ namespace backfill::reconcile {
 using PlanningProgress = std::function<void(const rows::PlanProgress&)>;
 
 // The plan that a spec means: what a reviewer is shown is what runs. `progress` is called while a
-// file is read, on the same thread. failuresOf has been resolved (ResolveSource). Errors as plan::MakePlan.
+// file is read, on the same thread. failuresOf has been resolved (ResolveSource). Errors as
+// plan::MakePlan.
 Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
                            const PlanningProgress& progress = nullptr);
 
