@@ -133,6 +133,9 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
       case v1::WorkerMessage::kDryRunSamples:
         for (const auto& sample : m.dry_run_samples().samples()) samples_.push_back(sample);
         return Ack(s, {});
+      case v1::WorkerMessage::kSourceTrouble:
+        violations_.push_back("trouble with a source that has none");
+        return Ack(s, {});
       case v1::WorkerMessage::BODY_NOT_SET:
         violations_.push_back("a message without a body");
     }
