@@ -429,8 +429,10 @@ spec:
 )";
 
   // Another Backfill that has ended, with these records failed.
-  void FirstEndedWith(const std::vector<std::string>& keys) {
+  void FirstEndedWith(const std::vector<std::string>& keys,
+                      const std::optional<api::Source>& source = std::nullopt) {
     api::Backfill b = api::DecodeBackfill(kFile, "first.yaml").backfill.value();
+    if (source) b.spec.source = *source;
     b.name = "first";
     b.ns = "default";
     const auto created = memory_.Create(api::ToObject(b), kube::Durability::kPower);
@@ -481,6 +483,16 @@ TEST_F(RetryTest, OpensNothingElseThanWasPlanned) {
   Step(5);
   EXPECT_EQ(stages_.times_opened(Stage::kRun), 0);
   EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
+}
+
+TEST_F(RetryTest, OfAFileNeedsAPersonSinceARowIsMoreThanItsKey) {
+  FirstEndedWith(
+      {"17"},
+      api::FileSource{
+          .path = "/ids.txt", .format = api::FileFormat::kLines, .key = "", .delimiter = ""});
+  Apply(kRetry);
+  RunToEnd();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/InvalidSpec");
 }
 
 TEST_F(RetryTest, OfWhatHasNotEndedNeedsAPerson) {
