@@ -24,10 +24,10 @@ struct Spec {
   int replicas = 2, concurrency = 8, batch = 1;
   int records_per_shard = 0;  // 0: chosen
   bool https = false;
-  std::string source{};       // instead of the range, as in spec.source
-  std::string path{};         // of the url, instead of /r/{{key}}
-  std::string extra{};        // more lines under spec, indented by two blanks
-  std::string http_extra{};   // more lines under spec.target.http, indented by six
+  std::string source{};      // instead of the range, as in spec.source
+  std::string path{};        // of the url, instead of /r/{{key}}
+  std::string extra{};       // more lines under spec, indented by two blanks
+  std::string http_extra{};  // more lines under spec.target.http, indented by six
 };
 std::string ToYaml(const Spec& spec, int port);
 
