@@ -70,7 +70,8 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
     v1::WorkerMessage message;
     while (io->Read(&message)) {
       MutexLock l(mu_);
-      Handle(streams_[context], message);
+      // What was still read of a stream that was dropped is older than what its successor says.
+      if (const auto s = streams_.find(context); s != streams_.end()) Handle(s->second, message);
     }
     MutexLock l(mu_);
     streams_.erase(context);
@@ -271,6 +272,7 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
 
   void DropAll() REQUIRES(mu_) {
     for (auto& [context, stream] : streams_) context->TryCancel();
+    streams_.clear();
   }
 
   template <typename F>
