@@ -26,30 +26,38 @@ std::optional<std::string> WhyUnreadable(const std::string& path) {
   return std::nullopt;
 }
 
-}  // namespace
-
-std::vector<std::string> FindUnreadable(const api::HttpTarget& target) {
-  std::vector<std::string> found;
-  const auto check_file = [&found](const std::string& field, const std::string& path) {
+// Of a source or a target, whose field `place` is.
+template <typename T>
+void FindUnreadableOf(const T& named, const std::string& place, std::vector<std::string>& found) {
+  const auto check_file = [&](const std::string& field, const std::string& path) {
     if (path.empty()) return;
     if (const auto why = WhyUnreadable(path))
-      found.push_back(fmt::format("spec.target.http.{}: {}: {}", field, path, *why));
+      found.push_back(fmt::format("{}.{}: {}: {}", place, field, path, *why));
   };
-  if (target.tls) {
-    check_file("tls.caFile", target.tls->ca_file);
-    check_file("tls.certFile", target.tls->cert_file);
-    check_file("tls.keyFile", target.tls->key_file);
+  if (named.tls) {
+    check_file("tls.caFile", named.tls->ca_file);
+    check_file("tls.certFile", named.tls->cert_file);
+    check_file("tls.keyFile", named.tls->key_file);
   }
-  for (std::size_t i = 0; i < target.secret_headers.size(); ++i) {
-    const api::SecretHeader& header = target.secret_headers[i];
+  for (std::size_t i = 0; i < named.secret_headers.size(); ++i) {
+    const api::SecretHeader& header = named.secret_headers[i];
     check_file(fmt::format("secretHeaders[{}].file", i), header.file);
     if (header.env.empty()) continue;
     const char* value = std::getenv(header.env.c_str());  // NOLINT(concurrency-mt-unsafe)
     if (value == nullptr || *value == '\0') {
-      found.push_back(fmt::format("spec.target.http.secretHeaders[{}].env: {} is {}", i, header.env,
+      found.push_back(fmt::format("{}.secretHeaders[{}].env: {} is {}", place, i, header.env,
                                   value == nullptr ? "not set" : "empty"));
     }
   }
+}
+
+}  // namespace
+
+std::vector<std::string> FindUnreadable(const api::Spec& spec) {
+  std::vector<std::string> found;
+  if (const auto* file = std::get_if<api::FileSource>(&spec.source))
+    FindUnreadableOf(*file, "spec.source.file", found);
+  FindUnreadableOf(spec.target, "spec.target.http", found);
   return found;
 }
 

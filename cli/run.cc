@@ -128,7 +128,7 @@ class Runner {
     if (!admitted.ok())
       return Refuse(streams_, admitted.error().Annotate("storing " + ref_.name).message);
     if (const std::optional<int> code = Announce(*admitted)) return *code;
-    const std::vector<std::string> unreadable = FindUnreadable(admitted->backfill.spec.target);
+    const std::vector<std::string> unreadable = FindUnreadable(admitted->backfill.spec);
     for (const std::string& what : unreadable) streams_.err << "error: " << Printable(what) << "\n";
     if (!unreadable.empty()) return kExitNotStarted;
 

@@ -43,6 +43,8 @@ Result<CurlLibrary> LoadOnce() {
   find("curl_multi_poll", out.multi_poll);
   find("curl_multi_wakeup", out.multi_wakeup);
   find("curl_multi_cleanup", out.multi_cleanup);
+  find("curl_slist_append", out.slist_append);
+  find("curl_slist_free_all", out.slist_free_all);
   if (!complete) return fail(std::string(kName) + " is too old");
   if (out.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return fail("it does not start");
   return out;

@@ -24,6 +24,8 @@ struct CurlLibrary {
   decltype(&curl_multi_poll) multi_poll = nullptr;
   decltype(&curl_multi_wakeup) multi_wakeup = nullptr;
   decltype(&curl_multi_cleanup) multi_cleanup = nullptr;
+  decltype(&curl_slist_append) slist_append = nullptr;
+  decltype(&curl_slist_free_all) slist_free_all = nullptr;
 
   // Stays loaded until the process ends. kInternal: it is not installed, or too old. Thread-safe.
   static Result<const CurlLibrary*> Load();

@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::size_t kMaxIdle = 3;
 
-// Without what may be secret: credentials and the query.
 // Whether it was stopped.
 bool Wait(std::chrono::milliseconds time, const std::stop_token& stop) {
   std::mutex mu;
@@ -125,7 +124,7 @@ class HttpSource::Stream final : public ByteStream {
       range = std::to_string(at_) + "-";
       if (left_ != kToTheEnd) range += std::to_string(at_ + left_ - 1);
     }
-    transfer_->Start(source_.url_, range, source_.options_);
+    source_.Start(*transfer_, range);
     const HttpReply reply = TRY(transfer_->Head(stop));
     skip_ = 0;
     switch (reply.status) {
@@ -156,15 +155,20 @@ class HttpSource::Stream final : public ByteStream {
   bool ended_ = false;
 };
 
-HttpSource::HttpSource(std::string url, HttpOptions options)
-    : url_(std::move(url)), shown_url_(ShownUrl(url_)), options_(std::move(options)) {}
+HttpSource::HttpSource(std::string url, HttpOptions options, SecretHeaders secrets)
+    : url_(std::move(url)),
+      shown_url_(ShownUrl(url_)),
+      options_(std::move(options)),
+      secrets_(std::move(secrets)) {}
 
 HttpSource::~HttpSource() = default;
 
 Result<std::unique_ptr<ByteSource>> HttpSource::Open(const std::string& url,
                                                      const HttpOptions& options,
                                                      const std::stop_token& stop) {
-  std::unique_ptr<HttpSource> source(new HttpSource(url, options));
+  auto secrets = SecretHeaders::Load(options.secret_headers, "source.file.secretHeaders");
+  if (!secrets.ok()) return Error{ErrorCode::kUnauthenticated, secrets.error().message};
+  std::unique_ptr<HttpSource> source(new HttpSource(url, options, std::move(*secrets)));
   Retries retries(options);
   for (;;) {
     const Status probed = source->Probe(stop);
@@ -178,7 +182,7 @@ Result<std::unique_ptr<ByteSource>> HttpSource::Open(const std::string& url,
 // length.
 Status HttpSource::Probe(const std::stop_token& stop) {
   auto transfer = TRY(TakeTransfer());
-  transfer->Start(url_, "0-0", options_);
+  Start(*transfer, "0-0");
   const HttpReply reply = TRY(transfer->Head(stop));
   if (reply.status == 206) {
     ranges_ = true;
@@ -218,13 +222,16 @@ Status HttpSource::CheckVersion(const HttpReply& reply, std::optional<std::uint6
 }
 
 Error HttpSource::FromStatus(int status) const {
-  ErrorCode code = ErrorCode::kInvalid;
+  // Whatever it refuses now it did not refuse at another time: the file may well be what it was.
+  ErrorCode code = ErrorCode::kPermission;
+  std::string why = "the server answered " + std::to_string(status);
+  if (status >= 300 && status < 400 && !options_.secret_headers.empty())
+    why += "; redirects are not followed, as the secret headers would go along";
   if (status == 404 || status == 410) code = ErrorCode::kNotFound;
   if (status == 401) code = ErrorCode::kUnauthenticated;
-  if (status == 403) code = ErrorCode::kPermission;
   if (status == 408 || status == 425 || status == 429 || status >= 500)
     code = ErrorCode::kUnavailable;
-  return Error{code, "the server answered " + std::to_string(status)};
+  return Error{code, why};
 }
 
 Result<std::unique_ptr<HttpTransfer>> HttpSource::TakeTransfer() {
@@ -232,6 +239,11 @@ Result<std::unique_ptr<HttpTransfer>> HttpSource::TakeTransfer() {
   auto transfer = std::move(idle_.back());
   idle_.pop_back();
   return transfer;
+}
+
+void HttpSource::Start(HttpTransfer& transfer, const std::string& range) {
+  secrets_.Refresh();
+  transfer.Start(url_, range, secrets_.lines(), options_);
 }
 
 void HttpSource::GiveBack(std::unique_ptr<HttpTransfer> transfer) {

@@ -1,10 +1,11 @@
 #include "rows/http_transfer.h"
 
+#include <strings.h>
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstring>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rows/curl_library.h"
@@ -55,6 +56,14 @@ void TakeHeader(std::string_view line, HttpReply& reply) {
   }
 }
 
+// Whether they may go along to where a redirect leads: libcurl keeps Authorization to the host that
+// it is for, and sends all others anywhere.
+bool MayBeRedirected(const HttpOptions& options) {
+  return std::ranges::all_of(options.secret_headers, [](const SecretHeader& header) {
+    return header.name.size() == 13 && strcasecmp(header.name.c_str(), "authorization") == 0;
+  });
+}
+
 Error FromCurl(const CurlLibrary& lib, CURLcode code, const char* details) {
   const std::string what = details[0] != '\0' ? details : lib.easy_strerror(code);
   const bool url = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
@@ -69,6 +78,7 @@ struct HttpTransfer::Curl {
   const CurlLibrary& lib;
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
+  curl_slist* headers = nullptr;
   bool added = false;
 
   HttpReply reply;
@@ -82,6 +92,7 @@ struct HttpTransfer::Curl {
 
   ~Curl() {
     Remove();
+    lib.slist_free_all(headers);
     if (easy != nullptr) lib.easy_cleanup(easy);
     if (multi != nullptr) lib.multi_cleanup(multi);
   }
@@ -124,7 +135,7 @@ Result<std::unique_ptr<HttpTransfer>> HttpTransfer::Make() {
   return std::unique_ptr<HttpTransfer>(new HttpTransfer(std::move(curl)));
 }
 
-void HttpTransfer::Start(const std::string& url, const std::string& range,
+void HttpTransfer::Start(const std::string& url, const std::string& range, std::string_view headers,
                          const HttpOptions& options) {
   Curl& c = *curl_;
   c.Remove();
@@ -141,7 +152,7 @@ void HttpTransfer::Start(const std::string& url, const std::string& range,
   c.lib.easy_setopt(easy, CURLOPT_URL, url.c_str());
   c.lib.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   c.lib.easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
-  c.lib.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+  c.lib.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, MayBeRedirected(options) ? 1L : 0L);
   c.lib.easy_setopt(easy, CURLOPT_MAXREDIRS, 5L);
   c.lib.easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   c.lib.easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
@@ -159,6 +170,18 @@ void HttpTransfer::Start(const std::string& url, const std::string& range,
   c.lib.easy_setopt(easy, CURLOPT_HEADERFUNCTION, &Curl::OnHeader);
   c.lib.easy_setopt(easy, CURLOPT_HEADERDATA, &c);
   if (!options.ca_file.empty()) c.lib.easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+  if (!options.cert_file.empty()) {
+    c.lib.easy_setopt(easy, CURLOPT_SSLCERT, options.cert_file.c_str());
+    c.lib.easy_setopt(easy, CURLOPT_SSLKEY, options.key_file.c_str());
+  }
+  c.lib.slist_free_all(std::exchange(c.headers, nullptr));
+  for (std::size_t end = 0; !headers.empty(); headers.remove_prefix(end + 2)) {
+    end = headers.find("\r\n");
+    curl_slist* const longer =
+        c.lib.slist_append(c.headers, std::string(headers.substr(0, end)).c_str());
+    if (longer != nullptr) c.headers = longer;  // else out of memory: the server will refuse
+  }
+  c.lib.easy_setopt(easy, CURLOPT_HTTPHEADER, c.headers);
   if (!range.empty()) c.lib.easy_setopt(easy, CURLOPT_RANGE, range.c_str());
   c.lib.multi_add_handle(c.multi, easy);
   c.added = true;

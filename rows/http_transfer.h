@@ -7,6 +7,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "rows/http_source.h"
@@ -33,7 +34,9 @@ class HttpTransfer {
   ~HttpTransfer();
 
   // Begins a request, and ends the one before. `range`: as in the header ("5-9", "5-"), or empty.
-  void Start(const std::string& url, const std::string& range, const HttpOptions& options);
+  // `headers`: further ones, each with CR LF.
+  void Start(const std::string& url, const std::string& range, std::string_view headers,
+             const HttpOptions& options);
 
   // Waits for the head. kUnavailable, kInvalid (a URL that is none), kAborted.
   Result<HttpReply> Head(const std::stop_token& stop);

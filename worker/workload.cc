@@ -13,6 +13,19 @@
 namespace backfill::worker {
 namespace {
 
+template <typename List>
+std::vector<SecretHeader> SecretsOf(const List& headers) {
+  std::vector<SecretHeader> secrets;
+  for (const v1::SecretHeader& h : headers) {
+    secrets.push_back({.name = h.name(),
+                       .prefix = h.prefix(),
+                       .file = h.file(),
+                       .env = h.env(),
+                       .base64 = h.base64()});
+  }
+  return secrets;
+}
+
 RequestTemplate TemplateOf(const v1::HttpRequestTemplate& request) {
   RequestTemplate t{
       .method = request.method(), .url = request.url(), .headers = {}, .body = request.body()};
@@ -22,13 +35,7 @@ RequestTemplate TemplateOf(const v1::HttpRequestTemplate& request) {
            .cert_file = request.tls().cert_file(),
            .key_file = request.tls().key_file(),
            .server_name = request.tls().server_name()};
-  for (const v1::SecretHeader& h : request.secret_headers()) {
-    t.secret_headers.push_back({.name = h.name(),
-                                .prefix = h.prefix(),
-                                .file = h.file(),
-                                .env = h.env(),
-                                .base64 = h.base64()});
-  }
+  t.secret_headers = SecretsOf(request.secret_headers());
   return t;
 }
 
@@ -73,9 +80,14 @@ Result<std::unique_ptr<Source>> FileOf(const v1::FileSource& file,
       .format = TRY(FormatOf(file)), .name = FileName(file.path()), .wake = wake};
   if (file.shape().has_stored_bytes()) options.shape.stored_bytes = file.shape().stored_bytes();
   options.shape.columns.assign(file.shape().columns().begin(), file.shape().columns().end());
+  rows::HttpOptions http;
+  http.ca_file = file.tls().ca_file();
+  http.cert_file = file.tls().cert_file();
+  http.key_file = file.tls().key_file();
+  http.secret_headers = SecretsOf(file.secret_headers());
   return std::unique_ptr<Source>(std::make_unique<FileSource>(
-      [path = file.path()](const std::stop_token& stop) {
-        return rows::OpenSource(path, {}, stop);
+      [path = file.path(), http = std::move(http)](const std::stop_token& stop) {
+        return rows::OpenSource(path, http, stop);
       },
       std::move(options)));
 }

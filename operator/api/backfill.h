@@ -37,11 +37,33 @@ struct FailuresOfSource {
 inline constexpr std::size_t kMaxRetriedKeys = 100'000;
 enum class FileFormat { kLines, kCsv, kNdJson };
 
+// Paths of PEM files on the machine of the workers; each may be empty. For https only.
+struct HttpTls {
+  std::string ca_file;              // absent: the system's authorities
+  std::string cert_file, key_file;  // both or none
+  std::string server_name;          // absent: the host of the url
+  bool operator==(const HttpTls&) const = default;
+};
+
+enum class SecretEncoding { kNone, kBase64 };
+
+// A header whose value the workers read, each on its own machine. The value is never here.
+struct SecretHeader {
+  std::string name;
+  std::string prefix;
+  std::string file, env;  // where the value stands: one of them
+  SecretEncoding encode = SecretEncoding::kNone;
+  bool operator==(const SecretHeader&) const = default;
+};
+
 struct FileSource {
   std::string path;  // absolute, or an http(s) URL, once it is stored by the command line
   FileFormat format = FileFormat::kLines;
   std::string key;        // column or member; empty for kLines
   std::string delimiter;  // one character; empty: not given, which for kCsv means a comma
+  // Of a URL.
+  std::vector<SecretHeader> secret_headers = {};
+  std::optional<HttpTls> tls = std::nullopt;
   bool operator==(const FileSource&) const = default;
 };
 using Source = std::variant<RangeSource, KeysSource, FailuresOfSource, FileSource>;
@@ -62,25 +84,6 @@ struct HttpDryRun {
   std::string body;
   SideEffects side_effects = SideEffects::kUnknown;
   bool operator==(const HttpDryRun&) const = default;
-};
-
-// Paths of PEM files on the machine of the workers; each may be empty. For https only.
-struct HttpTls {
-  std::string ca_file;              // absent: the system's authorities
-  std::string cert_file, key_file;  // both or none
-  std::string server_name;          // absent: the host of the url
-  bool operator==(const HttpTls&) const = default;
-};
-
-enum class SecretEncoding { kNone, kBase64 };
-
-// A header whose value the workers read, each on its own machine. The value is never here.
-struct SecretHeader {
-  std::string name;
-  std::string prefix;
-  std::string file, env;  // where the value stands: one of them
-  SecretEncoding encode = SecretEncoding::kNone;
-  bool operator==(const SecretHeader&) const = default;
 };
 
 struct HttpTarget {

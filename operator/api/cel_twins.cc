@@ -156,6 +156,18 @@ constexpr std::array kTwins = {
            return !Has(self, "delimiter") || !self.At("format", Kind::kString) ||
                   Text(self, "format") == "Csv";
          }},
+    Twin{"!has(self.tls) || self.path.startsWith('https://')",
+         [](const Node& self, const Node&) {
+           return !Has(self, "tls") || !self.At("path", Kind::kString) ||
+                  Text(self, "path").starts_with("https://");
+         }},
+    Twin{"!has(self.secretHeaders) || self.path.startsWith('https://') || "
+         "self.path.startsWith('http://')",
+         [](const Node& self, const Node&) {
+           return !Has(self, "secretHeaders") || !self.At("path", Kind::kString) ||
+                  Text(self, "path").starts_with("https://") ||
+                  Text(self, "path").starts_with("http://");
+         }},
     Twin{"self.start <= self.end", StartsBeforeEnd},
     Twin{"bytes(self).size() <= 128",
          [](const Node& self, const Node&) { return self.text.size() <= 128; }},

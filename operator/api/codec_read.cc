@@ -83,6 +83,35 @@ std::vector<Stakeholder> ReadStakeholders(const Node& spec) {
   return stakeholders;
 }
 
+HttpTls ReadTls(const Node& node) {
+  HttpTls tls;
+  Read(node, "caFile", tls.ca_file);
+  Read(node, "certFile", tls.cert_file);
+  Read(node, "keyFile", tls.key_file);
+  Read(node, "serverName", tls.server_name);
+  return tls;
+}
+
+SecretHeader ReadSecretHeader(const Node& node) {
+  SecretHeader header;
+  Read(node, "name", header.name);
+  Read(node, "prefix", header.prefix);
+  Read(node, "file", header.file);
+  Read(node, "env", header.env);
+  Read(node, "encode", kEncodings, header.encode);
+  return header;
+}
+
+// Of a source or a target.
+template <typename T>
+void ReadCredentials(const Node& node, T& into) {
+  if (const Node* headers = node.At("secretHeaders", Kind::kList)) {
+    for (const Node& header : headers->items)
+      into.secret_headers.push_back(ReadSecretHeader(header));
+  }
+  if (const Node* tls = node.At("tls", Kind::kMap)) into.tls = ReadTls(*tls);
+}
+
 Source ReadSource(const Node& node) {
   if (const Node* keys = node.At("keys", Kind::kList)) {
     KeysSource source;
@@ -105,6 +134,7 @@ Source ReadSource(const Node& node) {
     Read(*file, "format", kFileFormats, source.format);
     Read(*file, "key", source.key);
     Read(*file, "delimiter", source.delimiter);
+    ReadCredentials(*file, source);
     return source;
   }
   RangeSource source;
@@ -123,25 +153,6 @@ HttpDryRun ReadDryRun(const Node& node) {
   return request;
 }
 
-HttpTls ReadTls(const Node& node) {
-  HttpTls tls;
-  Read(node, "caFile", tls.ca_file);
-  Read(node, "certFile", tls.cert_file);
-  Read(node, "keyFile", tls.key_file);
-  Read(node, "serverName", tls.server_name);
-  return tls;
-}
-
-SecretHeader ReadSecretHeader(const Node& node) {
-  SecretHeader header;
-  Read(node, "name", header.name);
-  Read(node, "prefix", header.prefix);
-  Read(node, "file", header.file);
-  Read(node, "env", header.env);
-  Read(node, "encode", kEncodings, header.encode);
-  return header;
-}
-
 HttpTarget ReadHttp(const Node& node) {
   HttpTarget http;
   Read(node, "url", http.url);
@@ -152,11 +163,7 @@ HttpTarget ReadHttp(const Node& node) {
     http.timeout = ParseDuration(timeout->text).value_or(http.timeout);
     if (timeout->text != WriteDuration(http.timeout)) http.timeout_text = timeout->text;
   }
-  if (const Node* headers = node.At("secretHeaders", Kind::kList)) {
-    for (const Node& header : headers->items)
-      http.secret_headers.push_back(ReadSecretHeader(header));
-  }
-  if (const Node* tls = node.At("tls", Kind::kMap)) http.tls = ReadTls(*tls);
+  ReadCredentials(node, http);
   Read(node, "outcomes.updated", http.outcomes.updated);
   Read(node, "outcomes.unchanged", http.outcomes.unchanged);
   Read(node, "outcomes.skipped", http.outcomes.skipped);

@@ -50,6 +50,32 @@ void AddPeople(Node& spec, const std::optional<Owner>& owner,
   }
 }
 
+Node WriteSecretHeader(const SecretHeader& header) {
+  Node node = Node::Map();
+  node.Add("name", Node::String(header.name));
+  node.Add("prefix", Node::String(header.prefix));
+  AddText(node, "file", header.file);
+  AddText(node, "env", header.env);
+  node.Add("encode", Node::String(std::string(ToString(header.encode))));
+  return node;
+}
+
+// Only if there are any: work that has none is the same work as before there could be any.
+void AddCredentials(Node& node, const std::vector<SecretHeader>& secret_headers,
+                    const std::optional<HttpTls>& tls) {
+  if (!secret_headers.empty()) {
+    Node& headers = node.Add("secretHeaders", Node::List());
+    for (const SecretHeader& header : secret_headers)
+      headers.items.push_back(WriteSecretHeader(header));
+  }
+  if (!tls) return;
+  Node& files = node.Add("tls", Node::Map());
+  AddText(files, "caFile", tls->ca_file);
+  AddText(files, "certFile", tls->cert_file);
+  AddText(files, "keyFile", tls->key_file);
+  AddText(files, "serverName", tls->server_name);
+}
+
 Node WriteSource(const Source& source) {
   Node node = Node::Map();
   if (const auto* range = std::get_if<RangeSource>(&source)) {
@@ -74,17 +100,8 @@ Node WriteSource(const Source& source) {
     fields.Add("format", Node::String(std::string(ToString(file->format))));
     AddText(fields, "key", file->key);
     AddText(fields, "delimiter", file->delimiter);
+    AddCredentials(fields, file->secret_headers, file->tls);
   }
-  return node;
-}
-
-Node WriteSecretHeader(const SecretHeader& header) {
-  Node node = Node::Map();
-  node.Add("name", Node::String(header.name));
-  node.Add("prefix", Node::String(header.prefix));
-  AddText(node, "file", header.file);
-  AddText(node, "env", header.env);
-  node.Add("encode", Node::String(std::string(ToString(header.encode))));
   return node;
 }
 
@@ -96,19 +113,7 @@ Node WriteHttp(const HttpTarget& http) {
   node.Add("body", Node::String(http.body));
   node.Add("timeout", Node::String(http.timeout_text.empty() ? WriteDuration(http.timeout)
                                                              : http.timeout_text));
-  // Only if there are any: work that has none is the same work as before there could be any.
-  if (!http.secret_headers.empty()) {
-    Node& headers = node.Add("secretHeaders", Node::List());
-    for (const SecretHeader& header : http.secret_headers)
-      headers.items.push_back(WriteSecretHeader(header));
-  }
-  if (http.tls) {
-    Node& tls = node.Add("tls", Node::Map());
-    AddText(tls, "caFile", http.tls->ca_file);
-    AddText(tls, "certFile", http.tls->cert_file);
-    AddText(tls, "keyFile", http.tls->key_file);
-    AddText(tls, "serverName", http.tls->server_name);
-  }
+  AddCredentials(node, http.secret_headers, http.tls);
   Node& outcomes = node.Add("outcomes", Node::Map());
   outcomes.Add("updated", Codes(http.outcomes.updated));
   outcomes.Add("unchanged", Codes(http.outcomes.unchanged));
@@ -267,8 +272,11 @@ Node WriteWork(const Spec& spec) {
   http.timeout_text.clear();
   Source source = spec.source;
   if (auto* file = std::get_if<FileSource>(&source)) {
-    // What is in the file is told by the plan's extents; where it lies differs between machines.
+    // What is in the file is told by the plan's extents; where it lies, and who may read it,
+    // differs between machines.
     file->path.clear();
+    file->secret_headers.clear();
+    file->tls.reset();
     if (file->format == FileFormat::kCsv && file->delimiter.empty()) file->delimiter.assign(1, ',');
   }
   Node node = Node::Map();

@@ -279,8 +279,11 @@ bool IsHttps(const Node& root, const std::string& request) {
   return url != nullptr && Lower(url->text).starts_with(kHttps);
 }
 
+constexpr std::string_view kFile = "spec.source.file";
+
 // Its values are read elsewhere: here are only names.
-void CheckSecretHeaders(const Node& root, const std::string& base, Problems& problems) {
+void CheckSecretHeaders(const Node& root, std::string_view part, Problems& problems) {
+  const std::string base(part);
   const Node* secrets = root.At(base + ".secretHeaders", Kind::kList);
   if (secrets == nullptr) return;
   std::map<std::string, std::string> seen;
@@ -299,6 +302,8 @@ void CheckSecretHeaders(const Node& root, const std::string& base, Problems& pro
         problems.Add(*name, Join(path, "name"), wrong);
       if (Lower(name->text) == "content-type")
         problems.Add(*name, Join(path, "name"), "is no secret; write it in headers");
+      if (base == kFile && (Lower(name->text) == "range" || Lower(name->text) == "accept-encoding"))
+        problems.Add(*name, Join(path, "name"), "is set by whoever reads the file");
       const auto [first, fresh] = seen.try_emplace(Lower(name->text), path);
       if (!fresh) problems.Add(*name, Join(path, "name"), "is the same header as " + first->second);
     }
@@ -327,6 +332,7 @@ void CheckRequests(const Node& root, Problems& problems) {
     checker.CheckBody(/*must_carry_batch=*/path == base);
   }
   CheckSecretHeaders(root, base, problems);
+  CheckSecretHeaders(root, kFile, problems);
   const Node* tls = root.At(base + ".tls", Kind::kMap);
   if (tls != nullptr && !IsHttps(root, base) && !IsHttps(root, base + ".dryRun"))
     problems.Add(*tls, base + ".tls", "needs a url that begins with https://");

@@ -50,6 +50,23 @@ void CheckRealRun(const Node& root, Problems& risks) {
   risks.Add(*dry_run, "spec.dryRun", message);
 }
 
+// Over the network, and not encrypted.
+bool IsOpenWay(const std::string& url) {
+  static constexpr std::string_view kHttp = "http://";
+  if (!url.starts_with(kHttp)) return false;
+  const std::string rest = url.substr(kHttp.size());
+  const std::string host = rest.substr(0, rest.find_first_of(":/?", rest.starts_with('[') ? 5 : 0));
+  return host != "localhost" && host != "[::1]" && !host.starts_with("127.");
+}
+
+void CheckWay(const Node& node, const std::string& path, const char* url, Problems& risks) {
+  const Node* secrets = node.At("secretHeaders", Kind::kList);
+  if (secrets != nullptr && !secrets->items.empty() && IsOpenWay(Text(node, url))) {
+    risks.Add(*secrets, path + ".secretHeaders",
+              "over http:// they can be read by everybody on the way; https:// protects them");
+  }
+}
+
 void CheckSource(const Node& root, Problems& risks) {
   const Node* source = root.At("spec.source", Kind::kMap);
   if (source == nullptr) return;
@@ -62,6 +79,8 @@ void CheckSource(const Node& root, Problems& risks) {
     risks.Add(*path, "spec.source.file.path",
               "a secret in the URL can be read by everybody who can read the Backfill");
   }
+  if (const Node* file = source->At("file", Kind::kMap))
+    CheckWay(*file, "spec.source.file", "path", risks);
   const Node* keys = source->At("keys", Kind::kList);
   if (keys == nullptr) return;
   std::set<std::string_view> seen;
@@ -72,15 +91,6 @@ void CheckSource(const Node& root, Problems& risks) {
                 "the key " + Excerpt(key.text) + " stands twice, and is sent twice");
     }
   }
-}
-
-// Over the network, and not encrypted.
-bool IsOpenWay(const std::string& url) {
-  static constexpr std::string_view kHttp = "http://";
-  if (!url.starts_with(kHttp)) return false;
-  const std::string rest = url.substr(kHttp.size());
-  const std::string host = rest.substr(0, rest.find_first_of(":/?", rest.starts_with('[') ? 5 : 0));
-  return host != "localhost" && host != "[::1]" && !host.starts_with("127.");
 }
 
 void CheckRequest(const Node& root, Problems& risks) {
@@ -108,11 +118,7 @@ void CheckRequest(const Node& root, Problems& risks) {
       }
     }
   }
-  const Node* secrets = http->At("secretHeaders", Kind::kList);
-  if (secrets != nullptr && !secrets->items.empty() && IsOpenWay(Text(*http, "url"))) {
-    risks.Add(*secrets, "spec.target.http.secretHeaders",
-              "over http:// they can be read by everybody on the way; https:// protects them");
-  }
+  CheckWay(*http, "spec.target.http", "url", risks);
   if (!differs && !Text(*http, "url").empty() && !Batches(root)) {
     risks.Add(
         *http, "spec.target.http",

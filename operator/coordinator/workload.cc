@@ -16,10 +16,10 @@ void SetHeaders(const std::map<std::string, std::string>& headers, v1::HttpReque
   }
 }
 
-// What the run's request and that of the dry run have in common.
-void SetConnection(const api::HttpTarget& target, v1::HttpRequestTemplate& out) {
-  out.set_timeout_ms(static_cast<std::uint32_t>(target.timeout.count()));
-  for (const api::SecretHeader& header : target.secret_headers) {
+// Of a source (api::FileSource, v1::FileSource) or a target.
+template <typename From, typename To>
+void SetCredentials(const From& from, To& out) {
+  for (const api::SecretHeader& header : from.secret_headers) {
     v1::SecretHeader& secret = *out.add_secret_headers();
     secret.set_name(header.name);
     secret.set_prefix(header.prefix);
@@ -27,12 +27,18 @@ void SetConnection(const api::HttpTarget& target, v1::HttpRequestTemplate& out) 
     secret.set_env(header.env);
     secret.set_base64(header.encode == api::SecretEncoding::kBase64);
   }
-  if (!target.tls) return;
+  if (!from.tls) return;
   v1::HttpTls& tls = *out.mutable_tls();
-  tls.set_ca_file(target.tls->ca_file);
-  tls.set_cert_file(target.tls->cert_file);
-  tls.set_key_file(target.tls->key_file);
-  tls.set_server_name(target.tls->server_name);
+  tls.set_ca_file(from.tls->ca_file);
+  tls.set_cert_file(from.tls->cert_file);
+  tls.set_key_file(from.tls->key_file);
+  tls.set_server_name(from.tls->server_name);
+}
+
+// What the run's request and that of the dry run have in common.
+void SetConnection(const api::HttpTarget& target, v1::HttpRequestTemplate& out) {
+  out.set_timeout_ms(static_cast<std::uint32_t>(target.timeout.count()));
+  SetCredentials(target, out);
 }
 
 void SetRequest(const api::HttpTarget& target, v1::HttpRequestTemplate& out) {
@@ -93,6 +99,7 @@ struct SetSource {
     file.set_key(format.key);
     file.set_delimiter(std::string(1, format.delimiter));
     for (const std::string& field : format.fields) file.add_fields(field);
+    SetCredentials(source, file);
     if (shape == nullptr) return;
     if (shape->stored_bytes) file.mutable_shape()->set_stored_bytes(*shape->stored_bytes);
     for (const std::string& column : shape->columns) file.mutable_shape()->add_columns(column);

@@ -63,7 +63,7 @@ Status FilePlanner::CheckColumns(const std::vector<std::string>& columns) const 
 
 Result<rows::FilePlan> FilePlanner::Read(const Cutting& cutting,
                                          const std::stop_token& stop) const {
-  const auto source = TRY(rows::OpenSource(path_, {}, stop));
+  const auto source = TRY(rows::OpenSource(path_, http_, stop));
   if (format_.format == rows::Format::kCsv) {
     const std::vector<std::string> columns =
         TRY(rows::ReadHeader(*source, format_, stop).Annotate("reading " + rows::ShownPath(path_)));

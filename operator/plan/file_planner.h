@@ -11,6 +11,7 @@
 #include "operator/plan/source_planner.h"
 #include "rows/file_plan.h"
 #include "rows/format.h"
+#include "rows/http_source.h"
 
 namespace backfill::plan {
 
@@ -29,12 +30,13 @@ class FilePlanner final : public SourcePlanner {
  public:
   using Progress = std::function<void(const rows::PlanProgress&)>;
 
-  // `needed`: the columns of a kCsv file that have to be there.
+  // `needed`: the columns of a kCsv file that have to be there. `http`: if the path is a URL.
   FilePlanner(std::string path, rows::FileFormat format, std::vector<NeededField> needed,
-              Progress progress = nullptr)
+              rows::HttpOptions http = {}, Progress progress = nullptr)
       : path_(std::move(path)),
         format_(std::move(format)),
         needed_(std::move(needed)),
+        http_(std::move(http)),
         progress_(std::move(progress)) {}
 
   Result<std::vector<PlannedShard>> Cut(const Cutting& cutting, std::stop_token stop) override;
@@ -47,6 +49,7 @@ class FilePlanner final : public SourcePlanner {
   const std::string path_;
   const rows::FileFormat format_;
   const std::vector<NeededField> needed_;
+  const rows::HttpOptions http_;
   const Progress progress_;
   std::optional<FileFacts> facts_;
 };

@@ -25,4 +25,21 @@ rows::FileFormat FormatOf(const api::FileSource& source, const api::HttpTarget& 
   return format;
 }
 
+rows::HttpOptions HttpOptionsOf(const api::FileSource& source) {
+  rows::HttpOptions options;
+  if (source.tls) {
+    options.ca_file = source.tls->ca_file;
+    options.cert_file = source.tls->cert_file;
+    options.key_file = source.tls->key_file;
+  }
+  for (const api::SecretHeader& header : source.secret_headers) {
+    options.secret_headers.push_back({.name = header.name,
+                                      .prefix = header.prefix,
+                                      .file = header.file,
+                                      .env = header.env,
+                                      .base64 = header.encode == api::SecretEncoding::kBase64});
+  }
+  return options;
+}
+
 }  // namespace backfill::reconcile

@@ -32,7 +32,7 @@ struct MakePlanner {
     for (api::TemplateField& field : api::TemplateFields(spec.target))
       needed.push_back({std::move(field.name), std::move(field.place)});
     return std::make_unique<plan::FilePlanner>(s.path, FormatOf(s, spec.target), std::move(needed),
-                                               progress);
+                                               HttpOptionsOf(s), progress);
   }
 };
 

@@ -60,10 +60,15 @@ class TlsRunTest : public Machine {
   std::string WorkersLog() { return ReadFile(state() / "default.touch.workers.log"); }
 
   const fakes::Authority authority_;
-  fakes::TlsServer server_{authority_.Issue("IP:127.0.0.1"), [](SSL* ssl, const std::string&, int) {
-                             return fakes::TlsServer::Say(
-                                 ssl, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-                           }};
+  // A file for who asks for one; else the answer to a change.
+  static bool Answer(SSL* ssl, const std::string& request, int /*number*/) {
+    std::string body;
+    for (int i = 0; i < 500 && request.starts_with("GET /ids"); ++i)
+      body += std::to_string(i) + "\n";
+    return fakes::TlsServer::Say(ssl, "HTTP/1.1 200 OK\r\nContent-Length: " +
+                                          std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  fakes::TlsServer server_{authority_.Issue("IP:127.0.0.1"), Answer};
 };
 
 TEST_F(TlsRunTest, RunsOverHttpsAndNoSecretIsSeenAnywhere) {
@@ -97,6 +102,27 @@ TEST_F(TlsRunTest, RunsOverHttpsAndNoSecretIsSeenAnywhere) {
   }
   EXPECT_EQ(checks, 300U);
   EXPECT_EQ(changes, 300U);
+}
+
+TEST_F(TlsRunTest, AFileBehindHttpsIsReadWithASecretThatIsSeenNowhere) {
+  Spec spec{.records_per_shard = 100};
+  spec.source = "file: {path: \"https://127.0.0.1:" + std::to_string(server_.port()) +
+                "/ids\", format: Lines, tls: {caFile: " + ca().string() +
+                "}, secretHeaders: [{name: Authorization, prefix: \"Bearer \", file: " +
+                (dir_ / "token").string() + "}]}";
+  WriteSpec(spec);
+  std::vector<std::string> said;
+  for (const std::string command : {"lint", "plan", "run"}) {
+    const Exit exit = Command({command, "-f", file().string()});
+    EXPECT_EQ(exit.code, 0) << command << exit.err;
+    said.insert(said.end(), {exit.out, exit.err});
+  }
+  said.push_back(Command({"report", "touch"}).out);
+  ExpectNoSecretIn(said);
+  EXPECT_EQ(sink_->stats().duplicates, 0U);
+  EXPECT_EQ(Status()["status"]["progress"]["updated"], 500);
+  for (const std::string& request : server_.requests())
+    EXPECT_THAT(request, HasSubstr("\r\nAuthorization: Bearer " + std::string(kToken) + "\r\n"));
 }
 
 TEST_F(TlsRunTest, ATargetThatIsNotTrustedIsWaitedForAndNoRecordFails) {

@@ -104,7 +104,7 @@ TEST_F(HttpSourceTest, SaysWhatTheServerSaid) {
        std::vector<std::pair<int, ErrorCode>>{{404, ErrorCode::kNotFound},
                                               {401, ErrorCode::kUnauthenticated},
                                               {403, ErrorCode::kPermission},
-                                              {400, ErrorCode::kInvalid}}) {
+                                              {400, ErrorCode::kPermission}}) {
     server_.AnswerNext({status});
     const auto source = Open(server_.Url());
     ASSERT_FALSE(source.ok());

@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "base/result.h"
+#include "base/secret_headers.h"
 #include "worker/target/renderer.h"
-#include "worker/target/secret_headers.h"
 #include "worker/target/tls_client.h"
 
 namespace backfill::worker {

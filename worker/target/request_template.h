@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/secret_headers.h"
+
 namespace backfill::worker {
 
 // Paths of PEM files, read by whoever connects. Each may be empty.
@@ -12,15 +14,6 @@ struct TlsSettings {
   std::string ca_file = {};  // the only certificates that are trusted; else the system's
   std::string cert_file = {}, key_file = {};  // both or none
   std::string server_name = {};  // that the certificate must have; else the host of the url
-};
-
-// A header whose value is read by whoever sends: from a file, or else from a variable of the
-// environment.
-struct SecretHeader {
-  std::string name;
-  std::string prefix = {};  // before the value, such as "Bearer "
-  std::string file = {}, env = {};
-  bool base64 = false;  // the value is encoded, as for basic authentication
 };
 
 // An HTTP request with placeholders, as the user wrote it.

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/file_stamp.h"
 #include "base/result.h"
-#include "worker/target/file_stamp.h"
 #include "worker/target/request_template.h"
 
 namespace backfill::worker {

@@ -287,6 +287,8 @@ TEST(CanonicalWorkTest, ACommaIsWhatAFileHasThatSaysNothing) {
   said.source = file;
   EXPECT_EQ(CanonicalWork(said), CanonicalWork(spec));
   file.path = "/elsewhere/ids.csv";
+  file.secret_headers = {{"Authorization", "Bearer ", "/token", ""}};
+  file.tls = HttpTls{"/ca.pem", "", "", ""};
   said.source = file;
   EXPECT_EQ(CanonicalWork(said), CanonicalWork(spec)) << "what is in it is in the extents";
   file.delimiter = ";";
@@ -296,7 +298,12 @@ TEST(CanonicalWorkTest, ACommaIsWhatAFileHasThatSaysNothing) {
 
 TEST(ToObjectTest, KeepsAFileAndWhatPlanningFoundInIt) {
   Backfill b = Smallest();
-  b.spec.source = FileSource{"/ids.csv", FileFormat::kCsv, "id", ";"};
+  b.spec.source = FileSource{"https://store/ids.csv",
+                             FileFormat::kCsv,
+                             "id",
+                             ";",
+                             {{"Authorization", "Basic ", "/login", "", SecretEncoding::kBase64}},
+                             HttpTls{"/ca.pem", "/cert.pem", "/key.pem", ""}};
   b.status.plan = PlanStatus{.hash = "sha256:abc",
                              .shards = 1,
                              .records = 10,

@@ -119,6 +119,8 @@ TEST(Workload, KeysThatWereNumbersStayNumbers) {
 TEST(Workload, AFileTravelsWithItsShapeAndTheFieldsThatAreNamed) {
   api::Backfill b = Backfill();
   b.spec.source = api::FileSource{"/data/x.ndjson", api::FileFormat::kNdJson, "id", ""};
+  std::get<api::FileSource>(b.spec.source).secret_headers = {{"X-Key", "", "", "KEY"}};
+  std::get<api::FileSource>(b.spec.source).tls = api::HttpTls{"/ca.pem", "/c.pem", "/k.pem", ""};
   b.spec.target.body = "{{fields.b}} {{fields.a}}";
   const rows::FileShape shape{.stored_bytes = 12, .columns = {}};
   const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun, 1s, &shape);
@@ -128,6 +130,10 @@ TEST(Workload, AFileTravelsWithItsShapeAndTheFieldsThatAreNamed) {
   EXPECT_EQ(file.key(), "id");
   EXPECT_THAT(file.fields(), ::testing::ElementsAre("a", "b"));
   EXPECT_EQ(file.shape().stored_bytes(), 12U);
+  ASSERT_EQ(file.secret_headers_size(), 1);
+  EXPECT_EQ(file.secret_headers(0).env(), "KEY");
+  EXPECT_EQ(file.tls().ca_file(), "/ca.pem");
+  EXPECT_EQ(file.tls().key_file(), "/k.pem");
 }
 
 TEST(Workload, OfAFileWithColumnsTheHeaderTravels) {

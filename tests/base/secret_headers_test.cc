@@ -1,4 +1,4 @@
-#include "worker/target/secret_headers.h"
+#include "base/secret_headers.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace backfill::worker {
+namespace backfill {
 namespace {
 
 using testing::HasSubstr;
@@ -39,7 +39,7 @@ class SecretHeadersTest : public testing::Test {
     return {.name = "Authorization", .prefix = "Bearer ", .file = file()};
   }
   static std::string Lines(const std::vector<SecretHeader>& headers) {
-    const auto loaded = SecretHeaders::Load(headers);
+    const auto loaded = SecretHeaders::Load(headers, "target.http.secretHeaders");
     return loaded.ok() ? loaded->lines() : "error: " + loaded.error().message;
   }
 
@@ -85,7 +85,7 @@ TEST_F(SecretHeadersTest, WhatCannotStandInAHeaderIsRefusedWithoutBeingShown) {
   };
   for (const auto& [text, why] : cases) {
     FileHolds(text);
-    const auto loaded = SecretHeaders::Load({FromFile()});
+    const auto loaded = SecretHeaders::Load({FromFile()}, "target.http.secretHeaders");
     ASSERT_FALSE(loaded.ok());
     EXPECT_EQ(loaded.error().code, ErrorCode::kInvalid);
     EXPECT_THAT(loaded.error().message,
@@ -108,7 +108,7 @@ TEST_F(SecretHeadersTest, WhatIsNotThereIsNamed) {
 
 TEST_F(SecretHeadersTest, AChangedFileIsReadAgain) {
   FileHolds("one");
-  auto headers = SecretHeaders::Load({FromFile()});
+  auto headers = SecretHeaders::Load({FromFile()}, "target.http.secretHeaders");
   ASSERT_TRUE(headers.ok());
   FileHolds("two");
   headers->Refresh();
@@ -117,7 +117,7 @@ TEST_F(SecretHeadersTest, AChangedFileIsReadAgain) {
 
 TEST_F(SecretHeadersTest, AFileThatCannotBeUsedLeavesTheOldValueUntilOneCan) {
   FileHolds("one");
-  auto headers = SecretHeaders::Load({FromFile()});
+  auto headers = SecretHeaders::Load({FromFile()}, "target.http.secretHeaders");
   ASSERT_TRUE(headers.ok());
   FileHolds("");
   headers->Refresh();
@@ -133,11 +133,12 @@ TEST_F(SecretHeadersTest, AFileThatCannotBeUsedLeavesTheOldValueUntilOneCan) {
 TEST_F(SecretHeadersTest, TakesItsValuesOutOfATextHoweverTheyAreWritten) {
   FileHolds("user:pass");
   const auto headers = SecretHeaders::Load(
-      {{.name = "Authorization", .prefix = "Basic ", .file = file(), .base64 = true}});
+      {{.name = "Authorization", .prefix = "Basic ", .file = file(), .base64 = true}},
+      "target.http.secretHeaders");
   ASSERT_TRUE(headers.ok());
   EXPECT_EQ(headers->Redact("bad: Basic dXNlcjpwYXNz, that is user:pass, user:pass!"),
             "bad: Basic (left out), that is (left out), (left out)!");
 }
 
 }  // namespace
-}  // namespace backfill::worker
+}  // namespace backfill

@@ -1,4 +1,4 @@
-#include "worker/target/secret_headers.h"
+#include "base/secret_headers.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -11,9 +11,8 @@
 #include <utility>
 
 #include "base/log.h"
-#include "worker/target/escape.h"
 
-namespace backfill::worker {
+namespace backfill {
 namespace {
 
 // Of a value with the end of its line, and one byte more to see that there is too much.
@@ -54,18 +53,16 @@ std::string Base64(const std::string& text) {
   return out;
 }
 
-std::string Path(std::size_t index) {
-  return "target.http.secretHeaders[" + std::to_string(index) + "]";
-}
-
 }  // namespace
 
-Result<SecretHeaders> SecretHeaders::Load(const std::vector<SecretHeader>& headers) {
+Result<SecretHeaders> SecretHeaders::Load(const std::vector<SecretHeader>& headers,
+                                          std::string place) {
   SecretHeaders loaded;
+  loaded.place_ = std::move(place);
   for (std::size_t i = 0; i < headers.size(); ++i) {
     Entry& entry = loaded.entries_.emplace_back();
     entry.header = headers[i];
-    TRY(Read(entry).Annotate(Path(i)));
+    TRY(Read(entry).Annotate(loaded.PlaceOf(i)));
   }
   loaded.Render();
   return loaded;
@@ -89,10 +86,15 @@ Status SecretHeaders::Read(Entry& entry) {
   if (secret.ends_with('\r')) secret.pop_back();
   if (secret.empty()) return Unusable(where + ": is empty");
   if (secret.size() > kMaxBytes) return Unusable(where + ": is longer than 8 KiB");
-  if (!IsHeaderSafe(secret)) return Unusable(where + ": holds a line break or NUL");
+  if (secret.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos)
+    return Unusable(where + ": holds a line break or NUL");
   entry.value = header.base64 ? Base64(secret) : secret;
   entry.secret = std::move(secret);
   return Ok{};
+}
+
+std::string SecretHeaders::PlaceOf(std::size_t index) const {
+  return place_ + "[" + std::to_string(index) + "]";
 }
 
 void SecretHeaders::Refresh() {
@@ -104,7 +106,7 @@ void SecretHeaders::Refresh() {
     changed = changed || read.ok();
     if (!read.ok()) {
       Log(LogLevel::kWarning, "a changed secret cannot be used, the old one serves on",
-          {{"error", read.error().Annotate(Path(i)).message}});
+          {{"error", read.error().Annotate(PlaceOf(i)).message}});
     }
   }
   if (changed) Render();
@@ -129,4 +131,4 @@ std::string SecretHeaders::Redact(std::string text) const {
   return text;
 }
 
-}  // namespace backfill::worker
+}  // namespace backfill

@@ -1,8 +1,8 @@
-#include "worker/target/file_stamp.h"
+#include "base/file_stamp.h"
 
 #include <sys/stat.h>
 
-namespace backfill::worker {
+namespace backfill {
 
 FileStamp StampOf(const std::string& path) {
   struct stat s{};
@@ -14,4 +14,4 @@ FileStamp StampOf(const std::string& path) {
           .nanoseconds = s.st_mtim.tv_nsec};
 }
 
-}  // namespace backfill::worker
+}  // namespace backfill

@@ -4,11 +4,19 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_stamp.h"
 #include "base/result.h"
-#include "worker/target/file_stamp.h"
-#include "worker/target/request_template.h"
 
-namespace backfill::worker {
+namespace backfill {
+
+// A header whose value is read by whoever sends: from a file, or else from a variable of the
+// environment.
+struct SecretHeader {
+  std::string name;
+  std::string prefix = {};  // before the value, such as "Bearer "
+  std::string file = {}, env = {};
+  bool base64 = false;  // the value is encoded, as for basic authentication
+};
 
 // Headers whose values stand in files or variables of this machine, and nowhere else: no message of
 // this class holds one. Not thread-safe.
@@ -17,8 +25,9 @@ class SecretHeaders {
   static constexpr std::size_t kMaxBytes = std::size_t{8} * 1024;  // of a value
 
   SecretHeaders() = default;
-  // kInvalid: a value cannot be read, or cannot stand in a header; the message says whose.
-  static Result<SecretHeaders> Load(const std::vector<SecretHeader>& headers);
+  // `place` is what messages call the list, such as "target.http.secretHeaders". kInvalid: a value
+  // cannot be read, or cannot stand in a header; the message says whose.
+  static Result<SecretHeaders> Load(const std::vector<SecretHeader>& headers, std::string place);
 
   // Reads files again that have changed. If one cannot be used now, its old value serves on and the
   // log says so.
@@ -37,10 +46,12 @@ class SecretHeaders {
     std::string value;   // as sent, without the prefix
   };
   static Status Read(Entry& entry);
+  [[nodiscard]] std::string PlaceOf(std::size_t index) const;
   void Render();
 
+  std::string place_;
   std::vector<Entry> entries_;
   std::string lines_;
 };
 
-}  // namespace backfill::worker
+}  // namespace backfill

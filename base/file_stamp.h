@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-namespace backfill::worker {
+namespace backfill {
 
 // Which version of a file stands under a path, so far as can be told without reading it: a file
 // that is written anew or replaced has another stamp. Links are followed. All zero: there is none.
@@ -15,4 +15,4 @@ struct FileStamp {
 
 FileStamp StampOf(const std::string& path);
 
-}  // namespace backfill::worker
+}  // namespace backfill
