@@ -52,9 +52,9 @@ void CheckRealRun(const Node& root, Problems& risks) {
 
 // Over the network, and not encrypted.
 bool IsOpenWay(const std::string& url) {
-  static constexpr std::string_view kHttp = "http://";
-  if (!url.starts_with(kHttp)) return false;
-  const std::string rest = url.substr(kHttp.size());
+  static constexpr std::string_view kOpen = "http://";
+  if (!url.starts_with(kOpen)) return false;
+  const std::string rest = url.substr(kOpen.size());
   const std::string host = rest.substr(0, rest.find_first_of(":/?", rest.starts_with('[') ? 5 : 0));
   return host != "localhost" && host != "[::1]" && !host.starts_with("127.");
 }

@@ -13,7 +13,7 @@ namespace {
 
 using Kind = Node::Kind;
 
-std::string Listed(const std::vector<std::string>& words) {
+std::string Joined(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
   return out;
@@ -184,7 +184,7 @@ class Validator {
       return "unknown field; did you mean " + *near + "?";
     if (const auto elsewhere = FindField(root_, key))
       return "unknown field here; it belongs to " + *elsewhere;
-    return "unknown field; known here: " + Listed(Names(schema));
+    return "unknown field; known here: " + Joined(Names(schema));
   }
 
   void CheckArray(const Schema& schema, Node& node, const std::string& path) {
@@ -252,11 +252,11 @@ std::string Allowed(const Schema& schema) {
   switch (schema.type) {
     case Schema::Type::kObject:
       return schema.properties.empty() ? "a map of names and values"
-                                       : "a map with " + Listed(Names(schema));
+                                       : "a map with " + Joined(Names(schema));
     case Schema::Type::kArray:
       return "a list";
     case Schema::Type::kString:
-      return schema.values.empty() ? "a string" : "one of " + Listed(schema.values);
+      return schema.values.empty() ? "a string" : "one of " + Joined(schema.values);
     case Schema::Type::kInteger:
       return "a whole number" + Bounds(schema.minimum, schema.maximum);
     case Schema::Type::kNumber:

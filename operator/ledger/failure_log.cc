@@ -62,7 +62,7 @@ v1::FailureClass ToProto(FailureClass c) {
   std::abort();
 }
 
-Error Invalid(std::string what) { return Error{ErrorCode::kInvalid, std::move(what)}; }
+Error BadPage(std::string what) { return Error{ErrorCode::kInvalid, std::move(what)}; }
 
 }  // namespace
 
@@ -113,26 +113,26 @@ Result<FailureLog::Page> FailureLog::DecodePage(std::string_view data, std::size
   const std::string_view message = TRY(Unseal(data));
   v1::FailurePage m;
   if (!m.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
-    return Invalid("cannot be parsed");
+    return BadPage("cannot be parsed");
   }
   if (m.codec() != kCodec) {
-    return Invalid("codec " + std::to_string(m.codec()) + " is not known to this version");
+    return BadPage("codec " + std::to_string(m.codec()) + " is not known to this version");
   }
-  if (m.page() != expected_page) return Invalid("holds another page");
-  if (std::cmp_greater(m.entries_size(), kEntriesPerPage)) return Invalid("too many entries");
+  if (m.page() != expected_page) return BadPage("holds another page");
+  if (std::cmp_greater(m.entries_size(), kEntriesPerPage)) return BadPage("too many entries");
   if (m.sequence() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-    return Invalid("a sequence number out of bounds");
+    return BadPage("a sequence number out of bounds");
   }
   Page page;
   page.sequence = m.sequence();
   for (const v1::FailureEntry& e : m.entries()) {
-    if (e.has_failure() == e.has_superseded()) return Invalid("an entry of unknown kind");
+    if (e.has_failure() == e.has_superseded()) return BadPage("an entry of unknown kind");
     Entry entry;
     entry.record.shard = {e.shard()};
     entry.record.attempt = {e.attempt()};
     if (e.has_superseded()) {
       if (e.superseded().done_above().size() > kMaxBitmapBytes)
-        return Invalid("a bitmap that is too long");
+        return BadPage("a bitmap that is too long");
       entry.superseded = true;
       entry.record.position = e.superseded().from();
       entry.done_above = e.superseded().done_above();

@@ -89,8 +89,8 @@ void AppendKeysDigest(const std::vector<Record>& records, std::string& out) {
     for (const char c : record.key) hash = (hash ^ static_cast<unsigned char>(c)) * kPrime;
     hash = (hash ^ 0xffU) * kPrime;  // ends a key: no byte of UTF-8 is 0xff
   }
-  constexpr char kHex[] = "0123456789abcdef";
-  for (int shift = 60; shift >= 0; shift -= 4) out += kHex[(hash >> shift) & 15U];
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (int shift = 60; shift >= 0; shift -= 4) out += kDigits[(hash >> shift) & 15U];
 }
 
 }  // namespace
