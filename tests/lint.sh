@@ -20,6 +20,9 @@ for d in plan ledger lease throttle; do
 done
 if grep -nE '#include <(grpc|boost/asio|nlohmann)' -r worker/engine; then echo "worker/engine is pure"; exit 1; fi
 
+echo "the page about the file"
+/usr/bin/python3 docs/reference/generate.py --check
+
 echo "clang: warnings and thread safety of what is shipped"
 cmake --build build/tidy -j "$(nproc)" --target backfill backfill-worker >build/tidy/build.log 2>&1 || { grep -E 'error:|warning:' build/tidy/build.log; tail -20 build/tidy/build.log; exit 1; }
 
