@@ -48,7 +48,7 @@ test: build build/dev/build.ninja build/tsan/build.ninja ## build and run every 
 	tests/run.sh
 
 .PHONY: lint
-lint: deps build/tidy/build.ninja ## format, file sizes and names, clang's warnings and thread-safety analysis
+lint: deps build/tidy/build.ninja ## format, file sizes and names, the page about the file, clang's warnings and thread safety
 	tests/lint.sh
 
 .PHONY: tidy
