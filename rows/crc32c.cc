@@ -7,6 +7,7 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#include <wmmintrin.h>
 #endif
 
 namespace backfill::rows {
@@ -14,7 +15,6 @@ namespace {
 
 constexpr std::uint32_t kPolynomial = 0x82F63B78;  // reflected
 constexpr std::uint32_t kOne = 0x80000000;         // x^0, reflected
-constexpr std::size_t kLane = 4096;
 
 // a * b modulo the polynomial, over GF(2).
 constexpr std::uint32_t Multiply(std::uint32_t a, std::uint32_t b) {
@@ -36,14 +36,17 @@ constexpr std::array<std::uint32_t, 67> MakePowers() {
 }
 constexpr auto kPowers = MakePowers();
 
-// x^(8 * bytes): what `bytes` of zeros do to a CRC.
-constexpr std::uint32_t Shift(std::uint64_t bytes) {
-  std::uint32_t shift = kOne;
-  for (std::size_t n = 3; bytes != 0; ++n, bytes >>= 1) {
-    if ((bytes & 1) != 0) shift = Multiply(kPowers[n], shift);
+// x^bits.
+constexpr std::uint32_t Power(std::uint64_t bits) {
+  std::uint32_t power = kOne;
+  for (std::size_t n = 0; bits != 0; ++n, bits >>= 1) {
+    if ((bits & 1) != 0) power = Multiply(kPowers[n], power);
   }
-  return shift;
+  return power;
 }
+
+// What `bytes` of zeros do to a CRC.
+constexpr std::uint32_t Shift(std::uint64_t bytes) { return Power(8 * bytes); }
 
 // Eight tables: eight bytes a step.
 using Tables = std::array<std::array<std::uint32_t, 256>, 8>;
@@ -69,25 +72,40 @@ std::uint64_t Load64(const char* p) {
 }
 
 #if defined(__x86_64__)
+#define BACKFILL_CRC __attribute__((target("sse4.2,pclmul")))
+
+// crc * x^(8 * kBytes), without the last reduction: the product of two reflected numbers is one
+// x too low, and _mm_crc32_u64() multiplies by x^32 on the way.
+template <std::uint64_t kBytes>
+BACKFILL_CRC inline std::uint64_t Shifted(std::uint64_t crc) {
+  constexpr std::uint32_t kBy = Power(8 * kBytes - 33);
+  const __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128(static_cast<long long>(crc)),
+                                               _mm_cvtsi32_si128(static_cast<int>(kBy)), 0);
+  return static_cast<std::uint64_t>(_mm_cvtsi128_si64(product));
+}
+
 // The instruction takes three cycles and one can start in each, so three lanes run side by side.
-__attribute__((target("sse4.2"))) std::uint32_t HardwareCrc32c(std::uint32_t crc,
-                                                               std::string_view bytes) {
-  constexpr std::uint32_t kOverOne = Shift(kLane);
-  constexpr std::uint32_t kOverTwo = Shift(2 * kLane);
-  const char* p = bytes.data();
-  std::size_t left = bytes.size();
-  std::uint64_t a = ~crc;
+template <std::size_t kLane>
+BACKFILL_CRC inline std::uint64_t CrcInLanes(std::uint64_t crc, const char*& p, std::size_t& left) {
   for (; left >= 3 * kLane; left -= 3 * kLane, p += 3 * kLane) {
     std::uint64_t b = 0;
     std::uint64_t c = 0;
     for (std::size_t i = 0; i < kLane; i += 8) {
-      a = _mm_crc32_u64(a, Load64(p + i));
+      crc = _mm_crc32_u64(crc, Load64(p + i));
       b = _mm_crc32_u64(b, Load64(p + kLane + i));
       c = _mm_crc32_u64(c, Load64(p + 2 * kLane + i));
     }
-    a = Multiply(kOverTwo, static_cast<std::uint32_t>(a)) ^
-        Multiply(kOverOne, static_cast<std::uint32_t>(b)) ^ c;
+    crc = _mm_crc32_u64(0, Shifted<2 * kLane>(crc) ^ Shifted<kLane>(b)) ^ c;
   }
+  return crc;
+}
+
+BACKFILL_CRC std::uint32_t HardwareCrc32c(std::uint32_t crc, std::string_view bytes) {
+  const char* p = bytes.data();
+  std::size_t left = bytes.size();
+  std::uint64_t a = static_cast<std::uint32_t>(~crc);
+  a = CrcInLanes<1024>(a, p, left);
+  a = CrcInLanes<128>(a, p, left);
   for (; left >= 8; left -= 8, p += 8) a = _mm_crc32_u64(a, Load64(p));
   auto rest = static_cast<std::uint32_t>(a);
   for (; left > 0; --left, ++p) rest = _mm_crc32_u8(rest, static_cast<unsigned char>(*p));
@@ -115,7 +133,8 @@ std::uint32_t PortableCrc32c(std::uint32_t crc, std::string_view bytes) {
 
 std::uint32_t Crc32c(std::uint32_t crc, std::string_view bytes) {
 #if defined(__x86_64__)
-  static const bool kHardware = __builtin_cpu_supports("sse4.2") != 0;
+  static const bool kHardware =
+      __builtin_cpu_supports("sse4.2") != 0 && __builtin_cpu_supports("pclmul") != 0;
   if (kHardware) return HardwareCrc32c(crc, bytes);
 #endif
   return PortableCrc32c(crc, bytes);

@@ -18,7 +18,7 @@ TEST(Crc32cTest, KnowsTheVectorsOfTheStandard) {
 TEST(Crc32cTest, TakesLongInputInLanesAndGetsTheSame) {
   std::string bytes(100'000, '\0');
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * i >> 5);
-  for (const std::size_t size : {12'287U, 12'288U, 12'289U, 24'576U, 100'000U})
+  for (std::size_t size = 0; size <= bytes.size(); size += size < 1'000 ? 1 : 997)
     EXPECT_EQ(Crc32c(7, {bytes.data(), size}), PortableCrc32c(7, {bytes.data(), size})) << size;
 }
 
