@@ -135,8 +135,10 @@ std::optional<std::string> JsonObject::fault() const {
   return std::string(fault_) + " at column " + std::to_string(at - begin_ + 1);
 }
 
-void JsonObject::SkipSpaces() {
-  while (*at_ == ' ' || *at_ == '\t' || *at_ == '\r') ++at_;
+// Mostly there are none, which one comparison shows.
+inline void JsonObject::SkipSpaces() {
+  while (static_cast<unsigned char>(*at_) <= ' ' && (*at_ == ' ' || *at_ == '\t' || *at_ == '\r'))
+    ++at_;
 }
 
 // Behind the object only blanks may follow.
