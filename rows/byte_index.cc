@@ -54,6 +54,7 @@ BACKFILL_AVX2 IndexedBytes Avx2IndexBytes(const char* data, std::size_t size,
   const __m256i mark = _mm256_set1_epi8(sought.mark);
   const __m256i backslash = _mm256_set1_epi8('\\');
   const __m256i last_control = _mm256_set1_epi8(0x1F);
+  const __m256i del = _mm256_set1_epi8(0x7F);
   const bool with_marks = sought.marks;
   std::uint32_t* out_breaks = breaks.at.data() + breaks.found;
   std::uint32_t* out_marks = marks.at.data() + marks.found;
@@ -70,10 +71,12 @@ BACKFILL_AVX2 IndexedBytes Avx2IndexBytes(const char* data, std::size_t size,
       broken[h] = _mm256_or_si256(feed, _mm256_cmpeq_epi8(half[h], quote));
       // Beyond `size` this may see what is not there, which costs a closer look later.
       seen_high = _mm256_or_si256(seen_high, half[h]);
-      const __m256i control = _mm256_cmpeq_epi8(_mm256_min_epu8(half[h], last_control), half[h]);
-      seen_special =
-          _mm256_or_si256(seen_special, _mm256_or_si256(_mm256_andnot_si256(feed, control),
-                                                        _mm256_cmpeq_epi8(half[h], backslash)));
+      const __m256i control =
+          _mm256_or_si256(_mm256_cmpeq_epi8(_mm256_min_epu8(half[h], last_control), half[h]),
+                          _mm256_cmpeq_epi8(half[h], del));
+      const __m256i special = _mm256_or_si256(control, _mm256_cmpeq_epi8(half[h], backslash));
+      const __m256i wanted = _mm256_or_si256(feed, _mm256_cmpeq_epi8(half[h], mark));
+      seen_special = _mm256_or_si256(seen_special, _mm256_andnot_si256(wanted, special));
     }
     const std::uint32_t at = base + static_cast<std::uint32_t>(i);
     out_breaks = WritePositions(Mask(broken[0], broken[1]) & valid, at, out_breaks);
@@ -123,6 +126,7 @@ BACKFILL_AVX512 IndexedBytes Avx512IndexBytes(const char* data, std::size_t size
   const __m512i mark = _mm512_set1_epi8(sought.mark);
   const __m512i backslash = _mm512_set1_epi8('\\');
   const __m512i space = _mm512_set1_epi8(' ');
+  const __m512i del = _mm512_set1_epi8(0x7F);
   const bool with_marks = sought.marks;
   std::uint32_t* out_breaks = breaks.at.data() + breaks.found;
   std::uint32_t* out_marks = marks.at.data() + marks.found;
@@ -134,13 +138,15 @@ BACKFILL_AVX512 IndexedBytes Avx512IndexBytes(const char* data, std::size_t size
     const __m512i block = _mm512_loadu_si512(data + i);
     const std::uint64_t feeds = _mm512_cmpeq_epi8_mask(block, line_break);
     high |= valid & static_cast<std::uint64_t>(_mm512_movepi8_mask(block));
-    special |= valid & ((_mm512_cmplt_epu8_mask(block, space) & ~feeds) |
-                        _mm512_cmpeq_epi8_mask(block, backslash));
+    const std::uint64_t marked = _mm512_cmpeq_epi8_mask(block, mark);
+    special |= valid & ~feeds & ~marked &
+               (_mm512_cmplt_epu8_mask(block, space) | _mm512_cmpeq_epi8_mask(block, del) |
+                _mm512_cmpeq_epi8_mask(block, backslash));
     const std::uint32_t at = base + static_cast<std::uint32_t>(i);
     out_breaks =
         WritePositions512(valid & (feeds | _mm512_cmpeq_epi8_mask(block, quote)), at, out_breaks);
     if (with_marks) {
-      out_marks = WritePositions512(valid & _mm512_cmpeq_epi8_mask(block, mark), at, out_marks);
+      out_marks = WritePositions512(valid & marked, at, out_marks);
     }
   }
   breaks.found = static_cast<std::size_t>(out_breaks - breaks.at.data());
@@ -165,7 +171,8 @@ IndexedBytes PortableIndexBytes(const char* data, std::size_t size, const Sought
       marks.found += static_cast<std::size_t>(data[i] == sought.mark);
     }
     if (byte >= 0x80) result.ascii = false;
-    if (byte == '\\' || (byte < 0x20 && data[i] != sought.line_break)) result.plain = false;
+    const bool special = byte == '\\' || byte < 0x20 || byte == 0x7F;
+    if (special && data[i] != sought.line_break && data[i] != sought.mark) result.plain = false;
   }
   return result;
 }

@@ -32,7 +32,8 @@ struct Positions {
 // What else was noticed.
 struct IndexedBytes {
   bool ascii = true;
-  // No backslash and no control character other than LF: what a JSON string may hold as it stands.
+  // No backslash, and no control character (below U+0020, and U+007F) but those that are sought:
+  // what a key, and a JSON string, may hold as it stands.
   bool plain = true;
 };
 

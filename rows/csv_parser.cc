@@ -18,6 +18,11 @@ std::string_view RawColumn(const RowBatch& batch, const Row& row, std::size_t co
   return {batch.data + begin, end - begin};
 }
 
+// Control characters that are sought, and so are none of the batch's, are in quotes only.
+bool IsKeyOf(const RowBatch& batch, const Row& row, std::string_view key) {
+  return batch.plain && !row.quoted ? IsKeySize(key.size()) : IsKey(key);
+}
+
 bool IsQuoted(std::string_view raw) { return !raw.empty() && raw.front() == '"'; }
 
 std::string_view WithoutQuotes(std::string_view raw) { return raw.substr(1, raw.size() - 2); }
@@ -109,20 +114,47 @@ inline std::string_view CsvParser::Column(const RowBatch& batch, const Row& row,
   return unquoted_.emplace_back(Undouble(inside));
 }
 
-KeyOrFault CsvParser::Key(const RowBatch& batch, const Row& row) {
+inline KeyOrFault CsvParser::Key(const RowBatch& batch, const Row& row) {
   if (const Fault fault = Check(batch, row); fault != Fault::kNone) return {.fault = fault};
   const std::string_view key = Column(batch, row, key_column_);
-  if (!IsKey(key)) return {.fault = Fault::kKey};
+  if (!IsKeyOf(batch, row, key)) return {.fault = Fault::kKey};
   return {.key = key};
 }
 
+std::span<const KeyOrFault> CsvParser::Keys(const RowBatch& batch) {
+  if (!unquoted_.empty()) unquoted_.clear();
+  keys_.clear();
+  for (const Row& row : batch.rows) keys_.push_back(Key(batch, row));
+  return keys_;
+}
+
 Record& CsvParser::Parse(const RowBatch& batch, const Row& row) {
-  unquoted_.clear();
   record_.line = row.line;
+  record_.fault = Check(batch, row);
+  if (record_.fault != Fault::kNone || row.quoted) return ParseOther(batch, row);
+  const std::uint32_t* const marks = batch.marks + row.first_mark;
+  const char* begin = batch.data + row.begin;
+  for (std::size_t i = 0; i < row.marks; ++i) {
+    const char* const end = batch.data + marks[i];
+    fields_[i] = {begin, static_cast<std::size_t>(end - begin)};
+    begin = end + 1;
+  }
+  fields_[row.marks] = {begin, static_cast<std::size_t>(batch.data + row.begin + row.size - begin)};
+  // Not from fields_: the processor would wait for what was just written there in two parts.
+  const std::string_view key = RawColumn(batch, row, key_column_);
+  if (!IsKeyOf(batch, row, key)) return BadKey(row);
+  record_.key = key;
+  record_.fields = fields_;
+  if (!record_.problem.empty()) record_.problem.clear();
+  return record_;
+}
+
+// One with quotes, or with a fault that Check() has found.
+Record& CsvParser::ParseOther(const RowBatch& batch, const Row& row) {
+  unquoted_.clear();
   record_.key = {};
   record_.fields = {};
   record_.problem.clear();
-  record_.fault = Check(batch, row);
   if (record_.fault == Fault::kColumns) {
     record_.problem = AtLine(row) + std::to_string(row.marks + 1) +
                       (row.marks == 0 ? " column" : " columns") + ", the header has " +
@@ -134,14 +166,18 @@ Record& CsvParser::Parse(const RowBatch& batch, const Row& row) {
     return record_;
   }
   for (std::size_t i = 0; i < fields_.size(); ++i) fields_[i] = Column(batch, row, i);
-  if (!IsKey(fields_[key_column_])) {
-    record_.fault = Fault::kKey;
-    record_.problem = AtLine(row) + "the column " + names_[key_column_] + " " +
-                      KeyProblem(fields_[key_column_]).value_or("is no key");
-    return record_;
-  }
+  if (!IsKey(fields_[key_column_])) return BadKey(row);
   record_.key = fields_[key_column_];
   record_.fields = fields_;
+  return record_;
+}
+
+Record& CsvParser::BadKey(const Row& row) {
+  record_.key = {};
+  record_.fields = {};
+  record_.fault = Fault::kKey;
+  record_.problem = AtLine(row) + "the column " + names_[key_column_] + " " +
+                    KeyProblem(fields_[key_column_]).value_or("is no key");
   return record_;
 }
 

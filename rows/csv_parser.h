@@ -17,8 +17,7 @@ class CsvParser final : public RowParser {
   static Result<std::unique_ptr<CsvParser>> Make(const FileFormat& format,
                                                  std::vector<std::string> header);
 
-  KeyOrFault Key(const RowBatch& batch, const Row& row) override;
-  void Forget() override { unquoted_.clear(); }
+  std::span<const KeyOrFault> Keys(const RowBatch& batch) override;
   Record& Parse(const RowBatch& batch, const Row& row) override;
   [[nodiscard]] const std::vector<std::string>& field_names() const override { return names_; }
 
@@ -26,12 +25,16 @@ class CsvParser final : public RowParser {
   CsvParser(std::vector<std::string> header, std::size_t key_column)
       : names_(std::move(header)), key_column_(key_column), fields_(names_.size()) {}
 
+  KeyOrFault Key(const RowBatch& batch, const Row& row);
   [[nodiscard]] Fault Check(const RowBatch& batch, const Row& row) const;
+  Record& ParseOther(const RowBatch& batch, const Row& row);
+  Record& BadKey(const Row& row);
   std::string_view Column(const RowBatch& batch, const Row& row, std::size_t column);
 
   const std::vector<std::string> names_;
   const std::size_t key_column_;
   std::vector<std::string_view> fields_;
+  std::vector<KeyOrFault> keys_;
   std::deque<std::string> unquoted_;  // columns that had doubled quotes; views stay valid
   Record record_;
 };

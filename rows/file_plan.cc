@@ -1,6 +1,7 @@
 #include "rows/file_plan.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <numeric>
 #include <utility>
@@ -47,6 +48,8 @@ class Planning {
  private:
   Status Start(const std::stop_token& stop);
   void LookAt(const RowBatch& batch);
+  void AddFetched();
+  void TakeSamples(const RowBatch& batch);
   Result<FilePlan> Finish();
   void Tell();
 
@@ -60,8 +63,9 @@ class Planning {
   std::unique_ptr<RowReader> reader_;
   std::unique_ptr<RowParser> parser_;
   std::unique_ptr<DuplicateCounter> duplicates_;
-  RowBatch first_;  // what was read with the header
-  std::vector<std::uint64_t> hashes_;
+  RowBatch first_;                                               // what was read with the header
+  std::array<std::uint64_t, RowScanner::kBatchRows> fetched_{};  // hashes of the batch before
+  std::size_t fetched_count_ = 0;
   std::uint64_t told_ = 0;
 };
 
@@ -81,7 +85,7 @@ Status Planning::Start(const std::stop_token& stop) {
     } while (batch->rows.empty());
     plan_.shape.columns = TRY(ParseCsvHeader(*batch, batch->rows.front()));
     first_ = *batch;
-    first_.rows.erase(first_.rows.begin());
+    first_.rows = first_.rows.subspan(1);
   }
   return Ok{};
 }
@@ -114,22 +118,33 @@ Result<FilePlan> Planning::Run(const std::stop_token& stop) {
 // Keys are hashed for a whole batch before the first is looked up, so that what will be looked at
 // is on its way from memory by then.
 void Planning::LookAt(const RowBatch& batch) {
-  hashes_.clear();
-  for (const Row& row : batch.rows) {
-    const KeyOrFault key = parser_->Key(batch, row);
+  const std::span<const KeyOrFault> keys = parser_->Keys(batch);
+  AddFetched();
+  for (const KeyOrFault& key : keys) {
     if (key.fault == Fault::kNone) {
       const std::uint64_t hash = HashKey(key.key);
       duplicates_->Prefetch(hash);
-      hashes_.push_back(hash);
-      continue;
+      fetched_[fetched_count_++] = hash;
+    } else {
+      ++plan_.bad[static_cast<std::size_t>(key.fault)];
     }
-    ++plan_.bad[static_cast<std::size_t>(key.fault)];
-    if (plan_.bad_samples.size() < kSamples)
-      plan_.bad_samples.push_back(parser_->Parse(batch, row).problem);
   }
-  parser_->Forget();
-  for (const std::uint64_t hash : hashes_) duplicates_->Add(hash);
   plan_.records += batch.rows.size();
+  if (fetched_count_ < keys.size() && plan_.bad_samples.size() < kSamples) TakeSamples(batch);
+}
+
+void Planning::AddFetched() {
+  for (std::size_t i = 0; i < fetched_count_; ++i) duplicates_->Add(fetched_[i]);
+  fetched_count_ = 0;
+}
+
+// The first bad rows in words.
+void Planning::TakeSamples(const RowBatch& batch) {
+  for (const Row& row : batch.rows) {
+    if (plan_.bad_samples.size() == kSamples) return;
+    const Record& record = parser_->Parse(batch, row);
+    if (record.fault != Fault::kNone) plan_.bad_samples.push_back(record.problem);
+  }
 }
 
 void Planning::Tell() {
@@ -141,6 +156,7 @@ void Planning::Tell() {
 }
 
 Result<FilePlan> Planning::Finish() {
+  AddFetched();
   Tell();
   plan_.bytes = reader_->bytes();
   plan_.duplicates = duplicates_->count();

@@ -5,8 +5,6 @@
 #include <cstdio>
 #include <cstring>
 
-#include "rows/format.h"
-
 namespace backfill::rows {
 namespace {
 
@@ -47,7 +45,7 @@ bool MayHoldControl(std::string_view key) {
 }  // namespace
 
 bool IsKey(std::string_view key) {
-  return !key.empty() && key.size() <= kMaxKeyBytes &&
+  return IsKeySize(key.size()) &&
          !(MayHoldControl(key) && std::any_of(key.begin(), key.end(), IsControl));
 }
 

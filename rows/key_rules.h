@@ -1,10 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "rows/format.h"
+
 namespace backfill::rows {
+
+inline bool IsKeySize(std::size_t bytes) { return bytes - 1 < kMaxKeyBytes; }
 
 // A key is 1 to kMaxKeyBytes bytes without control characters (below U+0020, and U+007F): it goes
 // into headers, which cannot carry them, and into logs.

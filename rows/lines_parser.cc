@@ -5,23 +5,37 @@
 
 namespace backfill::rows {
 
-KeyOrFault LinesParser::Key(const RowBatch& batch, const Row& row) {
-  if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone) return {.fault = fault};
-  const std::string_view key = batch.Text(row);
-  if (!IsKey(key)) return {.fault = Fault::kKey};
-  return {.key = key};
+inline Fault LinesParser::Check(const RowBatch& batch, const Row& row) {
+  if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone) return fault;
+  const bool key = batch.plain ? IsKeySize(row.size) : IsKey(batch.Text(row));
+  return key ? Fault::kNone : Fault::kKey;
+}
+
+std::span<const KeyOrFault> LinesParser::Keys(const RowBatch& batch) {
+  keys_.clear();
+  for (const Row& row : batch.rows) {
+    const Fault fault = Check(batch, row);
+    keys_.push_back(
+        {.key = fault == Fault::kNone ? batch.Text(row) : std::string_view(), .fault = fault});
+  }
+  return keys_;
 }
 
 Record& LinesParser::Parse(const RowBatch& batch, const Row& row) {
-  const KeyOrFault key = Key(batch, row);
   record_.line = row.line;
-  record_.key = key.key;
-  record_.fault = key.fault;
-  record_.problem.clear();
-  if (key.fault == Fault::kKey) {
+  record_.fault = Check(batch, row);
+  if (record_.fault != Fault::kNone) return Bad(batch, row);
+  record_.key = batch.Text(row);
+  if (!record_.problem.empty()) record_.problem.clear();
+  return record_;
+}
+
+Record& LinesParser::Bad(const RowBatch& batch, const Row& row) {
+  record_.key = {};
+  if (record_.fault == Fault::kKey) {
     record_.problem = AtLine(row) + "the line " + KeyProblem(batch.Text(row)).value_or("is no key");
-  } else if (key.fault != Fault::kNone) {
-    record_.problem = ProblemOf(key.fault, row);
+  } else {
+    record_.problem = ProblemOf(record_.fault, row);
   }
   return record_;
 }

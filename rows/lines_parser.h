@@ -7,13 +7,16 @@ namespace backfill::rows {
 // The line is the key, untrimmed.
 class LinesParser final : public RowParser {
  public:
-  KeyOrFault Key(const RowBatch& batch, const Row& row) override;
-  void Forget() override {}
+  std::span<const KeyOrFault> Keys(const RowBatch& batch) override;
   Record& Parse(const RowBatch& batch, const Row& row) override;
   [[nodiscard]] const std::vector<std::string>& field_names() const override { return names_; }
 
  private:
+  static Fault Check(const RowBatch& batch, const Row& row);
+  Record& Bad(const RowBatch& batch, const Row& row);
+
   const std::vector<std::string> names_;
+  std::vector<KeyOrFault> keys_;
   Record record_;
 };
 

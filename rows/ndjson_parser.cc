@@ -1,6 +1,8 @@
 #include "rows/ndjson_parser.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 #include "rows/key_rules.h"
 #include "rows/row_faults.h"
@@ -9,23 +11,40 @@ namespace backfill::rows {
 namespace {
 
 constexpr std::size_t kKeySlot = 0;
+constexpr std::size_t kMaxUsual = 64;  // members whose names are kept
 
 std::string_view WithoutBlanks(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r";
+  if (text.front() == '{' && text.back() == '}') return text;
   const std::size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
-// No backslash, no control character.
-bool IsPlain(std::string_view text) {
-  return std::none_of(text.begin(), text.end(),
-                      [](char c) { return c == '\\' || static_cast<unsigned char>(c) < 0x20; });
+template <typename Word>
+Word Load(const char* p) {
+  Word word = 0;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+// As ==, without a call for names, which are short.
+bool IsSame(std::string_view a, std::string_view b) {
+  const std::size_t size = a.size();
+  if (size != b.size()) return false;
+  const auto differ = [&]<typename Word>(std::size_t at, Word /*of what size*/) {
+    return Load<Word>(a.data() + at) != Load<Word>(b.data() + at);
+  };
+  if (size > 16) return a == b;
+  if (size >= 8) return !differ(0, std::uint64_t{}) && !differ(size - 8, std::uint64_t{});
+  if (size >= 4) return !differ(0, std::uint32_t{}) && !differ(size - 4, std::uint32_t{});
+  if (size >= 2) return !differ(0, std::uint16_t{}) && !differ(size - 2, std::uint16_t{});
+  return size == 0 || a.front() == b.front();
 }
 
 JsonObject ObjectOf(const RowBatch& batch, const Row& row) {
   const std::string_view text = batch.Text(row);
-  if (!batch.plain && !IsPlain(text)) return JsonObject(text);
+  if (!batch.plain) return JsonObject(text);
   const std::uint32_t* const quotes = batch.marks + row.first_mark;
   return {text, batch.data, quotes, quotes + row.marks};
 }
@@ -36,17 +55,22 @@ NdJsonParser::NdJsonParser(const FileFormat& format) : names_(format.fields) {
   sought_.push_back(format.key);
   sought_.insert(sought_.end(), names_.begin(), names_.end());
   values_.resize(sought_.size());
-  found_.resize(sought_.size());
+  found_in_.resize(sought_.size());
 }
 
-KeyOrFault NdJsonParser::Key(const RowBatch& batch, const Row& row) {
-  const Fault fault = Read(batch, row, Words::kNotWanted);
-  if (fault != Fault::kNone) return {.fault = fault};
-  return {.key = values_[kKeySlot]};
+std::span<const KeyOrFault> NdJsonParser::Keys(const RowBatch& batch) {
+  if (!unescaped_.empty()) unescaped_.clear();
+  keys_.clear();
+  for (const Row& row : batch.rows) {
+    const Fault fault = Read(batch, row, Words::kNotWanted);
+    keys_.push_back(
+        {.key = fault == Fault::kNone ? values_[kKeySlot] : std::string_view(), .fault = fault});
+  }
+  return keys_;
 }
 
 Record& NdJsonParser::Parse(const RowBatch& batch, const Row& row) {
-  unescaped_.clear();
+  if (!unescaped_.empty()) unescaped_.clear();
   problem_.clear();
   record_.line = row.line;
   record_.key = {};
@@ -68,32 +92,66 @@ Fault NdJsonParser::Bad(Fault fault, const Row& row, Words words, const std::str
   return fault;
 }
 
+// Most rows have the same members in the same order, so a name is compared with one other.
+[[gnu::always_inline]] inline const std::vector<std::size_t>& NdJsonParser::SlotsOf(
+    const JsonMember& member, std::size_t ordinal) {
+  if (ordinal < usual_.size() && usual_[ordinal].known && IsSame(usual_[ordinal].name, member.name))
+    return usual_[ordinal].slots;
+  return LearnSlots(member, ordinal);
+}
+
+const std::vector<std::size_t>& NdJsonParser::LearnSlots(const JsonMember& member,
+                                                         std::size_t ordinal) {
+  if (ordinal == usual_.size() && ordinal < kMaxUsual) usual_.emplace_back();
+  Usual& usual = ordinal < usual_.size() ? usual_[ordinal] : other_;
+  usual.known = !member.name_escaped && member.name.size() <= kMaxKeyBytes;
+  if (usual.known) usual.name = member.name;
+  std::string unescaped;
+  if (member.name_escaped) unescaped = UnescapeJson(member.name).value_or("");
+  const std::string_view name = member.name_escaped ? unescaped : member.name;
+  usual.slots.clear();
+  for (std::size_t slot = 0; slot < sought_.size(); ++slot) {
+    if (name == sought_[slot]) usual.slots.push_back(slot);
+  }
+  return usual.slots;
+}
+
+[[gnu::always_inline]] inline Fault NdJsonParser::Take(const JsonMember& member, std::size_t slot,
+                                                       const Row& row, Words words) {
+  if (found_in_[slot] == rows_) return BadMember(slot, row, words, "occurs twice");
+  found_in_[slot] = rows_;
+  values_[slot] = {member.value.data(), member.value.size()};
+  if (member.escaped) {
+    std::optional<std::string> text = UnescapeJson(member.value);
+    if (!text) return BadMember(slot, row, words, "holds half of a surrogate pair");
+    values_[slot] = unescaped_.emplace_back(std::move(*text));
+  }
+  if (slot != kKeySlot || (member.kind == JsonKind::kInteger && IsKeySize(member.value.size())))
+    return Fault::kNone;
+  return CheckKey(member.kind, row, words);
+}
+
 Fault NdJsonParser::Read(const RowBatch& batch, const Row& row, Words words) {
   if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone) {
     if (words == Words::kWanted) problem_ = ProblemOf(fault, row);
     return fault;
   }
-  std::fill(found_.begin(), found_.end(), false);
+  ++rows_;
   // Of several faults bad JSON counts, since it says that the others mean little.
   Fault fault = Fault::kNone;
   JsonObject object = ObjectOf(batch, row);
-  std::string unescaped;
-  while (const JsonMember* const member = object.Next()) {
-    std::string_view name = member->name;
-    if (member->name_escaped) {
-      unescaped = UnescapeJson(name).value_or("");
-      name = unescaped;
-    }
-    for (std::size_t slot = 0; slot < sought_.size(); ++slot) {
-      if (name != sought_[slot]) continue;
+  for (std::size_t ordinal = 0;; ++ordinal) {
+    const JsonMember* const member = object.Next();
+    if (member == nullptr) break;
+    for (const std::size_t slot : SlotsOf(*member, ordinal)) {
       const Fault of_member = Take(*member, slot, row, words);
       if (fault == Fault::kNone) fault = of_member;
     }
   }
-  if (const std::optional<std::string> problem = object.fault())
-    return Bad(Fault::kJson, row, words, "not valid JSON: " + *problem);
+  if (object.failed())
+    return Bad(Fault::kJson, row, words, "not valid JSON: " + object.fault().value_or(""));
   for (std::size_t slot = 0; fault == Fault::kNone && slot < sought_.size(); ++slot) {
-    if (!found_[slot]) {
+    if (found_in_[slot] != rows_) {
       fault = Bad(slot == kKeySlot ? Fault::kKey : Fault::kField, row, words,
                   "the member " + sought_[slot] + " is missing");
     }
@@ -101,27 +159,20 @@ Fault NdJsonParser::Read(const RowBatch& batch, const Row& row, Words words) {
   return fault;
 }
 
-Fault NdJsonParser::Take(const JsonMember& member, std::size_t slot, const Row& row, Words words) {
-  const bool key = slot == kKeySlot;
-  const Fault fault = key ? Fault::kKey : Fault::kField;
-  const auto bad = [&](const std::string& what) {
-    return Bad(fault, row, words, "the member " + sought_[slot] + " " + what);
-  };
-  if (found_[slot]) return bad("occurs twice");
-  found_[slot] = true;
-  values_[slot] = member.value;
-  if (member.escaped) {
-    std::optional<std::string> text = UnescapeJson(member.value);
-    if (!text) return bad("holds half of a surrogate pair");
-    values_[slot] = unescaped_.emplace_back(std::move(*text));
+Fault NdJsonParser::CheckKey(JsonKind kind, const Row& row, Words words) {
+  const std::string_view key = values_[kKeySlot];
+  if (kind != JsonKind::kString && kind != JsonKind::kInteger) {
+    return BadMember(kKeySlot, row, words,
+                     "is " + std::string(ToString(kind)) + "; a key is a string or a whole number");
   }
-  if (!key) return Fault::kNone;
-  if (member.kind != JsonKind::kString && member.kind != JsonKind::kInteger) {
-    return bad("is " + std::string(ToString(member.kind)) +
-               "; a key is a string or a whole number");
-  }
-  if (!IsKey(values_[slot])) return bad(KeyProblem(values_[slot]).value_or("is no key"));
-  return Fault::kNone;
+  if (IsKey(key)) return Fault::kNone;
+  return BadMember(kKeySlot, row, words, KeyProblem(key).value_or("is no key"));
+}
+
+Fault NdJsonParser::BadMember(std::size_t slot, const Row& row, Words words,
+                              const std::string& what) {
+  return Bad(slot == kKeySlot ? Fault::kKey : Fault::kField, row, words,
+             "the member " + sought_[slot] + " " + what);
 }
 
 }  // namespace backfill::rows

@@ -11,7 +11,11 @@ Pieces::Pieces(Limits limits)
     : join_(limits.join), max_pieces_(limits.pieces), piece_records_(limits.records) {}
 
 Status Pieces::Add(const RowBatch& batch) {
-  for (const Row& row : batch.rows) AddRow(batch, row);
+  for (std::size_t i = 0; i < batch.rows.size();) {
+    const std::size_t fitting = batch.sound ? AddFitting(batch.rows.subspan(i)) : 0;
+    if (fitting == 0) AddRow(batch, batch.rows[i]);
+    i += std::max<std::size_t>(fitting, 1);
+  }
   if (batch.rows.empty() && (open_ || batch.skipping)) {
     // The window is about to be dropped. A row that is too long begins its piece right here, since
     // its bytes will be gone when its end is found.
@@ -33,7 +37,20 @@ Status Pieces::Add(const RowBatch& batch) {
   return Ok{};
 }
 
-inline void Pieces::AddRow(const RowBatch& batch, const Row& row) {
+// How many of these rows, none of which is too long, the open piece takes beside those that it has.
+// They lie in order, so the last of a stretch says whether it fits.
+std::size_t Pieces::AddFitting(std::span<const Row> rows) {
+  if (!open_ || piece_.alone || piece_.records == 0 || piece_.records >= piece_records_) return 0;
+  auto n = static_cast<std::size_t>(
+      std::min<std::uint64_t>(rows.size(), piece_records_ - piece_.records));
+  while (n > 0 && rows[n - 1].end - piece_.offset > kMaxShardBytes) n /= 2;
+  if (n == 0) return 0;
+  piece_.records += n;
+  piece_.bytes = rows[n - 1].end - piece_.offset;
+  return n;
+}
+
+void Pieces::AddRow(const RowBatch& batch, const Row& row) {
   const bool alone = row.fault == Fault::kTooLong;
   const bool begun = open_ && piece_.records == 0;  // by this row, before its end was found
   const bool fits = open_ && !piece_.alone && !alone && piece_.records < piece_records_ &&

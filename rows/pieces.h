@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -47,6 +49,7 @@ class Pieces {
     bool alone = false;  // a row that is too long
   };
 
+  std::size_t AddFitting(std::span<const Row> rows);
   void AddRow(const RowBatch& batch, const Row& row);
   void Open(const RowBatch& batch, std::uint64_t offset);
   void Close();

@@ -34,9 +34,9 @@ class RowParser {
  public:
   virtual ~RowParser() = default;
 
-  // The key alone, or the same fault as Parse() finds. The view lasts until `Forget()`.
-  virtual KeyOrFault Key(const RowBatch& batch, const Row& row) = 0;
-  virtual void Forget() = 0;
+  // The key alone of each row of the batch, or the same fault as Parse() finds. Valid until the
+  // next call of either.
+  virtual std::span<const KeyOrFault> Keys(const RowBatch& batch) = 0;
 
   // All of it. `position` is left to the caller.
   virtual Record& Parse(const RowBatch& batch, const Row& row) = 0;

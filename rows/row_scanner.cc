@@ -29,16 +29,16 @@ RowScanner::RowScanner(Format format, char delimiter, std::uint64_t offset, std:
     : RowScanner(SoughtIn(format, delimiter), offset, line) {}
 
 RowScanner::RowScanner(const SoughtBytes& sought, std::uint64_t offset, std::uint64_t line)
-    : sought_(sought), offset_(offset), row_offset_(offset), line_(line) {
-  batch_.rows.reserve(kBatchRows);
-}
+    : sought_(sought), offset_(offset), row_offset_(offset), line_(line) {}
 
 void RowScanner::Restart(std::uint64_t offset, std::uint64_t line) {
   std::vector<std::uint32_t> breaks = std::move(breaks_.at);
   std::vector<std::uint32_t> marks = std::move(marks_.at);
+  std::vector<Row> rows = std::move(rows_);
   *this = RowScanner(sought_, offset, line);
   breaks_.at = std::move(breaks);
   marks_.at = std::move(marks);
+  rows_ = std::move(rows);
 }
 
 void RowScanner::SetWindow(std::string_view window, bool last) {
@@ -63,9 +63,11 @@ void RowScanner::SetWindow(std::string_view window, bool last) {
 }
 
 const RowBatch& RowScanner::Next() {
-  batch_.rows.clear();
+  rows_.resize(kBatchRows);
+  row_count_ = 0;
+  batch_.sound = true;
   Scan();
-  if (batch_.rows.empty()) {
+  if (row_count_ == 0) {
     if (!skipping_ && size_ - begin_ > kMaxRowBytes) {
       skipping_ = true;
       quoted_ = has_quotes_ = false;
@@ -76,6 +78,7 @@ const RowBatch& RowScanner::Next() {
     }
     kept_ = skipping_ ? size_ : begin_;
   }
+  batch_.rows = std::span<const Row>(rows_).first(row_count_);
   batch_.data = data_;
   batch_.size = size_;
   batch_.offset = offset_;
@@ -93,7 +96,7 @@ const RowBatch& RowScanner::Next() {
 
 bool RowScanner::IndexMore() {
   if (indexed_ == size_) return false;
-  if (batch_.rows.empty()) {  // nobody looks at the marks of former rows any more
+  if (row_count_ == 0) {  // nobody looks at the marks of former rows any more
     breaks_.Drop(breaks_.read);
     const std::size_t done = first_mark_;
     marks_.Drop(done);
@@ -110,12 +113,13 @@ bool RowScanner::IndexMore() {
 }
 
 void RowScanner::Scan() {
-  while (batch_.rows.size() < kBatchRows) {
+  while (row_count_ < kBatchRows) {
     if (breaks_.read == breaks_.found) {
-      if (!batch_.rows.empty() && std::max(breaks_.found, marks_.found) > kMaxIndexed) return;
+      if (row_count_ > 0 && std::max(breaks_.found, marks_.found) > kMaxIndexed) return;
       if (!IndexMore()) return EndFile();
       continue;
     }
+    if (!has_quotes_ && !skipping_ && ScanPlain()) continue;
     const std::size_t at = breaks_.at[breaks_.read++];
     if (has_quotes_ || data_[at] != '\n') {
       if (!skipping_ && !ScanQuoted(at)) continue;
@@ -127,18 +131,61 @@ void RowScanner::Scan() {
   }
 }
 
-// Finds where the row's marks end. Most rows have as many as the one before.
-inline void RowScanner::TakeMarks(std::size_t at) {
+// The rows that most files consist of: no quotes, not too long. All that changes from one to the
+// next stays in registers. Whether there were any.
+bool RowScanner::ScanPlain() {
+  const char* const data = data_;
+  const std::uint32_t* const breaks = breaks_.at.data();
   const std::uint32_t* const marks = marks_.at.data();
-  std::size_t end = marks_.read + usual_marks_;
-  const bool as_usual = end <= marks_.found && (end == marks_.read || marks[end - 1] < at) &&
-                        (end == marks_.found || marks[end] > at);
-  if (!as_usual) {
-    end = marks_.read;
-    while (end < marks_.found && marks[end] < at) ++end;
-    usual_marks_ = end - marks_.read;
+  const std::size_t breaks_end = breaks_.found;
+  const std::size_t marks_end = marks_.found;
+  std::size_t usual = usual_marks_;
+  const std::uint64_t offset = offset_;
+  const Row* const rows_end = rows_.data() + kBatchRows;
+  Row* row = rows_.data() + row_count_;
+  std::size_t read = breaks_.read;
+  std::size_t mark = first_mark_;
+  std::size_t begin = begin_;
+  std::uint64_t line = line_;
+  for (; row != rows_end && read != breaks_end; ++read, ++line) {
+    const std::size_t at = breaks[read];
+    std::size_t size = at - begin;
+    if (data[at] != '\n' || size > kMaxRowBytes) break;
+    // Most rows have as many marks as the one before.
+    std::size_t mark_end = mark + usual;
+    const bool as_usual = mark_end <= marks_end && (usual == 0 || marks[mark_end - 1] < at) &&
+                          (mark_end == marks_end || marks[mark_end] > at);
+    if (!as_usual) {
+      for (mark_end = mark; mark_end < marks_end && marks[mark_end] < at;) ++mark_end;
+      usual = mark_end - mark;
+    }
+    if (size > 0 && data[at - 1] == '\r') --size;
+    *row = {.offset = offset + begin,
+            .end = offset + at + 1,
+            .line = line,
+            .begin = static_cast<std::uint32_t>(begin),
+            .size = static_cast<std::uint32_t>(size),
+            .first_mark = static_cast<std::uint32_t>(mark),
+            .marks = static_cast<std::uint32_t>(mark_end - mark)};
+    row += static_cast<std::ptrdiff_t>(size > 0);
+    mark = mark_end;
+    begin = at + 1;
   }
-  marks_.read = end_mark_ = end;
+  if (read == breaks_.read) return false;
+  usual_marks_ = usual;
+  row_count_ = static_cast<std::size_t>(row - rows_.data());
+  breaks_.read = read;
+  marks_.read = first_mark_ = end_mark_ = mark;
+  begin_ = begin;
+  row_offset_ = offset_ + begin;
+  line_ = line;
+  return true;
+}
+
+// Finds where the row's marks end.
+inline void RowScanner::TakeMarks(std::size_t at) {
+  while (marks_.read < marks_.found && marks_.at[marks_.read] < at) ++marks_.read;
+  end_mark_ = marks_.read;
 }
 
 // A row of kCsv with quotes, up to the break at `at`. Whether the row ends there.
@@ -196,10 +243,10 @@ inline void RowScanner::EndRow(std::size_t at, std::size_t next) {
   std::size_t size = at - begin_;
   if (size > 0 && data_[at - 1] == '\r') --size;
   if (too_long) {
-    batch_.rows.push_back(
-        {.offset = row_offset_, .end = offset_ + next, .line = line_, .fault = Fault::kTooLong});
+    rows_[row_count_++] = {
+        .offset = row_offset_, .end = offset_ + next, .line = line_, .fault = Fault::kTooLong};
   } else if (size > 0) {
-    batch_.rows.push_back({.offset = row_offset_,
+    rows_[row_count_++] = {.offset = row_offset_,
                            .end = offset_ + next,
                            .line = line_,
                            .begin = static_cast<std::uint32_t>(begin_),
@@ -207,8 +254,9 @@ inline void RowScanner::EndRow(std::size_t at, std::size_t next) {
                            .first_mark = static_cast<std::uint32_t>(first_mark_),
                            .marks = static_cast<std::uint32_t>(end_mark_ - first_mark_),
                            .quoted = quoted_,
-                           .fault = bad_quotes_ ? Fault::kQuotes : Fault::kNone});
+                           .fault = bad_quotes_ ? Fault::kQuotes : Fault::kNone};
   }
+  if (too_long || bad_quotes_) batch_.sound = false;
   line_ += breaks_inside_ + 1;
   begin_ = next;
   row_offset_ = offset_ + next;
@@ -232,9 +280,9 @@ void RowScanner::EndFile() {
   } else {
     TakeMarks(size_);
   }
-  const std::size_t rows = batch_.rows.size();
+  const std::size_t rows = row_count_;
   EndRow(size_, size_);
-  if (batch_.rows.size() > rows) batch_.rows.back().unclosed = unclosed;
+  if (row_count_ > rows) rows_[rows].unclosed = unclosed;
 }
 
 }  // namespace backfill::rows

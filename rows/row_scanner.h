@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -26,15 +27,16 @@ struct Row {
 
 // Rows that lie in one window. Valid until the scanner is called again.
 struct RowBatch {
-  std::vector<Row> rows = {};  // none: the window is used up
-  const char* data = nullptr;  // the window
+  std::span<const Row> rows = {};  // none: the window is used up
+  const char* data = nullptr;      // the window
   std::size_t size = 0;
   std::uint64_t offset = 0;              // of the window in the file
   std::uint64_t open_row = 0;            // where the row begins that the window does not end
   bool skipping = false;                 // which is too long: what the window has of it is dropped
   const std::uint32_t* marks = nullptr;  // positions in the window
+  bool sound = true;                     // no row has a fault
   bool utf8 = true;                      // all rows are UTF-8; else each has to be looked at
-  bool plain = true;  // no backslash or control character in any row; else likewise
+  bool plain = true;                     // as IndexedBytes::plain, for all rows; else likewise
 
   [[nodiscard]] std::string_view Text(const Row& row) const { return {data + row.begin, row.size}; }
 };
@@ -49,7 +51,7 @@ struct RowBatch {
 // One thread. Never fails: what is wrong with a row is said in the row.
 class RowScanner {
  public:
-  static constexpr std::size_t kBatchRows = 256;
+  static constexpr std::size_t kBatchRows = 128;
 
   // `offset` and `line` of the first byte of the first window.
   RowScanner(Format format, char delimiter, std::uint64_t offset, std::uint64_t line);
@@ -75,6 +77,7 @@ class RowScanner {
 
   bool IndexMore();
   void Scan();
+  bool ScanPlain();
   bool ScanQuoted(std::size_t at);
   void Separate(std::size_t at);
   void TakeMarks(std::size_t at);
@@ -113,6 +116,8 @@ class RowScanner {
   std::size_t column_begin_ = 0;
   std::size_t end_mark_ = 0;
 
+  std::vector<Row> rows_;      // kBatchRows of them
+  std::size_t row_count_ = 0;  // in the batch
   RowBatch batch_;
 };
 

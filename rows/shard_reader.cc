@@ -46,7 +46,7 @@ LoadedShard::LoadedShard(const Extent& extent, Taken workspace, bool held)
 }
 
 // One more row than planned is as wrong as one less.
-Result<const Record*> LoadedShard::Next() {
+Result<const Record*> LoadedShard::NextElsewhere() {
   const Row* row = nullptr;
   Row too_long;
   if (held_) {
@@ -61,10 +61,7 @@ Result<const Record*> LoadedShard::Next() {
   }
   if (given_ == extent_.records) return Fewer();
   static const RowBatch kNoBatch;
-  Record& record = workspace_->parser->Parse(batch_ != nullptr ? *batch_ : kNoBatch, *row);
-  record.position = position();
-  ++given_;
-  return &record;
+  return Give(batch_ != nullptr ? *batch_ : kNoBatch, *row);
 }
 
 const Row* LoadedShard::NextRow() {

@@ -49,7 +49,9 @@ class LoadedShard {
   // `held`: the workspace has the bytes; else all there is is a row that is too long.
   LoadedShard(const Extent& extent, Taken workspace, bool held);
 
+  Result<const Record*> NextElsewhere();
   const Row* NextRow();
+  const Record* Give(const RowBatch& batch, const Row& row);
   [[nodiscard]] Error Fewer() const;
 
   Extent extent_;
@@ -59,6 +61,20 @@ class LoadedShard {
   std::size_t next_in_batch_ = 0;
   std::uint64_t given_ = 0;
 };
+
+// Mostly the next row is there already.
+inline Result<const Record*> LoadedShard::Next() {
+  if (batch_ == nullptr || next_in_batch_ == batch_->rows.size() || given_ == extent_.records)
+    return NextElsewhere();
+  return Give(*batch_, batch_->rows[next_in_batch_++]);
+}
+
+inline const Record* LoadedShard::Give(const RowBatch& batch, const Row& row) {
+  Record& record = workspace_->parser->Parse(batch, row);
+  record.position = position();
+  ++given_;
+  return &record;
+}
 
 // Reads shards of a file as it was planned, in any order. kConflict is what tells that the file is
 // another one by now: another size, header, or other bytes in a shard. It is found before any

@@ -82,6 +82,18 @@ TEST(PiecesTest, StayBelowFourMebibytes) {
   EXPECT_EQ(cut->extents[0].records, 13U);
 }
 
+// Many rows come at once, and the limit lies somewhere among them.
+TEST(PiecesTest, AreAsFullAsFourMebibytesAllow) {
+  for (const std::size_t size : {7'001U, 65'537U}) {
+    std::string file;
+    while (file.size() < 2 * kMaxShardBytes) file += std::string(size - 1, 'x') + "\n";
+    const auto cut = CutFile(file, {.records = 1'000'000}, 1'000'000);
+    for (std::size_t i = 0; i + 1 < cut->extents.size(); ++i)
+      EXPECT_EQ(cut->extents[i].records, kMaxShardBytes / size) << size;
+    Check(file, cut->extents, kMaxShardBytes / size);
+  }
+}
+
 TEST(PiecesTest, LeaveARowThatIsTooLongAlone) {
   const std::string file = "a\n\nb\n" + std::string(5 << 20, 'x') + "\n\nc\nd\n";
   for (const std::size_t step : {std::size_t{1} << 24, std::size_t{100'000}}) {

@@ -23,7 +23,9 @@ class RowParserTest : public ::testing::Test {
     if (format.format != Format::kCsv) parser = *MakeRowParser(format, {});
     std::vector<std::string> shown;
     while (const RowBatch* const batch = *reader.Next({})) {
-      for (const Row& row : batch->rows) {
+      std::vector<Quick> keys;
+      for (std::size_t i = 0; i < batch->rows.size(); ++i) {
+        const Row& row = batch->rows[i];
         if (parser == nullptr) {
           const auto header = ParseCsvHeader(*batch, row);
           if (!header) return {header.error().message};
@@ -32,7 +34,8 @@ class RowParserTest : public ::testing::Test {
           parser = *std::move(made);
           continue;
         }
-        shown.push_back(Show(*parser, *batch, row));
+        if (keys.empty()) keys = KeysOf(*parser, *batch);
+        shown.push_back(Show(*parser, *batch, row, keys[i]));
       }
     }
     return shown;
@@ -47,13 +50,25 @@ class RowParserTest : public ::testing::Test {
   FileFormat Lines() { return {}; }
 
  private:
-  // Key() must say the same as Parse().
-  static std::string Show(RowParser& parser, const RowBatch& batch, const Row& row) {
-    const KeyOrFault quick = parser.Key(batch, row);
-    const std::string key(quick.key);
+  // A row as Keys() reads it.
+  struct Quick {
+    std::string key;
+    Fault fault;
+  };
+
+  static std::vector<Quick> KeysOf(RowParser& parser, const RowBatch& batch) {
+    std::vector<Quick> keys;
+    for (const KeyOrFault& k : parser.Keys(batch)) keys.push_back({std::string(k.key), k.fault});
+    EXPECT_EQ(keys.size(), batch.rows.size());
+    return keys;
+  }
+
+  // Keys() must say the same as Parse().
+  static std::string Show(RowParser& parser, const RowBatch& batch, const Row& row,
+                          const Quick& quick) {
     const Record& record = parser.Parse(batch, row);
     EXPECT_EQ(quick.fault, record.fault) << record.problem;
-    EXPECT_EQ(key, record.key);
+    EXPECT_EQ(quick.key, record.key);
     EXPECT_EQ(record.problem.empty(), record.fault == Fault::kNone);
     if (record.fault != Fault::kNone) return record.problem;
     std::string shown(record.key);
@@ -133,6 +148,17 @@ TEST_F(RowParserTest, AKeyMayHoldAControlCharacterNowhere) {
   }
 }
 
+// Where none is seen anywhere, keys are not looked at one by one. What separates columns is none.
+TEST_F(RowParserTest, AControlCharacterInQuotesIsSeenAlsoWhereItSeparatesColumns) {
+  EXPECT_THAT(Read(Csv('\t'), "id\ta\n1\tx\n\"2\t\"\tx\n3\t\"\t\"\n"),
+              ElementsAre("1:1|x", HasSubstr("U+0009"), "3:3|\t"));
+  EXPECT_THAT(Read(Csv('\x7F'),
+                   "id\x7F"
+                   "a\n1\x7Fx\n\"2\x7F\"\x7Fx\n"),
+              ElementsAre("1:1|x", HasSubstr("U+007F")));
+  EXPECT_THAT(Read(Csv(), "id,a\n1,\x7F\n2\x7F,x\n"), ElementsAre("1:1|\x7F", HasSubstr("U+007F")));
+}
+
 TEST_F(RowParserTest, NdJsonTakesStringsAndWholeNumbersAsKeys) {
   EXPECT_THAT(
       Read(NdJson(), "{\"id\":\"a\\u0062\"}\n {\"x\":{}, \"id\": -17} \r\n{\"i\\u0064\":3}\n"),
@@ -162,6 +188,24 @@ TEST_F(RowParserTest, NdJsonSaysWhatIsWrongWithARow) {
                   "line 9: the member id holds the control character U+000A",
                   "line 10: not valid JSON: expected an object at column 1",
                   "line 11: not valid JSON: expected a name in quotes at column 16"));
+}
+
+TEST_F(RowParserTest, NdJsonMembersMayComeInAnotherOrderInEachRow) {
+  EXPECT_THAT(
+      Read(NdJson({"a", "id", "a"}),
+           "{\"id\":1,\"a\":2}\n{\"a\":3,\"id\":4}\n{\"\":0,\"\\u0061\":5,\"id\":6}\n"
+           "{\"a\":7,\"a\":8,\"id\":9}\n{\"x\":{},\"id\":9,\"a\":8}\n"),
+      ElementsAre("1:2|1|2 {\"id\":1,\"a\":2}", "4:3|4|3 {\"a\":3,\"id\":4}",
+                  "6:5|6|5 {\"\":0,\"\\u0061\":5,\"id\":6}", "line 4: the member a occurs twice",
+                  "9:8|9|8 {\"x\":{},\"id\":9,\"a\":8}"));
+}
+
+TEST_F(RowParserTest, NdJsonRowsMayHaveManyMembers) {
+  std::string row = "{";
+  for (int i = 0; i < 100; ++i) row += "\"m" + std::to_string(i) + "\":0,";
+  row += "\"id\":1,\"" + std::string(300, 'n') + "\":2}";
+  EXPECT_THAT(Read(NdJson({"m99", std::string(300, 'n')}), row + "\n" + row + "\n"),
+              ElementsAre("1:0|2 " + row, "1:0|2 " + row));
 }
 
 TEST_F(RowParserTest, NdJsonNeedsTheNameOfTheKey) {
