@@ -12,6 +12,8 @@ PACKAGES := g++ cmake ninja-build ccache mold pkg-config \
   clang-19 clang-tidy-19 clang-format-19
 # What the benchmarks compare with.
 BENCH_PACKAGES := wrk nghttp2-client util-linux golang-go
+# What counts instructions and system calls.
+GATE_PACKAGES := valgrind strace util-linux
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help
@@ -55,10 +57,16 @@ lint: deps build/tidy/build.ninja ## format, file sizes and names, the page abou
 tidy: deps build/tidy/build.ninja ## clang-tidy over all own sources (some minutes)
 	tests/tidy.sh
 
+.PHONY: gate
+gate: PACKAGES += $(GATE_PACKAGES)
+gate: build ## count instructions and system calls a record and a row; fails if they have risen
+	cmake --build --preset release -j $(JOBS) --target backfill-test-sink rows_bench
+	bench/gate.py
+
 .PHONY: bench
 bench: PACKAGES += $(BENCH_PACKAGES)
-bench: build ## what a record costs, beside wrk, h2load and a Go client (some minutes, on an idle machine)
-	cmake --build --preset release -j $(JOBS) --target backfill-test-sink
+bench: build ## what a record and a row cost, beside other programs (some minutes, on an idle machine)
+	cmake --build --preset release -j $(JOBS) --target backfill-test-sink rows_bench
 	mkdir -p build/bench
 	go build -o build/bench/post bench/peers/post.go
 	bench/bench.py

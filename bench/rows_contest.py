@@ -1,0 +1,73 @@
+"""Planning and reading a file, beside programs that only count its lines or split them."""
+import pathlib, re, statistics, sys, tempfile
+
+from ground import BIN, Void, measure
+from row_files import FIELDS, FORMATS, KEY, row_file
+
+PYTHON_ROWS = 1_000_000  # of the file's front: it takes seconds for each
+MAX_READER_MIB = 32
+
+PYTHON = {
+    "Csv": "import csv,itertools,sys\nn=b=0\nfor r in itertools.islice(csv.reader(open(sys.argv[1],newline='')),1,None):\n  n+=1;b+=len(r[0])\nprint(n,'rows')",
+    "Lines": "import sys\nn=b=0\nfor l in open(sys.argv[1]):\n  n+=1;b+=len(l)\nprint(n,'rows')",
+    "NdJson": "import json,sys\nn=b=0\nfor l in open(sys.argv[1]):\n  n+=1;b+=json.loads(l)['id']\nprint(n,'rows')",
+}
+AWK = {"Csv": ("-F,", "{ n += length($1) } END { print NR - 1, \"rows\" }"),
+       "Lines": ("{ n += length($1) } END { print NR, \"rows\" }"),
+       "NdJson": ("-F\"", "{ n += length($3) } END { print NR, \"rows\" }")}
+
+
+def contestants(format_, rows):
+    """Name: command, and how many rows it has to see."""
+    path, few = row_file(format_, rows), row_file(format_, min(rows, PYTHON_ROWS))
+    bench = BIN / "rows_bench"
+    header = 1 if format_ == "Csv" else 0
+    return {
+        "memchr": ([bench, "count", format_, path], rows + header),
+        "plan": ([bench, "plan", format_, path, *KEY[format_]], rows),
+        "read": ([bench, "read", format_, path, *FIELDS[format_]], rows),
+        "wc -l": (["wc", "-l", path], rows + header),
+        "awk": (["awk", *AWK[format_], path], rows),
+        "python": (["/usr/bin/python3", "-c", PYTHON[format_], few], min(rows, PYTHON_ROWS)),
+    }
+
+
+def rows_contest(rows, rounds):
+    return {format_: one_format(format_, rows, rounds) for format_ in FORMATS}
+
+
+def one_format(format_, rows, rounds):
+    print(f"\n{format_}: {rows:,} rows, {rounds} rounds in turn")
+    programs = contestants(format_, rows)
+    runs = {name: [] for name in programs}
+    with tempfile.TemporaryDirectory(prefix="backfill-bench-") as folder:
+        for round_ in range(rounds + 1):  # the first one warms up
+            for name, (command, expected) in programs.items():
+                figures = measure(command, pathlib.Path(folder))
+                printed = figures["printed"]
+                if not re.search(rf"\b{expected}\b", printed):
+                    raise Void(f"{name} did not see {expected} rows: {printed}")
+                memory = re.search(r"(\d+) KiB", printed)
+                if round_ > 0:
+                    runs[name].append({"per_cpu_second": expected / figures["cpu"],
+                                       "rss_mib": int(memory[1]) / 1024 if memory else None})
+    return table(format_, runs)
+
+
+def table(format_, runs):
+    def ratios(name, other):
+        return [a["per_cpu_second"] / b["per_cpu_second"] for a, b in zip(runs[name], runs[other])]
+
+    result = {}
+    print(f"  {'':8} {'rows/CPU-s':>12} {'of memchr':>10} {'from - to':>14} {'times awk':>10} {'RSS MiB':>8}")
+    for name, figures in runs.items():
+        of_memchr = ratios(name, "memchr")
+        r = {"per_cpu_second": statistics.median(f["per_cpu_second"] for f in figures),
+             "of_memchr": statistics.median(of_memchr), "lowest": min(of_memchr), "highest": max(of_memchr),
+             "times_awk": statistics.median(ratios(name, "awk")), "rss_mib": max((f["rss_mib"] for f in figures if f["rss_mib"]), default=None)}
+        result[name] = r
+        print(f"  {name:8} {r['per_cpu_second']:12,.0f} {r['of_memchr']:10.2f} {r['lowest']:6.2f} - {r['highest']:<5.2f} "
+              f"{r['times_awk']:10.1f} {'' if r['rss_mib'] is None else format(r['rss_mib'], '.1f'):>8}")
+    if result["read"]["rss_mib"] > MAX_READER_MIB:
+        sys.exit(f"reading {format_} takes {result['read']['rss_mib']:.0f} MiB, at most {MAX_READER_MIB} are allowed")
+    return result
