@@ -149,9 +149,9 @@ class Validator {
         node.has_unknown_fields = true;
         const auto near = Nearest(member.key, Names(schema));
         if (near) meant.push_back(*near);
-        problems_.Add(
-            member.line, member.column, Join(path, member.key),
-            near ? "unknown field; did you mean " + *near + "?" : Unknown(schema, member.key));
+        problems_.Add(member.line, member.column, Join(path, member.key),
+                      near ? "unknown field; did you mean " + *near + "?" + Invisible(member.key)
+                           : Unknown(schema, member.key));
       }
     }
     for (const auto& [name, property] : schema.properties) {
@@ -179,9 +179,25 @@ class Validator {
     }
   }
 
+  // What an editor does not show, or shows as a blank.
+  static std::string Invisible(std::string_view key) {
+    while (!key.empty()) {
+      const Character c = FirstCharacter(key);
+      if (c.code == 0xA0 || (c.code >= 0x2000 && c.code <= 0x200F) || c.code == 0x3000 ||
+          c.code == 0xFEFF) {
+        std::string hex;
+        for (int shift = 12; shift >= 0; shift -= 4)
+          hex += "0123456789ABCDEF"[(c.code >> shift) & 15U];
+        return " It holds the invisible character U+" + hex;
+      }
+      key.remove_prefix(c.bytes);
+    }
+    return "";
+  }
+
   std::string Unknown(const Schema& schema, const std::string& key) {
-    if (const auto near = Nearest(key, Names(schema)))
-      return "unknown field; did you mean " + *near + "?";
+    if (const std::string invisible = Invisible(key); !invisible.empty())
+      return "unknown field." + invisible + "; write blanks only";
     if (const auto elsewhere = FindField(root_, key))
       return "unknown field here; it belongs to " + *elsewhere;
     return "unknown field; known here: " + Joined(Names(schema));

@@ -86,20 +86,19 @@ class Builder final : public YAML::EventHandler {
     if (tag == "!" || tag == "tag:yaml.org,2002:str") {
       return Finish(At(Node::String(value), mark), anchor);
     }
-    Refuse(mark, "the tag " + Excerpt(tag) + " is not supported; write the value without it");
+    RefuseTag(mark, tag);
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value /*style*/) override {
-    if (tag == "tag:yaml.org,2002:seq") return Open(At(Node::List(), mark), anchor, mark);
-    RefuseTag(mark, tag);
+    if (!IsTagOf(tag, "tag:yaml.org,2002:seq")) RefuseTag(mark, tag);
     Open(At(Node::List(), mark), anchor, mark);
   }
   void OnSequenceEnd() override { Close(); }
 
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value /*style*/) override {
-    if (tag != "tag:yaml.org,2002:map") RefuseTag(mark, tag);
+    if (!IsTagOf(tag, "tag:yaml.org,2002:map")) RefuseTag(mark, tag);
     Open(At(Node::Map(), mark), anchor, mark);
   }
   void OnMapEnd() override { Close(); }
@@ -118,9 +117,15 @@ class Builder final : public YAML::EventHandler {
     node.column = mark.column + 1;
     return node;
   }
-  static void RefuseTag(const YAML::Mark& mark, const std::string& tag) {
-    if (tag.empty() || tag == "?" || tag == "!") return;
-    Refuse(mark, "the tag " + Excerpt(tag) + " is not supported; write the value without it");
+  // The kind that there is anyway, said or not.
+  static bool IsTagOf(const std::string& tag, std::string_view kind) {
+    return tag.empty() || tag == "?" || tag == "!" || tag == kind;
+  }
+  [[noreturn]] static void RefuseTag(const YAML::Mark& mark, const std::string& tag) {
+    static constexpr std::string_view kStandard = "tag:yaml.org,2002:";
+    const std::string written =
+        tag.starts_with(kStandard) ? "!!" + tag.substr(kStandard.size()) : tag;
+    Refuse(mark, "the tag " + Excerpt(written) + " is not supported; write the value without it");
   }
   [[noreturn]] static void RefuseDepth(const YAML::Mark& mark) {
     Refuse(mark, "nested deeper than " + std::to_string(kMaxDepth) + " levels");
@@ -170,6 +175,11 @@ class Builder final : public YAML::EventHandler {
     if (node.Is(Node::Kind::kMap) || node.Is(Node::Kind::kList))
       Refuse(mark, "a key must be a word");
     if (node.text == "<<") Refuse(mark, "merge keys (<<) are not supported; write the fields out");
+    if (IsReadDifferently(node)) {
+      problems_.Add(node.line, node.column, "",
+                    "the key " + Excerpt(node.text) +
+                        " is read in different ways by programs; put it in quotes");
+    }
     Remember(node, anchor, mark);
     frames_.back().pending = Member{KeyText(node), node.line, node.column, Node{}};
   }
@@ -214,6 +224,11 @@ class Builder final : public YAML::EventHandler {
   [[nodiscard]] bool ExpectsKey() const {
     return !frames_.empty() && frames_.back().node.Is(Node::Kind::kMap) && !frames_.back().pending;
   }
+  // Some take `on` for true and 1.50 for 1.5, and the key for what they took it for.
+  static bool IsReadDifferently(const Node& key) {
+    return key.Is(Node::Kind::kAmbiguous) || key.Is(Node::Kind::kFloat) ||
+           (key.Is(Node::Kind::kInteger) && key.text != ToString(key.integer));
+  }
   static std::string KeyText(const Node& node) {
     return node.Is(Node::Kind::kBool) ? (node.boolean ? "true" : "false") : node.text;
   }
@@ -242,11 +257,23 @@ std::string_view LineOf(std::string_view text, int line) {
 }
 
 // What yaml-cpp says of this line, with what usually helps.
-std::string Explain(const std::string& message, std::string_view line) {
+std::string Explain(const std::string& message, std::string_view text, int at) {
+  const std::string_view line = LineOf(text, at);
+  const std::string_view before = at > 1 ? LineOf(text, at - 1) : std::string_view{};
+  const auto near = [&](std::string_view bytes) {
+    return line.find(bytes) != std::string_view::npos ||
+           before.find(bytes) != std::string_view::npos;
+  };
   std::string hint;
   const std::size_t indent = line.find_first_not_of(" \t");
-  if (indent != std::string_view::npos &&
-      line.substr(0, indent).find('\t') != std::string_view::npos) {
+  if (text.starts_with("<<<<<<< ") || text.find("\n<<<<<<< ") != std::string_view::npos) {
+    hint = "; the conflict of a merge is not resolved";
+  } else if (near("\u00a0")) {
+    hint = "; a no-break space (U+00A0) stands here or on the line before, write a blank";
+  } else if (near("\u201c") || near("\u201d") || near("\u2018") || near("\u2019")) {
+    hint = "; typographic quotes are no quotes, write \" or '";
+  } else if (indent != std::string_view::npos &&
+             line.substr(0, indent).find('\t') != std::string_view::npos) {
     hint = "; indent with blanks, not with tabs";
   } else if (message == "illegal map value") {
     hint = "; put a text that contains \": \" in quotes, and check the indentation";
@@ -255,7 +282,7 @@ std::string Explain(const std::string& message, std::string_view line) {
     hint = "; check the indentation of this line and the quotes before it";
   } else if (message.starts_with("end of map flow") ||
              message.starts_with("end of sequence flow")) {
-    hint = "; a bracket, brace or quote is not closed";
+    hint = "; a bracket, brace or quote is not closed, or a comma is missing";
   } else if (message.starts_with("unknown token")) {
     hint = "; put a text that begins with a special character (@, `, %) in quotes";
   }
@@ -269,22 +296,63 @@ void AddAt(std::string_view text, std::size_t at, std::string message, Problems&
                static_cast<int>(before.size() - line_start) + 1, "", std::move(message));
 }
 
-// yaml-cpp does not read control characters as the standard says, so they are refused before it
-// sees them.
-bool CheckBytes(std::string_view text, Problems& problems) {
-  const std::size_t valid = ValidUtf8Prefix(text);
-  const auto bad = std::ranges::find_if(text.substr(0, valid), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20U && c != '\n' && c != '\r' && c != '\t') || byte == 0x7FU;
-  });
-  const auto at = static_cast<std::size_t>(bad - text.begin());
-  if (at == text.size()) return true;
-  AddAt(text, at,
-        at == valid
-            ? "the text is not UTF-8 from here on; save the file as UTF-8"
-            : "a control character stands here; remove it, or write it escaped in double quotes",
-        problems);
-  return false;
+// What a file is that is no text of ours at all; empty: it may be one.
+std::string_view OtherThanText(std::string_view text) {
+  using namespace std::string_view_literals;
+  for (const std::string_view packed : {"\x1F\x8B"sv, "\x28\xB5\x2F\xFD"sv, "PK\x03\x04"sv}) {
+    if (text.starts_with(packed)) return "this is packed (gzip, zstd or zip); unpack it first";
+  }
+  for (const std::string_view wide : {"\xFF\xFE"sv, "\xFE\xFF"sv, "\0"sv}) {
+    if (text.starts_with(wide) || text.substr(0, 2).ends_with('\0'))
+      return "the text is UTF-16 or UTF-32; save the file as UTF-8";
+  }
+  return {};
+}
+
+// Why a character cannot stand in a text; empty: it can. yaml-cpp does not read control characters
+// as the standard says, and does not take for the end of a line what other programs take for one:
+// behind it they see fields where it sees the rest of a comment.
+std::string WrongCharacter(char32_t c, std::string_view behind, bool json) {
+  if (c == '\r' && !behind.starts_with('\n'))
+    return "a carriage return (CR) without a line feed stands here; end lines with LF or CR LF";
+  if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7F)
+    return "a control character stands here; remove it, or write it escaped in double quotes";
+  if (json) return "";  // where nothing else ends a line, and programs write the rest as it is
+  if (c == 0x85 || c == 0x2028 || c == 0x2029) {
+    return fmt::format(
+        "U+{:04X} ends a line for some programs and not for others; remove it, or write it escaped "
+        "in "
+        "double quotes",
+        static_cast<std::uint32_t>(c));
+  }
+  if ((c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069)) {
+    return fmt::format(
+        "U+{:04X} changes the direction of text, so that a file does not show what it says; remove "
+        "it, "
+        "or write it escaped in double quotes",
+        static_cast<std::uint32_t>(c));
+  }
+  return "";
+}
+
+// Before yaml-cpp sees them. `json`: it is valid JSON.
+bool CheckBytes(std::string_view text, bool json, Problems& problems) {
+  if (const std::string_view other = OtherThanText(text); !other.empty()) {
+    AddAt(text, 0, std::string(other), problems);
+    return false;
+  }
+  for (std::string_view rest = text; !rest.empty();) {
+    const Character c = FirstCharacter(rest);
+    const std::size_t at = text.size() - rest.size();
+    rest.remove_prefix(c.bytes);
+    const std::string wrong = c.code == kNoCharacter
+                                  ? "the text is not UTF-8 from here on; save the file as UTF-8"
+                                  : WrongCharacter(c.code, rest, json);
+    if (wrong.empty()) continue;
+    AddAt(text, at, wrong, problems);
+    return false;
+  }
+  return true;
 }
 
 // JSON writes what lies beyond U+FFFF as two escapes, which YAML does not know. `text` is valid
@@ -315,6 +383,15 @@ std::string JoinSurrogates(std::string_view text) {
   return out;
 }
 
+// Whether a line that begins or ends a document stands before that line's end.
+bool IsSeparated(std::string_view text, int line) {
+  const std::string_view here = LineOf(text, line);
+  const auto until = static_cast<std::size_t>(here.data() - text.data()) + here.size();
+  const std::string_view before = text.substr(0, until);
+  return before.starts_with("---") || before.find("\n---") != std::string_view::npos ||
+         before.find("\n...") != std::string_view::npos;
+}
+
 std::optional<Node> Parse(std::string_view text, Problems& problems) {
   std::istringstream stream{std::string(text)};
   YAML::Parser parser(stream);
@@ -324,8 +401,11 @@ std::optional<Node> Parse(std::string_view text, Problems& problems) {
     std::optional<Node> next = builder.Take();
     if (!next || next->Is(Node::Kind::kNull)) continue;  // "---" at the end of a file
     if (document) {
-      throw Refused{next->line, next->column,
-                    "a second document begins here; a file holds one Backfill"};
+      throw Refused{
+          next->line, next->column,
+          IsSeparated(text, next->line)
+              ? "a second document begins here; a file holds one Backfill"
+              : "the document has ended before this; check the indentation and the brackets"};
     }
     document = std::move(next);
   }
@@ -340,16 +420,21 @@ std::optional<Node> ReadYaml(std::string_view text, Problems& problems) {
     problems.Add(0, 0, "", "the file is larger than 3 MiB");
     return std::nullopt;
   }
-  if (!CheckBytes(text, problems)) return std::nullopt;
+  const std::string_view whole = text;
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
+  const bool braced = first != std::string_view::npos && text[first] == '{';
   std::optional<JsonFault> fault;  // of a text that looks like JSON
+  if (braced) fault = FindJsonFault(text);
+  const bool json = braced && !fault;
+  if (!CheckBytes(whole, json, problems)) return std::nullopt;
   std::string joined;
-  if (first != std::string_view::npos && text[first] == '{') {
-    fault = FindJsonFault(text);
-    if (!fault) text = joined = JoinSurrogates(text);
+  if (json) text = joined = JoinSurrogates(text);
+  if (fault) {
+    // Only a name or a comment can be meant as JSON; anything else is YAML.
     const std::size_t second = text.find_first_not_of(" \t\r\n", first + 1);
-    if (fault && second != std::string_view::npos && text[second] != '"') fault.reset();  // YAML
+    if (second != std::string_view::npos && text[second] != '"' && text[second] != '/')
+      fault.reset();
   }
   try {
     return Parse(text, problems);
@@ -357,7 +442,7 @@ std::optional<Node> ReadYaml(std::string_view text, Problems& problems) {
     if (!fault) problems.Add(refused.line, refused.column, "", refused.message);
   } catch (const YAML::Exception& e) {
     const int line = e.mark.line + 1;
-    if (!fault) problems.Add(line, e.mark.column + 1, "", Explain(e.msg, LineOf(text, line)));
+    if (!fault) problems.Add(line, e.mark.column + 1, "", Explain(e.msg, text, line));
   }
   if (fault) AddAt(text, fault->at, "this is not valid JSON: " + fault->message, problems);
   return std::nullopt;

@@ -33,9 +33,11 @@ bool IsPlain(const std::string& text) {
   return words && std::ranges::count(kWords, std::string_view(lower)) == 0;
 }
 
-// What is escaped: controls, and what some readers take for a line break or a byte order mark.
+// What is escaped: controls, what some readers take for a line break or a byte order mark, and what
+// changes the direction of the text, which our reader does not take otherwise.
 bool NeedsEscape(char32_t c) {
-  return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 || c == 0xFEFF;
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) ||
+         (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF;
 }
 
 std::string Quoted(std::string_view text) {

@@ -91,15 +91,15 @@ properties:
 }
 
 TEST(SchemaTest, IntegersAreExactAtTheEndsOfTheirFormat) {
-  const char* const schema = "{type: object, properties: {n: {type: integer, format: int64}}}";
-  EXPECT_THAT(Judged(schema, "{n: 9223372036854775807}"), IsEmpty());
-  EXPECT_THAT(Judged(schema, "{n: 9223372036854775808}"),
-              ElementsAre("n: must be at most 9223372036854775807, is 9223372036854775808"));
-  EXPECT_THAT(Judged(schema, "{n: -9223372036854775808}"), IsEmpty());
-  EXPECT_THAT(Judged(schema, "{n: -9223372036854775809}"),
-              ElementsAre("n: must be at least -9223372036854775808, is -9223372036854775809"));
-  const char* const wide = "{type: object, properties: {n: {type: integer, minimum: 0}}}";
-  EXPECT_THAT(Judged(wide, "{n: 18446744073709551615}"), IsEmpty());
+  const char* const schema = "{type: object, properties: {size: {type: integer, format: int64}}}";
+  EXPECT_THAT(Judged(schema, "{size: 9223372036854775807}"), IsEmpty());
+  EXPECT_THAT(Judged(schema, "{size: 9223372036854775808}"),
+              ElementsAre("size: must be at most 9223372036854775807, is 9223372036854775808"));
+  EXPECT_THAT(Judged(schema, "{size: -9223372036854775808}"), IsEmpty());
+  EXPECT_THAT(Judged(schema, "{size: -9223372036854775809}"),
+              ElementsAre("size: must be at least -9223372036854775808, is -9223372036854775809"));
+  const char* const wide = "{type: object, properties: {size: {type: integer, minimum: 0}}}";
+  EXPECT_THAT(Judged(wide, "{size: 18446744073709551615}"), IsEmpty());
 }
 
 TEST(SchemaTest, LengthsCountCharacters) {
@@ -156,13 +156,13 @@ TEST(SchemaTest, WhatIsCutToTheSchemaObeysIt) {
 type: object
 properties:
   s: {type: string, maxLength: 4}
-  n: {type: integer, minimum: 0, maximum: 9}
+  size: {type: integer, minimum: 0, maximum: 9}
   l: {type: array, maxItems: 2, items: {type: string, maxLength: 1}}
 )"));
   ASSERT_TRUE(schema.ok());
-  Node node = Yaml("{s: \"a\\nbää\", n: -5, l: [aa, b, c]}");
+  Node node = Yaml("{s: \"a\\nbää\", size: -5, l: [aa, b, c]}");
   CutToSchema(*schema, node);
-  EXPECT_TRUE(SameValue(node, Yaml("{s: a b, n: 0, l: [a, b]}"))) << node.Find("s")->text;
+  EXPECT_TRUE(SameValue(node, Yaml("{s: a b, size: 0, l: [a, b]}"))) << node.Find("s")->text;
 }
 
 }  // namespace

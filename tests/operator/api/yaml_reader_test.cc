@@ -91,7 +91,7 @@ TEST(YamlReaderTest, RefusesBytesThatAreNoText) {
   EXPECT_THAT(Refused(std::string_view("a: b\nc: \0", 10)),
               ElementsAre(HasSubstr("f:2:4: a control character stands here")));
   EXPECT_THAT(Refused("a: \xff"), ElementsAre(HasSubstr("f:1:4: the text is not UTF-8")));
-  EXPECT_THAT(Refused("\xFE\xFF\0a"), ElementsAre(HasSubstr("not UTF-8")));
+  EXPECT_THAT(Refused("\xFE\xFF\0a"), ElementsAre(HasSubstr("UTF-16")));
 }
 
 TEST(YamlReaderTest, SkipsAByteOrderMarkAndKnowsWindowsLineEnds) {
@@ -204,7 +204,8 @@ rc::Gen<Node> AnyNode(int depth) {
                                     {1, rc::gen::element('\n', '\t', '\x01', '"', '\\')}}));
   const auto word = rc::gen::element<std::string>(
       "no", "Yes", "null", "~", "010", "1e3", "true", "", " a", "a ", "- a", "a: b", "#", "ä",
-      "\xC2\x85", "\xE2\x80\xA8", "\xEF\xBB\xBF", "<<", "=", "2026-01-01", "-", "😀");
+      "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xAE", "\xEF\xBB\xBF", "<<", "=", "2026-01-01", "-",
+      "😀");
   const auto strings = rc::gen::map(rc::gen::oneOf(text, word), Node::String);
   const auto numbers =
       rc::gen::map(rc::gen::arbitrary<std::int64_t>(), [](std::int64_t n) { return Node::Int(n); });
