@@ -179,6 +179,11 @@ constexpr std::array kTwins = {
            return !self.Is(Kind::kMap) || self.has_unknown_fields ||
                   Has(self, "file") != Has(self, "env");
          }},
+    Twin{"!self.matches('[\\x00-\\x1f\\x7f]')",
+         [](const Node& self, const Node&) {
+           return std::ranges::none_of(self.text,
+                                       [](unsigned char c) { return std::iscntrl(c) != 0; });
+         }},
     Twin{"!self.startsWith('BACKFILL_')",
          [](const Node& self, const Node&) { return !self.text.starts_with("BACKFILL_"); }},
     Twin{"has(self.certFile) == has(self.keyFile)",
