@@ -1,9 +1,11 @@
 #include "rows/csv_parser.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <utility>
 
+#include "base/nearest.h"
 #include "rows/key_rules.h"
 #include "rows/row_faults.h"
 
@@ -40,18 +42,66 @@ std::string Undouble(std::string_view inside) {
 
 std::string Quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
 
-std::string Joined(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 20;
-  std::string text;
-  for (std::size_t i = 0; i < names.size() && i < kShown; ++i) {
-    if (i > 0) text += ", ";
-    text += names[i];
+// Without what a reader would overlook: blanks around it, and upper and lower case.
+std::string Plain(std::string_view name) {
+  constexpr std::string_view kBlanks = " \t\u00a0";
+  const std::size_t first = name.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return {};
+  std::string plain(name.substr(first, name.find_last_not_of(kBlanks) - first + 1));
+  std::transform(plain.begin(), plain.end(), plain.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return plain;
+}
+
+// Whether a header that was taken for one column has that name if it is cut at `delimiter`.
+bool HasBetween(std::string_view header, std::string_view name, char delimiter) {
+  for (std::size_t begin = 0; begin <= header.size();) {
+    const std::size_t end = std::min(header.find(delimiter, begin), header.size());
+    if (Plain(header.substr(begin, end - begin)) == Plain(name)) return true;
+    begin = end + 1;
   }
-  if (names.size() > kShown) text += ", and " + std::to_string(names.size() - kShown) + " more";
-  return text;
+  return false;
+}
+
+bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
+// Excel writes line breaks into names, in quotes; anywhere else control characters say that the
+// file is not what it is taken for. Empty: there is none.
+std::string ControlInHeader(std::string_view raw) {
+  if (IsQuoted(raw)) return {};
+  const auto control = std::find_if(raw.begin(), raw.end(), IsControl);
+  if (control == raw.end()) return {};
+  if (*control == '\r') return "a carriage return (CR) in its name; lines end with LF or CR LF";
+  if (*control == '\0') return "a NUL in its name; is the file UTF-16? Only UTF-8 is read";
+  if (*control == '\t') return "a tab in its name; is that the delimiter?";
+  return "a control character in its name";
 }
 
 }  // namespace
+
+std::string Listed(const std::vector<std::string>& columns) {
+  constexpr std::size_t kShown = 20;
+  std::string text;
+  for (std::size_t i = 0; i < columns.size() && i < kShown; ++i)
+    text += (i > 0 ? ", " : "") + Quoted(columns[i]);
+  if (columns.size() > kShown) text += ", and " + std::to_string(columns.size() - kShown) + " more";
+  return text;
+}
+
+std::string HintOnColumn(std::string_view name, const std::vector<std::string>& columns,
+                         char delimiter) {
+  if (columns.size() == 1) {
+    for (const char other : {',', ';', '|', ':'}) {
+      if (other != delimiter && HasBetween(columns.front(), name, other))
+        return std::string("; is the delimiter '") + other + "'?";
+    }
+  }
+  for (const std::string& column : columns) {
+    if (Plain(column) == Plain(name)) return "; did you mean " + Quoted(column) + "?";
+  }
+  const auto near = Nearest(name, columns);
+  return near ? "; did you mean " + Quoted(*near) + "?" : "";
+}
 
 Result<std::vector<std::string>> ParseCsvHeader(const RowBatch& batch, const Row& row) {
   const auto invalid = [&](const std::string& what) {
@@ -70,6 +120,8 @@ Result<std::vector<std::string>> ParseCsvHeader(const RowBatch& batch, const Row
     std::string name = IsQuoted(raw) ? Undouble(WithoutQuotes(raw)) : std::string(raw);
     const std::string at = "column " + std::to_string(i + 1) + " of the header ";
     if (name.empty()) return invalid(at + "has no name");
+    if (const std::string control = ControlInHeader(raw); !control.empty())
+      return invalid(at + "has " + control);
     if (name.size() > kMaxKeyBytes)
       return invalid(at + "has a name of " + std::to_string(name.size()) + " bytes; at most " +
                      std::to_string(kMaxKeyBytes) + " are read");
@@ -94,7 +146,8 @@ Result<std::unique_ptr<CsvParser>> CsvParser::Make(const FileFormat& format,
   const auto key = std::find(header.begin(), header.end(), format.key);
   if (key == header.end()) {
     return Error{ErrorCode::kInvalid, "no column is called " + Quoted(format.key) +
-                                          "; the header has " + Joined(header)};
+                                          "; the header has " + Listed(header) +
+                                          HintOnColumn(format.key, header, d)};
   }
   const auto column = static_cast<std::size_t>(key - header.begin());
   return std::unique_ptr<CsvParser>(new CsvParser(std::move(header), column));

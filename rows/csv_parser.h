@@ -10,6 +10,13 @@
 
 namespace backfill::rows {
 
+// What may be wrong where a file has no column of that name: "; did you mean \"ID\"?", or that its
+// delimiter seems to be another one. Empty: nothing comes to mind.
+std::string HintOnColumn(std::string_view name, const std::vector<std::string>& columns,
+                         char delimiter);
+// Its columns, for such a message: "ID", "a", and 3 more.
+std::string Listed(const std::vector<std::string>& columns);
+
 // RFC 4180 with a header: its names are the fields' names, all columns are fields.
 class CsvParser final : public RowParser {
  public:

@@ -1,5 +1,6 @@
 #include "rows/json_object.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -98,7 +99,7 @@ bool JsonObject::Advance() {
   if (fault_ != nullptr || at_ == nullptr) return false;
   SkipSpaces();
   if (first_) {
-    if (*at_ != '{') return Fail("expected an object");
+    if (*at_ != '{') return Fail("expected '{', an object a line,");
     ++at_;
     SkipSpaces();
     first_ = false;
@@ -131,8 +132,10 @@ bool JsonObject::Advance() {
 
 std::optional<std::string> JsonObject::fault() const {
   if (fault_ == nullptr) return std::nullopt;
-  const char* const at = at_ < end_ ? at_ : end_;
-  return std::string(fault_) + " at column " + std::to_string(at - begin_ + 1);
+  const auto characters = std::count_if(begin_, std::min(at_, end_), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;  // begins one
+  });
+  return std::string(fault_) + " at column " + std::to_string(characters + 1);
 }
 
 // Mostly there are none, which one comparison shows.
@@ -153,7 +156,7 @@ bool JsonObject::Finish() {
 }
 
 bool JsonObject::Fail(const char* what) {
-  fault_ = at_ < end_ ? what : "the text ends too early";
+  fault_ = at_ < end_ ? what : "the object does not end on its line";
   return false;
 }
 

@@ -8,6 +8,8 @@
 namespace backfill::rows {
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
 constexpr std::uint64_t kOnes = 0x0101010101010101;
@@ -45,7 +47,7 @@ bool MayHoldControl(std::string_view key) {
 }  // namespace
 
 bool IsKey(std::string_view key) {
-  return IsKeySize(key.size()) &&
+  return IsKeySize(key.size()) && !key.starts_with(kByteOrderMark) &&
          !(MayHoldControl(key) && std::any_of(key.begin(), key.end(), IsControl));
 }
 
@@ -55,6 +57,8 @@ std::optional<std::string> KeyProblem(std::string_view key) {
     return "has " + std::to_string(key.size()) + " bytes, a key at most " +
            std::to_string(kMaxKeyBytes);
   }
+  if (key.starts_with(kByteOrderMark))
+    return "begins with a byte order mark (U+FEFF), as where files were joined";
   const auto* const control = std::find_if(key.begin(), key.end(), IsControl);
   if (control == key.end()) return std::nullopt;
   char code[8];

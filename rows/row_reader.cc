@@ -1,13 +1,33 @@
 #include "rows/row_reader.h"
 
 #include <cstring>
+#include <string>
 #include <string_view>
+
+#include "rows/compressed_source.h"
 
 namespace backfill::rows {
 namespace {
 
 constexpr std::size_t kWindow = std::size_t{256} << 10;  // fits the L2 cache
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr std::size_t kFrontBytes = 8;  // tell what a file is
+
+// What a file is that has no rows of text; empty: it may have some. What gzip and zstd pack has
+// been unpacked by now, once.
+std::string_view OtherThanText(std::string_view front) {
+  using namespace std::string_view_literals;
+  if (front.starts_with("\xFF\xFE") || front.starts_with("\xFE\xFF"))
+    return "is UTF-16; only UTF-8 is read";
+  if (DetectCompression(front)) return "is compressed twice; compress it once";
+  if (front.starts_with("\xFD"
+                        "7zXZ\0"sv) ||
+      front.starts_with("BZh91AY&"))
+    return "is compressed with xz or bzip2; of compressed files gzip and zstd are read";
+  if (front.starts_with("PK\x03\x04"))
+    return "is a zip archive (as spreadsheets are); of compressed files gzip and zstd are read";
+  return {};
+}
 
 }  // namespace
 
@@ -37,7 +57,7 @@ Status RowReader::Refill(const std::stop_token& stop) {
     bytes_ += read;
     kept += read;
     last_ = read == 0;
-  } while (!scanner_ && !last_ && kept < kByteOrderMark.size());
+  } while (!scanner_ && !last_ && kept < kFrontBytes);
   filled_ = kept;
   if (!scanner_) TRY(Start());
   std::memset(buffer_.data() + filled_, 0, kPadding);
@@ -48,8 +68,8 @@ Status RowReader::Refill(const std::stop_token& stop) {
 // Looks at the first bytes of the file.
 Status RowReader::Start() {
   const std::string_view front(buffer_.data(), filled_);
-  if (front.starts_with("\xFF\xFE") || front.starts_with("\xFE\xFF"))
-    return Error{ErrorCode::kInvalid, "the file is UTF-16; only UTF-8 is read"};
+  if (const std::string_view other = OtherThanText(front); !other.empty())
+    return Error{ErrorCode::kInvalid, "the file " + std::string(other)};
   const std::size_t mark = front.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   filled_ -= mark;
   std::memmove(buffer_.data(), buffer_.data() + mark, filled_);

@@ -19,7 +19,8 @@ class RowReader {
   RowReader(ByteStream& stream, Format format, char delimiter);
 
   // The next rows, or an empty batch before a window is dropped; nullptr at the end of the file.
-  // Valid until the next call. Errors: as the stream's, and kInvalid for UTF-16.
+  // Valid until the next call. Errors: as the stream's, and kInvalid for what
+  // is no text: UTF-16, an archive, what was compressed twice.
   Result<const RowBatch*> Next(const std::stop_token& stop);
 
   // How many bytes were read from the stream.

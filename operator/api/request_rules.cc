@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/nearest.h"
 #include "base/template.h"
 #include "base/utf8.h"
 #include "operator/api/excerpt.h"
-#include "operator/api/suggest.h"
 
 namespace backfill::api {
 namespace {

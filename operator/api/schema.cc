@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/nearest.h"
 #include "base/utf8.h"
 #include "operator/api/excerpt.h"
 #include "operator/api/suggest.h"

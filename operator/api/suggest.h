@@ -3,16 +3,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "base/nearest.h"
 #include "operator/api/schema.h"
 
 namespace backfill::api {
 
-// The candidate that a typing error may have meant: equal but for case, or a few letters away.
-// Absent: none is near.
-std::optional<std::string> Nearest(std::string_view word,
-                                   const std::vector<std::string>& candidates);
+using backfill::Nearest;
 
 // The path of the map that has a field of exactly this name, if there is only one: "spec.workers".
 std::optional<std::string> FindField(const Schema& root, std::string_view name);

@@ -3,21 +3,15 @@
 #include <algorithm>
 #include <numeric>
 
+#include "rows/csv_parser.h"
 #include "rows/open_source.h"
+#include "rows/row_parser.h"
 
 namespace backfill::plan {
 namespace {
 
 // The header travels to every worker and stands in the ledger.
 constexpr std::size_t kMaxHeaderBytes = std::size_t{64} << 10;
-
-std::string Listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  constexpr std::size_t kShown = 300;
-  if (text.size() > kShown) text.replace(kShown, std::string::npos, "...");
-  return text;
-}
 
 // What no second try heals, as somebody has to do something about it first.
 Error WithoutHope(Error error) {
@@ -46,9 +40,10 @@ FileFacts FactsOf(const rows::FilePlan& plan) {
 Status FilePlanner::CheckColumns(const std::vector<std::string>& columns) const {
   for (const NeededField& field : needed_) {
     if (std::ranges::find(columns, field.name) != columns.end()) continue;
-    return Error{ErrorCode::kInvalid, field.place + ": {{fields." + field.name +
-                                          "}} is no column of " + rows::ShownPath(path_) +
-                                          "; its columns are " + Listed(columns)};
+    return Error{ErrorCode::kInvalid,
+                 field.place + ": {{fields." + field.name + "}} is no column of " +
+                     rows::ShownPath(path_) + "; its columns are " + rows::Listed(columns) +
+                     rows::HintOnColumn(field.name, columns, format_.delimiter)};
   }
   const std::size_t bytes =
       std::accumulate(columns.begin(), columns.end(), std::size_t{0},
@@ -67,6 +62,8 @@ Result<rows::FilePlan> FilePlanner::Read(const Cutting& cutting,
   if (format_.format == rows::Format::kCsv) {
     const std::vector<std::string> columns =
         TRY(rows::ReadHeader(*source, format_, stop).Annotate("reading " + rows::ShownPath(path_)));
+    // The key first: without it the delimiter is another one, most likely.
+    (void)TRY(rows::MakeRowParser(format_, columns).Annotate("reading " + rows::ShownPath(path_)));
     TRY(CheckColumns(columns));
   }
   const rows::PlanOptions options{

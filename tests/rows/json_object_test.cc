@@ -60,14 +60,14 @@ TEST(JsonObjectTest, GivesTheMembersAsTheyStand) {
 }
 
 TEST(JsonObjectTest, SaysWhatIsWrongAndWhere) {
-  EXPECT_EQ(FaultOfText("[1]"), "expected an object at column 1");
+  EXPECT_EQ(FaultOfText("[1]"), "expected '{', an object a line, at column 1");
   EXPECT_EQ(FaultOfText(R"({"a" 1})"), "expected ':' at column 6");
   EXPECT_EQ(FaultOfText(R"({"a":1,})"), "expected a name in quotes at column 8");
   EXPECT_EQ(FaultOfText(R"({"a":tru})"), "expected a value at column 6");
   EXPECT_EQ(FaultOfText(R"({"a":01})"), "a number with a leading zero at column 7");
   EXPECT_EQ(FaultOfText(R"({"a":1} x)"), "expected nothing behind the object at column 9");
-  EXPECT_EQ(FaultOfText(R"({"a":)"), "the text ends too early at column 6");
-  EXPECT_EQ(FaultOfText(R"({"a":"b)"), "the text ends too early at column 8");
+  EXPECT_EQ(FaultOfText(R"({"a":)"), "the object does not end on its line at column 6");
+  EXPECT_EQ(FaultOfText(R"({"a":"b)"), "the object does not end on its line at column 8");
   EXPECT_EQ(FaultOfText("{\"a\":\"\t\"}"), "a control character in a string at column 7");
   EXPECT_EQ(FaultOfText(R"({"a":"\x"})"), "an unknown escape at column 7");
 }

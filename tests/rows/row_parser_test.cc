@@ -115,7 +115,7 @@ TEST_F(RowParserTest, CsvRefusesAHeaderThatIsNone) {
   EXPECT_THAT(Read(Csv(), "\n\nid,,b\n"),
               ElementsAre("line 3: column 2 of the header has no name"));
   EXPECT_THAT(Read(Csv(), "no,b\n1,2\n"),
-              ElementsAre("no column is called \"id\"; the header has no, b"));
+              ElementsAre("no column is called \"id\"; the header has \"no\", \"b\""));
   EXPECT_THAT(Read(Csv(), "id,\"a\n"), ElementsAre(HasSubstr("line 1: a quote that is opened")));
   EXPECT_THAT(Read(Csv(), "id" + std::string(5'000, ',') + "\n"),
               ElementsAre(HasSubstr("5001 columns")));
@@ -181,12 +181,12 @@ TEST_F(RowParserTest, NdJsonSaysWhatIsWrongWithARow) {
       ElementsAre("line 1: the member id is a number with a fraction or an exponent; a key is a "
                   "string or a whole number",
                   "line 2: the member id is missing",
-                  "line 3: not valid JSON: expected an object at column 1",
-                  "line 4: not valid JSON: the text ends too early at column 14",
+                  "line 3: not valid JSON: expected '{', an object a line, at column 1",
+                  "line 4: not valid JSON: the object does not end on its line at column 14",
                   "line 5: the member id is empty", "line 6: the member id occurs twice",
                   "line 7: the member id holds half of a surrogate pair", "line 8: not UTF-8",
                   "line 9: the member id holds the control character U+000A",
-                  "line 10: not valid JSON: expected an object at column 1",
+                  "line 10: not valid JSON: expected '{', an object a line, at column 1",
                   "line 11: not valid JSON: expected a name in quotes at column 16"));
 }
 

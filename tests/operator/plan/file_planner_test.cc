@@ -65,7 +65,7 @@ TEST_F(FilePlannerTest, AFieldThatIsNoColumnIsNamedWithTheColumnsThereAre) {
   EXPECT_EQ(WhyNot({{"price", "spec.target.http.url: line 1, column 1"},
                     {"prise", "spec.target.http.body: line 1, column 9"}}),
             "spec.target.http.body: line 1, column 9: {{fields.prise}} is no column of " + path_ +
-                "; its columns are id, price");
+                "; its columns are \"id\", \"price\"; did you mean \"price\"?");
 }
 
 TEST_F(FilePlannerTest, AFileThatCannotBeReadAsDeclaredIsNotTriedAgain) {
