@@ -4,6 +4,8 @@
 #include <cctype>
 #include <string>
 
+#include "base/utf8.h"
+
 namespace backfill {
 namespace {
 
@@ -127,8 +129,9 @@ class Parser {
           line_, column_,
           "\"{{{\" is unclear; put a blank between the brace and the placeholder: \"{ {{\"");
     }
-    const auto c = static_cast<unsigned char>(text_[at_]);
-    const std::string what = c > 0x20 && c < 0x7F  ? "'" + std::string(1, text_[at_]) + "'"
+    const Character c = FirstCharacter(text_.substr(at_));
+    const bool shown = c.code > 0x20 && c.code != 0x7F && c.code != kNoCharacter;
+    const std::string what = shown ? "'" + std::string(text_.substr(at_, c.bytes)) + "'"
                              : IsBlank(text_[at_]) ? "a blank"
                                                    : "a character";
     return Fail(line_, column_,

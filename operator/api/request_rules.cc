@@ -158,6 +158,7 @@ class RequestChecker {
   [[nodiscard]] std::string WrongName(const TemplatePart& part, Place place) const {
     const bool batches = batch_size_ > 1;
     const bool field = part.text.starts_with("fields.");
+    const bool has_fields = !format_.empty() && format_ != "Lines";
     if (field && format_ == "Lines") {
       return "cannot be filled in: a line has no fields, it is the {{key}}";
     }
@@ -179,9 +180,12 @@ class RequestChecker {
                                     : "; set it to 1, or take the records from the body");
     }
     if (std::ranges::count(Names(batches), part.text) > 0) return "";
+    if (part.text.starts_with("field.") && has_fields && !batches)
+      return "is unknown; did you mean {{fields." + part.text.substr(6) + "}}?";
     const auto near = Nearest(part.text, Names(batches));
-    return "is unknown; " +
-           (near ? "did you mean {{" + *near + "}}?" : "known: " + Listed(Names(batches)));
+    if (near) return "is unknown; did you mean {{" + *near + "}}?";
+    return "is unknown; known: " + Listed(Names(batches)) +
+           (has_fields && !batches ? ", {{fields.NAME}}" : "");
   }
 
   static std::string WrongFilter(const TemplatePart& part) {

@@ -1,6 +1,7 @@
 #include "operator/api/risks.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <set>
@@ -22,6 +23,13 @@ constexpr std::size_t kMaxApplyBytes = std::size_t{256} * 1024;
 std::string Text(const Node& root, std::string_view path) {
   const Node* node = root.At(path, Kind::kString);
   return node == nullptr ? "" : node->text;
+}
+
+std::string Lower(std::string_view word) {
+  std::string lower(word);
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
 }
 
 bool NamesRecord(const std::string& text) {
@@ -93,6 +101,58 @@ void CheckSource(const Node& root, Problems& risks) {
   }
 }
 
+// As the worker sees it (worker/target/renderer): by its type, or by how it begins.
+bool IsJson(const Node& http, const std::string& body) {
+  if (const Node* headers = http.At("headers", Kind::kMap)) {
+    for (const Member& header : headers->members) {
+      if (Lower(header.key) == "content-type")
+        return Lower(header.value.text).find("json") != std::string::npos;
+    }
+  }
+  return !body.empty();
+}
+
+bool IsKnown(const TemplatePart& part) {
+  static constexpr std::array kNames = {"key",    "record",        "records",
+                                        "ndjson", "backfill.name", "backfill.uid"};
+  return (part.filter.empty() || part.filter == "json") &&
+         (std::ranges::count(kNames, part.text) > 0 ||
+          (part.text.starts_with("fields.") && part.text != "fields."));
+}
+
+// A value brings no quotes of its own, JSON does.
+void CheckQuotes(const Node& http, bool numeric_keys, Problems& risks) {
+  const Node* body = http.At("body", Kind::kString);
+  if (body == nullptr || !IsJson(http, body->text)) return;
+  const auto parts = ParseTemplate(body->text);
+  if (!parts.ok()) return;  // reported elsewhere
+  bool quoted = false;
+  for (const TemplatePart& part : *parts) {
+    if (part.kind == TemplatePart::Kind::kLiteral) {
+      for (std::size_t i = 0; i < part.text.size(); ++i) {
+        if (quoted && part.text[i] == '\\') {
+          ++i;
+        } else if (part.text[i] == '"') {
+          quoted = !quoted;
+        }
+      }
+      continue;
+    }
+    if (!IsKnown(part)) continue;  // reported elsewhere
+    const bool json = !part.filter.empty() || part.text == "record" || part.text == "records" ||
+                      part.text == "ndjson";
+    if (json != quoted || (!json && !quoted && part.text == "key" && numeric_keys)) continue;
+    const std::string at =
+        "line " + std::to_string(part.line) + ", column " + std::to_string(part.column) + ": ";
+    const std::string name = part.text + (part.filter.empty() ? "" : "|json");
+    risks.Add(*body, "spec.target.http.body",
+              at + "{{" + name + "}} " +
+                  (json ? "gives JSON, which brings its own quotes; leave out those around it"
+                        : "stands outside of quotes, so that a text is no JSON there; write {{" +
+                              name + "|json}}"));
+  }
+}
+
 void CheckRequest(const Node& root, Problems& risks) {
   const Node* http = root.At("spec.target.http", Kind::kMap);
   if (http == nullptr) return;
@@ -103,13 +163,16 @@ void CheckRequest(const Node& root, Problems& risks) {
                   " should change nothing, so caches and proxies may answer or repeat it; POST and "
                   "PUT are for changes");
   }
+  // The keys of failures may be those of a range.
+  CheckQuotes(
+      *http,
+      root.At("spec.source.range") != nullptr || root.At("spec.source.failuresOf") != nullptr,
+      risks);
   bool differs = NamesRecord(Text(*http, "url")) || NamesRecord(Text(*http, "body"));
   if (const Node* headers = http->At("headers", Kind::kMap)) {
     for (const Member& header : headers->members) {
       if (NamesRecord(header.value.text)) differs = true;
-      std::string lower(header.key);
-      std::ranges::transform(lower, lower.begin(),
-                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      const std::string lower = Lower(header.key);
       if (lower == "authorization" || lower == "cookie" || lower == "proxy-authorization") {
         risks.Add(header.line, header.column, Join("spec.target.http.headers", header.key),
                   "a secret here can be read by everybody who can read the Backfill; secretHeaders "

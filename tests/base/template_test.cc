@@ -77,7 +77,8 @@ TEST(TemplateTest, SaysWhereAndWhatIsWrong) {
       "line 1, column 3: \"{{{\" is unclear; put a blank between the brace and the placeholder: "
       "\"{ {{\"");
   EXPECT_THAT(Refusal("{{a|b|c}}"), HasSubstr("column 6: '|' cannot stand here"));
-  EXPECT_THAT(Refusal("{{a\xC3\xA4}}"), HasSubstr("column 4: a character cannot stand here"));
+  EXPECT_THAT(Refusal("{{a\xC3\xA4}}"), HasSubstr("column 4: 'ä' cannot stand here"));
+  EXPECT_THAT(Refusal("{{a\xFF}}"), HasSubstr("column 4: a character cannot stand here"));
 }
 
 TEST(TemplateTest, IsBoundedInBytesPartsAndNames) {

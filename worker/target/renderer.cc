@@ -143,8 +143,9 @@ Result<Renderer> Renderer::Compile(const RequestTemplate& request, const Templat
   r.has_body_ = !request.body.empty();
   r.sends_length_ = r.has_body_ || request.method == "POST" || request.method == "PUT" ||
                     request.method == "PATCH";
-  r.body_ = TRY(
-      CompileText(request.body, json ? Place::kJsonBody : Place::kRawBody, names).Annotate("body"));
+  const bool form = content_type.find("x-www-form-urlencoded") != std::string::npos;
+  const Place place = form ? Place::kFormBody : json ? Place::kJsonBody : Place::kRawBody;
+  r.body_ = TRY(CompileText(request.body, place, names).Annotate("body"));
   if (r.has_body_ && content_type.empty()) {
     r.headers_.push_back(
         {"Content-Type", TRY(CompileText("application/json", Place::kHeader, names)), false});
@@ -223,7 +224,7 @@ Result<Renderer::Text> Renderer::CompileText(std::string_view text, Place place,
     } else {
       shown = value;
     }
-    if (place != Place::kUrl) return literal(shown);
+    if (place != Place::kUrl && place != Place::kFormBody) return literal(shown);
     std::string encoded;
     AppendPercentEncoded(encoded, shown);
     literal(encoded);
@@ -327,6 +328,7 @@ Status Renderer::AppendText(const Text& text, const std::vector<Record>& records
       const std::string& value = s.kind == Kind::kKey ? first.key : first.fields[s.field];
       switch (text.place) {
         case Place::kUrl:
+        case Place::kFormBody:
           AppendPercentEncoded(out, value);
           break;
         case Place::kJsonBody:
@@ -342,7 +344,7 @@ Status Renderer::AppendText(const Text& text, const std::vector<Record>& records
       }
       continue;
     }
-    if (text.place == Place::kUrl) {
+    if (text.place == Place::kUrl || text.place == Place::kFormBody) {
       std::string json;
       AppendJson(s, records, json);
       AppendPercentEncoded(out, json);

@@ -13,11 +13,11 @@ namespace backfill::worker {
 
 // A request template compiled once, rendered for every request as bytes of HTTP/1.1.
 //
-// Values are escaped for the place where they stand: percent-encoded in the url, as the inside of a
-// JSON string in a JSON body (its Content-Type says so, or it begins with { or [), refused in a
-// header if they hold CR, LF or NUL. The names
-// {{record}}, {{records}}, {{ndjson}} and the filter |json give JSON, which in a JSON body needs no
-// escaping. Immutable; any number of threads may render.
+// Values are escaped for the place where they stand: percent-encoded in the url and in the body of
+// a form (its Content-Type says so), as the inside of a JSON string in a JSON body (likewise, or it
+// begins with { or [), refused in a header if they hold CR, LF or NUL. In any other body they stand
+// as they are. The names {{record}}, {{records}}, {{ndjson}} and the filter |json give JSON, which
+// in a JSON body needs no escaping. Immutable; any number of threads may render.
 class Renderer {
  public:
   // kInvalid: what no retry can heal, such as an unknown name, a url that is neither
@@ -46,7 +46,7 @@ class Renderer {
 
  private:
   enum class Kind { kLiteral, kKey, kKeyJson, kField, kFieldJson, kRecord, kRecords, kNdjson };
-  enum class Place { kUrl, kHeader, kJsonBody, kRawBody };
+  enum class Place { kUrl, kHeader, kJsonBody, kFormBody, kRawBody };
   struct Segment {
     Kind kind = Kind::kLiteral;
     std::string literal = {};

@@ -145,6 +145,13 @@ TEST_F(RendererTest, ATextBodyIsNotJsonEscaped) {
   EXPECT_THAT(Render(), Not(HasSubstr("application/json")));
 }
 
+TEST_F(RendererTest, AValueAddsNoFieldToAForm) {
+  request_.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
+  request_.body = "id={{key}}&note=a+b";
+  EXPECT_THAT(Render({{.position = 0, .key = "7&admin=1 +", .fields = {"", ""}}}),
+              EndsWith("\r\n\r\nid=7%26admin%3D1%20%2B&note=a+b"));
+}
+
 TEST_F(RendererTest, TheContentTypeOfTheUserHolds) {
   request_.headers = {{"content-type", "application/vnd.orders+json"}};
   request_.body = "\"{{key}}\"";
