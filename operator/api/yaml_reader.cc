@@ -315,7 +315,7 @@ std::string_view OtherThanText(std::string_view text) {
 std::string WrongCharacter(char32_t c, std::string_view behind, bool json) {
   if (c == '\r' && !behind.starts_with('\n'))
     return "a carriage return (CR) without a line feed stands here; end lines with LF or CR LF";
-  if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7F)
+  if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || (c == 0x7F && !json))
     return "a control character stands here; remove it, or write it escaped in double quotes";
   if (json) return "";  // where nothing else ends a line, and programs write the rest as it is
   if (c == 0x85 || c == 0x2028 || c == 0x2029) {
@@ -355,9 +355,9 @@ bool CheckBytes(std::string_view text, bool json, Problems& problems) {
   return true;
 }
 
-// JSON writes what lies beyond U+FFFF as two escapes, which YAML does not know. `text` is valid
-// JSON.
-std::string JoinSurrogates(std::string_view text) {
+// JSON writes what lies beyond U+FFFF as two escapes, which YAML does not know, and DEL as it is,
+// which yaml-cpp does not take. `text` is valid JSON.
+std::string AsYaml(std::string_view text) {
   const auto unit = [text](std::size_t at) {  // the value of \uXXXX there, or 0
     unsigned value = 0;
     if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0U;
@@ -367,7 +367,7 @@ std::string JoinSurrogates(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] != '\\') {
-      out += text[at];
+      out += text[at] == '\x7F' ? std::string_view("\\x7F") : text.substr(at, 1);
       continue;
     }
     const unsigned high = unit(at);
@@ -429,7 +429,7 @@ std::optional<Node> ReadYaml(std::string_view text, Problems& problems) {
   const bool json = braced && !fault;
   if (!CheckBytes(whole, json, problems)) return std::nullopt;
   std::string joined;
-  if (json) text = joined = JoinSurrogates(text);
+  if (json) text = joined = AsYaml(text);
   if (fault) {
     // Only a name or a comment can be meant as JSON; anything else is YAML.
     const std::size_t second = text.find_first_not_of(" \t\r\n", first + 1);

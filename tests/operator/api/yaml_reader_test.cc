@@ -201,7 +201,7 @@ TEST(YamlReaderTest, RandomTextsGiveANodeOrAProblem) {
 rc::Gen<Node> AnyNode(int depth) {
   const auto text = rc::gen::container<std::string>(
       rc::gen::weightedOneOf<char>({{5, rc::gen::inRange<char>(0x20, 0x7E)},
-                                    {1, rc::gen::element('\n', '\t', '\x01', '"', '\\')}}));
+                                    {1, rc::gen::element('\n', '\t', '\x01', '\x7F', '"', '\\')}}));
   const auto word = rc::gen::element<std::string>(
       "no", "Yes", "null", "~", "010", "1e3", "true", "", " a", "a ", "- a", "a: b", "#", "ä",
       "\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xAE", "\xEF\xBB\xBF", "<<", "=", "2026-01-01", "-",
