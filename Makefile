@@ -4,12 +4,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= $(shell nproc)
 
-# Debian 12. The compiler and build tools, the libraries, what the tests run, what lint needs.
+# Debian 12. The compiler and build tools, the libraries, what the tests run, what lint and the fuzz tests need.
 PACKAGES := g++ cmake ninja-build ccache mold pkg-config \
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libboost-dev nlohmann-json3-dev \
   libyaml-cpp-dev libsqlite3-dev libfmt-dev libspdlog-dev libcli11-dev libssl-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev \
   libgtest-dev libgmock-dev librapidcheck-dev spin gcc python3 python3-yaml openssl \
-  clang-19 clang-tidy-19 clang-format-19
+  clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
 # What the benchmarks compare with.
 BENCH_PACKAGES := wrk nghttp2-client util-linux golang-go
 # What counts instructions and system calls.
@@ -48,6 +48,12 @@ test: build build/dev/build.ninja build/tsan/build.ninja ## build and run every 
 	cmake --build --preset dev -j $(JOBS)
 	cmake --build --preset tsan -j $(JOBS)
 	tests/run.sh
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: deps build/fuzz/build.ninja ## feed changed inputs to every parser and protocol, FUZZ_SECONDS (60) each
+	cmake --build --preset fuzz -j $(JOBS)
+	tests/fuzz/run.sh long $(FUZZ_SECONDS)
 
 .PHONY: lint
 lint: deps build/tidy/build.ninja ## format, file sizes and names, the page about the file, clang's warnings and thread safety

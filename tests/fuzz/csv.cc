@@ -1,0 +1,9 @@
+#include "tests/fuzz/feedback.h"
+#include "tests/fuzz/rows_property.h"
+
+// Rows of a Csv file.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  backfill::fuzz::RequireRowsAgree(backfill::fuzz::View(data, size),
+                                   {.format = backfill::rows::Format::kCsv, .key = "id"});
+  return 0;
+}
