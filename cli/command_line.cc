@@ -14,6 +14,7 @@
 #include "cli/report.h"
 #include "cli/retry.h"
 #include "cli/run.h"
+#include "cli/shards.h"
 #include "cli/state_dir.h"
 #include "cli/status.h"
 #include "cli/stored_backfill.h"
@@ -45,6 +46,7 @@ struct Options {
   RunOptions run;
   StatusOptions status;
   FailuresOptions failures;
+  ShardsOptions shards;
   RetryOptions retry;
   ReportOptions report;
   PauseOptions pause;
@@ -189,6 +191,24 @@ void AddFailures(CLI::App& app, FailuresOptions& o) {
       "  backfill failures reprice -o json | jq -r .key > failed.txt\n");
 }
 
+void AddShards(CLI::App& app, ShardsOptions& o) {
+  CLI::App* c = app.add_subcommand("shards", "List the shards of a backfill, and how far each is");
+  AddName(c, o.name, "Which backfill");
+  c->get_option("NAME")->required();
+  AddOutput(c, o.output, {"text", "json"});
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      "In the order of their records: FROM is the place of the first (in a range its key, else "
+      "its\n"
+      "index), UP TO that behind the last. What a worker has done since its last report is not in\n"
+      "the ledger yet. With -o json each line is one object.\n\n"
+      "Examples:\n"
+      "  backfill shards reprice\n"
+      "  backfill shards reprice | grep -v ' done '\n"
+      "  backfill shards reprice -o json | jq 'select(.state != \"done\")'\n");
+}
+
 void AddReport(CLI::App& app, ReportOptions& o) {
   CLI::App* c = app.add_subcommand("report", "Tell what was done, by whom, and what came of it");
   AddName(c, o.name, "Which backfill");
@@ -302,6 +322,7 @@ int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
     return RunStatus(o.status, env);
   }
   if (command == "failures") return RunFailures(o.failures, env);
+  if (command == "shards") return RunShards(o.shards, env);
   if (command == "report") return RunReport(o.report, env);
   if (command == "retry") return RunRetry(o.retry, env);
   if (command == "pause") return RunPause(o.pause, env);
@@ -324,6 +345,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddRun(app, options.run);
   AddStatus(app, options);
   AddFailures(app, options.failures);
+  AddShards(app, options.shards);
   AddReport(app, options.report);
   AddRetry(app, options.retry);
   AddPause(app, options.pause);

@@ -14,12 +14,7 @@ namespace backfill::cli {
 
 Result<std::vector<ledger::FailedRecord>> ReadFailuresOf(kube::ObjectStore& store,
                                                          const api::Backfill& backfill) {
-  const reconcile::StageKey key{
-      .ns = backfill.ns,
-      .name = backfill.name,
-      .uid = backfill.uid,
-      .stage = backfill.spec.dry_run ? reconcile::Stage::kDryRun : reconcile::Stage::kRun};
-  return coordinator::ReadFailures(store, key);
+  return coordinator::ReadFailures(store, StageOf(backfill));
 }
 
 Result<api::Spec> ResolveFailures(kube::ObjectStore& store, const api::Backfill& backfill) {

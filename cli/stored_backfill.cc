@@ -34,6 +34,13 @@ Error NoSuchBackfill(kube::ObjectStore& store, const Place& place, const std::st
 
 }  // namespace
 
+reconcile::StageKey StageOf(const api::Backfill& backfill) {
+  return {.ns = backfill.ns,
+          .name = backfill.name,
+          .uid = backfill.uid,
+          .stage = backfill.spec.dry_run ? reconcile::Stage::kDryRun : reconcile::Stage::kRun};
+}
+
 kube::ObjectRef RefOf(const Place& place, const std::string& name) {
   return {std::string(kube::kBackfillKind), place.Namespace(), name};
 }

@@ -11,6 +11,7 @@
 #include "cli/place.h"
 #include "cli/state_dir.h"
 #include "operator/api/backfill.h"
+#include "operator/reconcile/stage_host.h"
 
 // Access of commands to backfills that have been run before.
 namespace backfill::cli {
@@ -37,6 +38,9 @@ Result<std::vector<api::Backfill>> ListBackfills(kube::ObjectStore& store, const
 using EditBackfill = std::function<Result<bool>(api::Backfill&)>;
 Result<api::Backfill> ChangeBackfill(kube::ObjectStore& store, const Place& place,
                                      const std::string& name, const EditBackfill& change);
+
+// The dry run while the backfill is one, the real run after that.
+reconcile::StageKey StageOf(const api::Backfill& backfill);
 
 kube::ObjectRef RefOf(const Place& place, const std::string& name);
 

@@ -1,11 +1,14 @@
-// The commands that look at and change what has been run before: status, failures, pause, resume,
-// apply.
+// The commands that look at and change what has been run before: status, failures, shards, pause,
+// resume, apply.
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cli/exit_code.h"
 #include "cli/failures.h"
 #include "cli/locks.h"
+#include "cli/shards.h"
+#include "operator/coordinator/ledger_store.h"
+#include "operator/ledger/ledger.h"
 #include "tests/cli/command_fixture.h"
 #include "tests/cli/golden.h"
 
@@ -30,7 +33,7 @@ class StoredCommandsTest : public CommandFixture {
 };
 
 TEST_F(StoredCommandsTest, SayWhereThereIsNoState) {
-  for (const std::string command : {"status", "failures", "pause", "resume"}) {
+  for (const std::string command : {"status", "failures", "shards", "pause", "resume"}) {
     EXPECT_EQ(Run({command, "reprice"}), kExitNotStarted);
     EXPECT_THAT(err(), HasSubstr("there is no state in DIR/state")) << command;
   }
@@ -41,7 +44,7 @@ TEST_F(StoredCommandsTest, SayWhereThereIsNoState) {
 
 TEST_F(StoredCommandsTest, GuessTheNameThatWasMeant) {
   Store(FileIn(Phase::kRunning));
-  for (const std::string command : {"status", "failures", "pause", "resume"}) {
+  for (const std::string command : {"status", "failures", "shards", "pause", "resume"}) {
     EXPECT_EQ(Run({command, "repice"}), kExitNotStarted);
     EXPECT_EQ(err(), "error: no backfill \"repice\" in DIR/state; did you mean \"reprice\"?\n");
   }
@@ -176,6 +179,102 @@ TEST(FailuresTest, AreOneObjectALineForPrograms) {
   for (std::string line; std::getline(lines, line); ++count)
     EXPECT_TRUE(nlohmann::json::accept(line));
   EXPECT_EQ(count, 2);
+}
+
+// ---- shards
+
+std::vector<ledger::Shard> SomeShards() {
+  ledger::Shard done;
+  done.id = ShardId{0};
+  done.range = {0, 1000};
+  done.planned = 1000;
+  done.state = ledger::ShardState::kDone;
+  done.attempt = Attempt{2};
+  done.cursor = 1000;
+  done.counts = {.updated = 990, .unchanged = 5, .skipped = 3, .failed = 2};
+  ledger::Shard split = done;  // off the one before: its id is high, its range is not
+  split.id = ShardId{500};
+  split.range = {1000, 1500};
+  split.planned = 500;
+  split.state = ledger::ShardState::kInFlight;
+  split.attempt = Attempt{1};
+  split.cursor = 1200;
+  split.counts = {.updated = 200, .unchanged = 0, .skipped = 0, .failed = 0};
+  split.holder = "w-1/\x1b[2J";
+  ledger::Shard pending;
+  pending.id = ShardId{1};
+  pending.range = {1500, 2000};
+  pending.planned = 500;
+  return {done, pending, split};
+}
+
+TEST(ShardsTextTest, AreATableInTheOrderOfTheirRanges) {
+  ExpectGolden("shards.txt", ShardsToTable(SomeShards()));
+}
+
+TEST(ShardsTextTest, AreOneObjectALineForPrograms) {
+  const std::string text = ShardsToJsonLines(SomeShards());
+  ExpectGolden("shards.jsonl", text);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_TRUE(nlohmann::json::accept(line));
+}
+
+class ShardsTest : public StoredCommandsTest {
+ protected:
+  // In shards of ten records, of which the first `held` are leased.
+  void IsPlanned(int shards, int held = 0) {
+    plan::Plan plan;
+    for (int i = 0; i < shards; ++i) plan.shards.push_back({Range{i * 10, (i + 1) * 10}, 10});
+    plan.records = static_cast<std::uint64_t>(shards) * 10;
+    plan.hash = plan::PlanHash("work", plan.shards);
+    ledger::Ledger ledger = ledger::Ledger::FromPlan(plan);
+    for (int i = 0; i < held; ++i) {
+      ledger::Shard shard = *ledger.Find(ShardId{i});
+      shard.state = ledger::ShardState::kInFlight;
+      shard.attempt = Attempt{1};
+      shard.epoch = Epoch{1};
+      shard.holder = "run-0/abc";
+      ledger.Update(shard);
+    }
+    std::vector<ledger::ChunkImage> images;
+    for (int i = 0; i < ledger.chunks(); ++i) images.push_back(ledger.Encode(i, Epoch{1}));
+    const api::Backfill b = Stored();
+    coordinator::LedgerStore chunks(
+        store(), {.ns = b.ns, .name = b.name, .uid = b.uid, .stage = reconcile::Stage::kRun});
+    ASSERT_TRUE(chunks.Create(images, Epoch{1}).ok());
+  }
+};
+
+TEST_F(ShardsTest, AreThoseOfTheLedger) {
+  Store(FileIn(Phase::kRunning));
+  IsPlanned(2);
+  EXPECT_EQ(Run({"shards", "reprice"}), kExitDone) << err();
+  EXPECT_THAT(out(), HasSubstr("\n1       10     20      pending"));
+}
+
+TEST_F(ShardsTest, SayThatTheirHoldersMayBeGone) {
+  Store(FileIn(Phase::kRunning));
+  IsPlanned(2, /*held=*/1);
+  EXPECT_EQ(Run({"shards", "reprice"}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("run-0/abc"));
+  EXPECT_EQ(err(), "nothing is running reprice now; holders are those of the last run\n");
+  StartRunner();
+  EXPECT_EQ(Run({"shards", "reprice"}), kExitDone);
+  EXPECT_THAT(err(), IsEmpty());
+}
+
+TEST_F(ShardsTest, OfNothingAreNone) {
+  Store(FileIn(Phase::kRunning));
+  IsPlanned(0);
+  EXPECT_EQ(Run({"shards", "reprice"}), kExitDone) << err();
+  EXPECT_THAT(out(), IsEmpty());
+  EXPECT_THAT(err(), HasSubstr("no shards"));
+}
+
+TEST_F(ShardsTest, NeedAPlan) {
+  Store(FileIn(Phase::kPlanning));
+  EXPECT_EQ(Run({"shards", "reprice"}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("reprice has not been planned yet"));
 }
 
 // ---- pause and resume
