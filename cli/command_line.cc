@@ -19,6 +19,7 @@
 #include "cli/status.h"
 #include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
+#include "cli/watch.h"
 #include "operator/api/suggest.h"
 
 namespace backfill::cli {
@@ -45,6 +46,7 @@ struct Options {
   PlanOptions plan;
   RunOptions run;
   StatusOptions status;
+  WatchOptions watch;
   FailuresOptions failures;
   ShardsOptions shards;
   RetryOptions retry;
@@ -175,6 +177,22 @@ void AddStatus(CLI::App& app, Options& all) {
             "  backfill status reprice\n"
             "  backfill status reprice -o json | jq .status.progress\n"
             "  backfill status reprice --wait --timeout 2h\n");
+}
+
+void AddWatch(CLI::App& app, WatchOptions& o) {
+  CLI::App* c = app.add_subcommand("watch", "Watch a backfill that another process runs");
+  AddName(c, o.name, "Which backfill");
+  c->get_option("NAME")->required();
+  AddStateDir(c, o.place);
+  AddNamespace(c, o.place);
+  c->footer(
+      std::string(
+          "Draws on a terminal, prints lines elsewhere. Ends with the runner, prints the\n"
+          "status then, and its exit code tells how it ended. Ctrl-C ends the watching only.\n\n") +
+      kExitCodes +
+      "\nExamples:\n"
+      "  backfill watch reprice\n"
+      "  backfill watch reprice 2>> reprice.log\n");
 }
 
 void AddFailures(CLI::App& app, FailuresOptions& o) {
@@ -321,6 +339,7 @@ int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
     if (!o.timeout.empty()) o.status.timeout = ParseDuration(o.timeout).value();
     return RunStatus(o.status, env);
   }
+  if (command == "watch") return RunWatch(o.watch, env);
   if (command == "failures") return RunFailures(o.failures, env);
   if (command == "shards") return RunShards(o.shards, env);
   if (command == "report") return RunReport(o.report, env);
@@ -344,6 +363,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddPlan(app, options.plan);
   AddRun(app, options.run);
   AddStatus(app, options);
+  AddWatch(app, options.watch);
   AddFailures(app, options.failures);
   AddShards(app, options.shards);
   AddReport(app, options.report);

@@ -4,6 +4,7 @@
 
 #include <ostream>
 
+#include "cli/await.h"
 #include "cli/ending.h"
 #include "cli/exit_code.h"
 #include "cli/human.h"
@@ -19,7 +20,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxReason = 256;
 constexpr Duration kPatience = 2min;  // longer than any worker takes to finish what is in flight
-constexpr Duration kLook = 1s;        // whether there still is a runner
 
 enum class Awaited { kPaused, kRunning };
 
@@ -36,32 +36,25 @@ bool Reached(const api::Backfill& backfill, Awaited awaited) {
 int AwaitRunner(Awaited awaited, const std::string& name, const Place& place,
                 const Environment& env, OpenState& state) {
   Streams& streams = env.streams;
-  const Time begin = env.clock.Steady();
-  std::uint64_t seen = 0;
-  for (;;) {
-    const bool running = FindRunner(state.dir.RunnerLock(place.Namespace(), name)).has_value();
-    const Result<api::Backfill> backfill = ReadBackfill(*state.store, place, name);
-    if (!backfill.ok()) return Refuse(streams, backfill.error().message);
-    if (Reached(*backfill, awaited)) {
-      streams.out << name << " is " << (awaited == Awaited::kPaused ? "paused" : "running again")
-                  << "\n";
-      return kExitDone;
-    }
-    if (!running) {
-      streams.err << "its runner has ended meanwhile\n";
-      return kExitStopped;
-    }
-    if (env.clock.Steady() - begin > kPatience) {
-      streams.err << fmt::format("{} is not {} after {}; see {}\n", name,
-                                 awaited == Awaited::kPaused ? "paused" : "running",
-                                 Lasting(std::chrono::duration<double>(kPatience).count()),
-                                 CommandFor("status", name, place));
-      return kExitStopped;
-    }
-    const auto change = state.store->WaitForChange(seen, env.clock.Steady() + kLook, {});
-    if (!change.ok()) return Refuse(streams, change.error().message);
-    seen = *change;
+  const Time until = env.clock.Steady() + kPatience;
+  const Result<Sight> last =
+      AwaitBackfill(state, place, name, env.clock, {.until = until}, [&](const Sight& sight) {
+        return Reached(sight.backfill, awaited) || !sight.runner || sight.now >= until;
+      });
+  if (!last.ok()) return Refuse(streams, last.error().message);
+  if (Reached(last->backfill, awaited)) {
+    streams.out << name << " is " << (awaited == Awaited::kPaused ? "paused" : "running again")
+                << "\n";
+    return kExitDone;
   }
+  if (!last->runner) {
+    streams.err << "its runner has ended meanwhile\n";
+    return kExitStopped;
+  }
+  streams.err << fmt::format(
+      "{} is not {} after {}; see {}\n", name, awaited == Awaited::kPaused ? "paused" : "running",
+      Lasting(std::chrono::duration<double>(kPatience).count()), CommandFor("status", name, place));
+  return kExitStopped;
 }
 
 bool IsRun(const OpenState& state, const Place& place, const std::string& name) {

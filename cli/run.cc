@@ -53,34 +53,21 @@ struct Admitted {
   api::Backfill backfill;  // as stored
 };
 
-// Makes the object what the file says, or finds out why not. Each try is one write, so a crash
-// leaves all or nothing.
-Result<Admitted> AdmitFile(kube::ObjectStore& store, const Place& place,
+// Makes the object what the file says, or finds out why not.
+Result<Admitted> AdmitFile(kube::ObjectStore& store, const kube::ObjectRef& ref,
                            const api::Backfill& declared, const Environment& env) {
-  constexpr int kMaxTries = 20;
-  for (int i = 0; i < kMaxTries; ++i) {
-    std::optional<api::Backfill> stored;
-    if (Result<kube::Object> object = store.Get(RefOf(place, declared.name)); object.ok()) {
-      stored = TRY(api::FromObject(*object));
-    } else if (object.error().code != ErrorCode::kNotFound) {
-      return object.error();
-    }
-    Admission admission = Admit(stored, declared);
-    auto* changed = std::get_if<AdmitChanged>(&admission);
-    if (changed != nullptr) {
-      NoteIntervention(changed->updated, {FormatWallTime(env.clock.Wall()), env.user, "Changed",
-                                          ChangesText(changed->changes)});
-    }
-    // Copied: g++ 12 takes the move of the variant for a use of what it does not hold.
-    if (stored && changed == nullptr) return Admitted{admission, *stored};
-    const Result<kube::Object> written =
-        changed == nullptr
-            ? store.Create(api::ToObject(declared), kube::Durability::kPower)
-            : store.Update(api::ToObject(changed->updated), kube::Durability::kPower);
-    if (written.ok()) return Admitted{std::move(admission), TRY(api::FromObject(*written))};
-    if (written.error().code != ErrorCode::kConflict) return written.error();
-  }
-  return Error{ErrorCode::kConflict, "someone else changes it all the time; try again"};
+  std::optional<Admission> admission;
+  api::Backfill stored = TRY(WriteBackfill(
+      store, ref, [&](const api::Backfill* found) -> Result<std::optional<api::Backfill>> {
+        admission = Admit(found == nullptr ? std::nullopt : std::optional(*found), declared);
+        if (found == nullptr) return std::optional(declared);
+        auto* changed = std::get_if<AdmitChanged>(&*admission);
+        if (changed == nullptr) return std::optional<api::Backfill>();
+        NoteIntervention(changed->updated, {FormatWallTime(env.clock.Wall()), env.user, "Changed",
+                                            ChangesText(changed->changes)});
+        return std::optional(changed->updated);
+      }));
+  return Admitted{std::move(*admission), std::move(stored)};
 }
 
 // One run, from a valid file to the summary.
@@ -124,7 +111,7 @@ class Runner {
   int RunLocked(const StateDir& dir) {
     const auto store = env_.open_store(dir.Database(), Access::kWrite);
     if (!store.ok()) return Refuse(streams_, store.error().message);
-    const Result<Admitted> admitted = AdmitFile(**store, place_, declared_, env_);
+    const Result<Admitted> admitted = AdmitFile(**store, ref_, declared_, env_);
     if (!admitted.ok())
       return Refuse(streams_, admitted.error().Annotate("storing " + ref_.name).message);
     if (const std::optional<int> code = Announce(*admitted)) return *code;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "cli/await.h"
 #include "cli/ending.h"
 #include "cli/exit_code.h"
 #include "cli/human.h"
@@ -17,7 +18,6 @@
 namespace backfill::cli {
 namespace {
 
-using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
 StatusView ViewOf(const StatusOptions& options, const Environment& env) {
@@ -59,41 +59,25 @@ void PrintOne(const StatusOptions& options, const Environment& env, const StateD
   env.streams.out << DescribeBackfill(backfill, view);
 }
 
-struct Waited {
-  Result<api::Backfill> backfill;
-  int exit_code;
-};
-
-Waited WaitForEnd(const StatusOptions& options, const Environment& env, OpenState& state) {
-  constexpr Duration kLook = 1s;  // whether there still is a runner, whom no change announces
-  const Time begin = env.clock.Steady();
-  std::uint64_t seen = 0;
-  for (;;) {
-    // The runner first: if it was gone before the object was read, nothing will change that object
-    // any more.
-    const bool running =
-        FindRunner(state.dir.RunnerLock(options.place.Namespace(), options.name)).has_value();
-    Result<api::Backfill> backfill = ReadBackfill(*state.store, options.place, options.name);
-    if (!backfill.ok()) return {std::move(backfill), kExitNotStarted};
-    if (const auto ending = FindEnding(*backfill))
-      return {std::move(backfill), ExitCodeOf(*ending)};
-    if (!running) {
-      env.streams.err << Printable(options.name)
-                      << " has not ended, and nothing is running it now\n";
-      return {std::move(backfill), kExitStopped};
-    }
-    const Time now = env.clock.Steady();
-    if (options.timeout && now - begin >= *options.timeout) {
-      env.streams.err << Printable(options.name) << " has not ended after "
-                      << Lasting(std::chrono::duration<double>(*options.timeout).count()) << "\n";
-      return {std::move(backfill), kExitStopped};
-    }
-    Time until = now + kLook;
-    if (options.timeout) until = std::min(until, begin + *options.timeout);
-    const auto change = state.store->WaitForChange(seen, until, {});
-    if (!change.ok()) return {change.error(), kExitNotStarted};
-    seen = *change;
+// Waits for the end, then prints as without waiting.
+int PrintWhenEnded(const StatusOptions& options, const Environment& env, OpenState& state) {
+  std::optional<Time> until;
+  if (options.timeout) until = env.clock.Steady() + *options.timeout;
+  const Result<Sight> last = AwaitBackfill(state, options.place, options.name, env.clock,
+                                           {.until = until}, [&until](const Sight& sight) {
+                                             return FindEnding(sight.backfill) || !sight.runner ||
+                                                    (until && sight.now >= *until);
+                                           });
+  if (!last.ok()) return Refuse(env.streams, last.error().message);
+  const std::optional<Ending> ending = FindEnding(last->backfill);
+  if (!ending && !last->runner) {
+    env.streams.err << Printable(options.name) << " has not ended, and nothing is running it now\n";
+  } else if (!ending) {
+    env.streams.err << Printable(options.name) << " has not ended after "
+                    << Lasting(std::chrono::duration<double>(*options.timeout).count()) << "\n";
   }
+  PrintOne(options, env, state.dir, last->backfill);
+  return ending ? ExitCodeOf(*ending) : kExitStopped;
 }
 
 }  // namespace
@@ -105,12 +89,7 @@ int RunStatus(const StatusOptions& options, const Environment& env) {
   Result<OpenState> state = OpenExistingState(options.place, env, Access::kRead);
   if (!state.ok()) return Refuse(env.streams, state.error().message);
   if (options.name.empty()) return PrintAll(options, env, *state);
-  if (options.wait) {
-    const Waited waited = WaitForEnd(options, env, *state);
-    if (!waited.backfill.ok()) return Refuse(env.streams, waited.backfill.error().message);
-    PrintOne(options, env, state->dir, *waited.backfill);
-    return waited.exit_code;
-  }
+  if (options.wait) return PrintWhenEnded(options, env, *state);
   const Result<api::Backfill> backfill = ReadBackfill(*state->store, options.place, options.name);
   if (!backfill.ok()) return Refuse(env.streams, backfill.error().message);
   PrintOne(options, env, state->dir, *backfill);

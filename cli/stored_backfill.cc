@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <ostream>
+#include <utility>
 
 #include "cli/exit_code.h"
 #include "cli/terminal_text.h"
@@ -11,6 +12,10 @@
 
 namespace backfill::cli {
 namespace {
+
+Error NoName(const std::string& name) {
+  return {ErrorCode::kInvalid, fmt::format("\"{}\" cannot be the name of a backfill", name)};
+}
 
 Error NoSuchBackfill(kube::ObjectStore& store, const Place& place, const std::string& name) {
   std::string text =
@@ -62,9 +67,7 @@ Result<OpenState> OpenExistingState(const Place& place, const Environment& env, 
 
 Result<api::Backfill> ReadBackfill(kube::ObjectStore& store, const Place& place,
                                    const std::string& name) {
-  if (!IsName(name)) {
-    return Error{ErrorCode::kInvalid, fmt::format("\"{}\" cannot be the name of a backfill", name)};
-  }
+  if (!IsName(name)) return NoName(name);
   Result<kube::Object> object = store.Get(RefOf(place, name));
   if (!object.ok() && object.error().code == ErrorCode::kNotFound)
     return NoSuchBackfill(store, place, name);
@@ -82,22 +85,43 @@ Result<std::vector<api::Backfill>> ListBackfills(kube::ObjectStore& store, const
   return backfills;
 }
 
-Result<api::Backfill> ChangeBackfill(kube::ObjectStore& store, const Place& place,
-                                     const std::string& name, const EditBackfill& change) {
-  constexpr int kMaxTries =
-      20;  // a runner writes the status twice a second: one retry is rare, two are luck
-  Error last;
+Result<api::Backfill> WriteBackfill(kube::ObjectStore& store, const kube::ObjectRef& ref,
+                                    const DecideBackfill& decide) {
+  // A runner writes the status twice a second: one more try is rare, two are luck.
+  constexpr int kMaxTries = 20;
   for (int i = 0; i < kMaxTries; ++i) {
-    api::Backfill backfill = TRY(ReadBackfill(store, place, name));
-    const bool changed = TRY(change(backfill));
-    if (!changed) return backfill;
-    Result<kube::Object> written = store.Update(api::ToObject(backfill), kube::Durability::kPower);
+    std::optional<api::Backfill> stored;
+    if (const Result<kube::Object> object = store.Get(ref); object.ok()) {
+      stored = TRY(api::FromObject(*object).Annotate("reading " + ref.name));
+    } else if (object.error().code != ErrorCode::kNotFound) {
+      return object.error().Annotate("reading " + ref.name);
+    }
+    const std::optional<api::Backfill> wanted = TRY(decide(stored ? &*stored : nullptr));
+    if (!wanted && stored) return *stored;
+    if (!wanted) return Error{ErrorCode::kNotFound, "there is no " + ref.name};
+    const kube::Object object = api::ToObject(*wanted);
+    const Result<kube::Object> written = stored ? store.Update(object, kube::Durability::kPower)
+                                                : store.Create(object, kube::Durability::kPower);
     if (written.ok()) return api::FromObject(*written);
     if (written.error().code != ErrorCode::kConflict)
-      return written.error().Annotate("writing " + name);
-    last = written.error();
+      return written.error().Annotate("writing " + ref.name);
   }
-  return last.Annotate(fmt::format("writing {}, {} times", name, kMaxTries));
+  return Error{ErrorCode::kConflict,
+               fmt::format("writing {}: someone else changed it each of {} times; try again",
+                           ref.name, kMaxTries)};
+}
+
+Result<api::Backfill> ChangeBackfill(kube::ObjectStore& store, const Place& place,
+                                     const std::string& name, const EditBackfill& change) {
+  if (!IsName(name)) return NoName(name);
+  return WriteBackfill(store, RefOf(place, name),
+                       [&](const api::Backfill* stored) -> Result<std::optional<api::Backfill>> {
+                         if (stored == nullptr) return NoSuchBackfill(store, place, name);
+                         api::Backfill backfill = *stored;
+                         const bool changed = TRY(change(backfill));
+                         if (!changed) return std::optional<api::Backfill>();
+                         return std::optional<api::Backfill>(std::move(backfill));
+                       });
 }
 
 }  // namespace backfill::cli

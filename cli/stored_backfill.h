@@ -32,9 +32,16 @@ Result<api::Backfill> ReadBackfill(kube::ObjectStore& store, const Place& place,
 // All of them; of one namespace if the place names one.
 Result<std::vector<api::Backfill>> ListBackfills(kube::ObjectStore& store, const Place& place);
 
-// Reads, lets `change` edit, and writes if the object is still the one that was read; else again, a
-// bounded number of times. `change` returns false when there is nothing to write, or an error to
-// give up with. Returns what is stored then.
+// Reads what is stored (nullptr: nothing), lets `decide` say what shall be (nothing: it may stay as
+// it is), and writes that if what was read is still there; else again, a bounded number of times.
+// Each try is one write, so a crash leaves all or nothing. Returns what is stored then.
+using DecideBackfill =
+    std::function<Result<std::optional<api::Backfill>>(const api::Backfill* stored)>;
+Result<api::Backfill> WriteBackfill(kube::ObjectStore& store, const kube::ObjectRef& ref,
+                                    const DecideBackfill& decide);
+
+// The same with one that must be there. `change` returns false when there is nothing to write, or
+// an error to give up with.
 using EditBackfill = std::function<Result<bool>(api::Backfill&)>;
 Result<api::Backfill> ChangeBackfill(kube::ObjectStore& store, const Place& place,
                                      const std::string& name, const EditBackfill& change);

@@ -23,7 +23,7 @@ class CommandLineTest : public CommandFixture {
 TEST_F(CommandLineTest, ExplainsItselfAndEachCommand) {
   EXPECT_EQ(Plain({"--help"}), kExitDone);
   ExpectGolden("help.txt", out());
-  for (const std::string command : {"lint", "plan", "run", "status", "failures", "shards", "report", "retry",
+  for (const std::string command : {"lint", "plan", "run", "status", "watch", "failures", "shards", "report", "retry",
                                     "pause", "resume", "apply", "version"}) {
     EXPECT_EQ(Plain({command, "--help"}), kExitDone) << command;
     ExpectGolden("help_" + command + ".txt", out());

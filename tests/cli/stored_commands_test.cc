@@ -1,7 +1,10 @@
-// The commands that look at and change what has been run before: status, failures, shards, pause,
-// resume, apply.
+// The commands that look at and change what has been run before: status, watch, failures, shards,
+// pause, resume, apply.
+#include <deque>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "cli/exit_code.h"
 #include "cli/failures.h"
@@ -33,7 +36,7 @@ class StoredCommandsTest : public CommandFixture {
 };
 
 TEST_F(StoredCommandsTest, SayWhereThereIsNoState) {
-  for (const std::string command : {"status", "failures", "shards", "pause", "resume"}) {
+  for (const std::string command : {"status", "watch", "failures", "shards", "pause", "resume"}) {
     EXPECT_EQ(Run({command, "reprice"}), kExitNotStarted);
     EXPECT_THAT(err(), HasSubstr("there is no state in DIR/state")) << command;
   }
@@ -44,7 +47,7 @@ TEST_F(StoredCommandsTest, SayWhereThereIsNoState) {
 
 TEST_F(StoredCommandsTest, GuessTheNameThatWasMeant) {
   Store(FileIn(Phase::kRunning));
-  for (const std::string command : {"status", "failures", "shards", "pause", "resume"}) {
+  for (const std::string command : {"status", "watch", "failures", "shards", "pause", "resume"}) {
     EXPECT_EQ(Run({command, "repice"}), kExitNotStarted);
     EXPECT_EQ(err(), "error: no backfill \"repice\" in DIR/state; did you mean \"reprice\"?\n");
   }
@@ -138,6 +141,70 @@ TEST_F(StoredCommandsTest, StatusWaitEndsAfterItsTimeout) {
   StartRunner();
   EXPECT_EQ(Run({"status", "reprice", "--wait", "--timeout", "10ms"}), kExitStopped);
   EXPECT_THAT(err(), HasSubstr("has not ended after 10 ms"));
+}
+
+// ---- watch
+
+class WatchTest : public StoredCommandsTest {
+ protected:
+  // Watches on a terminal; each time it is drawn, other processes do the next of that.
+  int WatchWhile(std::deque<std::function<void()>> others) {
+    streams_.live = true;
+    streams_.width = [others = std::move(others)]() mutable {
+      if (!others.empty()) others.front()();
+      if (!others.empty()) others.pop_front();
+      return 80;
+    };
+    return Run({"watch", "reprice"});
+  }
+  void Becomes(Phase phase) {
+    api::Backfill b = Stored();
+    b.status = FileIn(phase).status;
+    b.status.observed_generation = b.generation;
+    ASSERT_TRUE(store().UpdateStatus(api::ToObject(b), kube::Durability::kProcess).ok());
+  }
+};
+
+TEST_F(WatchTest, OfWhatHasEndedIsItsStatus) {
+  for (const auto& [phase, code] :
+       {std::pair{Phase::kCompleted, kExitDone}, {Phase::kFailed, kExitFailed}}) {
+    Store(FileIn(phase));
+    EXPECT_EQ(Run({"watch", "reprice"}), code);
+    EXPECT_THAT(out(), StartsWith("Name:         reprice\n"));
+    ASSERT_TRUE(store().Delete({"Backfill", "default", "reprice"}, "").ok());
+  }
+}
+
+TEST_F(WatchTest, OfWhatNobodyRunsIsItsStatus) {
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"watch", "reprice"}), kExitStopped);
+  EXPECT_THAT(out(), HasSubstr("Run by:       nothing\n"));
+  EXPECT_THAT(err(), IsEmpty());
+}
+
+TEST_F(WatchTest, DrawsUntilItHasEndedThenPrintsTheStatus) {
+  Store(FileIn(Phase::kRunning));
+  StartRunner();
+  EXPECT_EQ(WatchWhile({[this] { Becomes(Phase::kCompleted); }}), kExitDone);
+  EXPECT_THAT(err(), HasSubstr("reprice  Running  "));
+  EXPECT_TRUE(err().ends_with("A\x1b[J")) << "what was drawn is taken away";
+  EXPECT_THAT(out(), HasSubstr("Phase:        Completed\n"));
+}
+
+TEST_F(WatchTest, GoesOnThroughAPause) {
+  Store(FileIn(Phase::kRunning));
+  StartRunner();
+  EXPECT_EQ(WatchWhile({[this] { Becomes(Phase::kPaused); }, [this] { Becomes(Phase::kFailed); }}),
+            kExitFailed);
+  EXPECT_THAT(err(), HasSubstr("reprice  Paused"));
+  EXPECT_THAT(out(), HasSubstr("Phase:        Failed\n"));
+}
+
+TEST_F(WatchTest, EndsWithTheRunner) {
+  Store(FileIn(Phase::kRunning));
+  StartRunner();
+  EXPECT_EQ(WatchWhile({[this] { runner_.reset(); }}), kExitStopped);
+  EXPECT_THAT(out(), HasSubstr("Next:         continue with: backfill run"));
 }
 
 // ---- failures

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
@@ -45,6 +46,34 @@ class TerminalTest : public Machine {
 
   int screen_ = -1;
 };
+
+TEST_F(TerminalTest, ARunInAnotherProcessIsWatchedToItsEnd) {
+  WriteSpec({.end = 3000, .rate = 1000});
+  auto run = StartRun();
+  ASSERT_TRUE(TargetSees(20)) << run->Err();
+  HasTerminal(60);
+  auto watch = Start({"watch", "touch"});
+  const std::string drawn = Drawn(*watch);
+  const Exit exit = watch->Wait(1s);
+  EXPECT_EQ(exit.code, 0) << drawn;
+  EXPECT_THAT(drawn, HasSubstr("Running"));
+  EXPECT_THAT(drawn, HasSubstr("[=")) << "a bar";
+  EXPECT_THAT(exit.out, HasSubstr("Phase:        Completed"));
+  EXPECT_EQ(run->Wait(10s).code, 0);
+}
+
+TEST_F(TerminalTest, WatchingEndsWithARunnerThatIsKilled) {
+  WriteSpec({.end = 100'000, .rate = 500});
+  auto run = StartRun();
+  ASSERT_TRUE(TargetSees(20)) << run->Err();
+  auto watch = Start({"watch", "touch"});
+  ASSERT_TRUE(TimeUntil(10s, [&] { return watch->Err().find("Running") != std::string::npos; }));
+  run->Signal(SIGKILL);
+  const Exit exit = watch->Wait(10s);
+  EXPECT_EQ(exit.code, 3) << exit.err;
+  EXPECT_THAT(exit.err, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(exit.out, HasSubstr("Run by:       nothing"));
+}
 
 TEST_F(TerminalTest, ARunIsDrawnInPlaceWithinTheWidth) {
   HasTerminal(60);
