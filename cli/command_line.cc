@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <functional>
 #include <ostream>
 
 #include "cli/apply.h"
@@ -39,6 +40,7 @@ constexpr char kExitCodes[] =
 
 constexpr std::size_t kOptionColumn = 30;
 constexpr std::size_t kMaxBackfillName = 45;  // as in the resource
+constexpr std::size_t kMaxNamespace = 63;     // a DNS label; so may a name be that is looked for
 
 // Everything that can be said on the command line.
 struct Options {
@@ -57,22 +59,40 @@ struct Options {
   std::string timeout;
 };
 
+using Check = std::function<std::string(const std::string&)>;
+
+// What CLI11 prints when an argument does not hold; an empty text: it does.
+Check NamesA(const char* what, std::size_t at_most) {
+  return [what, at_most](const std::string& text) {
+    return IsName(text) && text.size() <= at_most
+               ? std::string()
+               : "\"" + Printable(text) + "\" cannot be the name of a " + what;
+  };
+}
+
+Check IsOneOf(const std::vector<std::string>& words) {
+  return [words](const std::string& text) {
+    return std::find(words.begin(), words.end(), text) != words.end()
+               ? std::string()
+               : "\"" + Printable(text) + "\" is none of " + CLI::detail::join(words, ", ");
+  };
+}
+
 void AddNamespace(CLI::App* command, Place& place) {
   command
       ->add_option("-n,--namespace", place.ns,
                    "Namespace of the backfill (default: the file's, or default)")
       ->type_name("NAME")
-      ->check([](const std::string& text) {
-        return IsName(text) ? std::string()
-                            : "\"" + Printable(text) + "\" cannot be the name of a namespace";
-      });
+      ->check(NamesA("namespace", kMaxNamespace));
 }
 
-void AddStateDir(CLI::App* command, Place& place) {
+// Where backfills are looked for. Comes last, after what is the command's own.
+void AddPlace(CLI::App* command, Place& place) {
   command
       ->add_option("--state-dir", place.state_dir,
                    "Where the state is kept (default: .backfill in the current folder)")
       ->type_name("DIR");
+  AddNamespace(command, place);
 }
 
 void AddFile(CLI::App* command, std::string& file) {
@@ -86,18 +106,15 @@ void AddOutput(CLI::App* command, std::string& output, const std::vector<std::st
       ->add_option("-o,--output", output,
                    "Format of the result: " + CLI::detail::join(formats, ", "))
       ->type_name("FORMAT")
-      ->check([formats](const std::string& text) {
-        const bool known = std::find(formats.begin(), formats.end(), text) != formats.end();
-        return known ? std::string()
-                     : "\"" + Printable(text) + "\" is none of " + CLI::detail::join(formats, ", ");
-      });
+      ->check(IsOneOf(formats));
 }
 
-void AddName(CLI::App* command, std::string& name, const std::string& what) {
-  command->add_option("NAME", name, what)->type_name("")->check([](const std::string& text) {
-    return IsName(text) ? std::string()
-                        : "\"" + Printable(text) + "\" cannot be the name of a backfill";
-  });
+CLI::Option* AddName(CLI::App* command, std::string& name,
+                     const std::string& what = "Which backfill") {
+  return command->add_option("NAME", name, what)
+      ->type_name("")
+      ->check(NamesA("backfill", kMaxNamespace))
+      ->required();
 }
 
 void AddLint(CLI::App& app, LintOptions& o) {
@@ -120,8 +137,7 @@ void AddPlan(CLI::App& app, PlanOptions& o) {
   c->add_option("--against", o.against,
                 "Compare with this: the output of plan -o json or -o yaml, or an older FILE")
       ->type_name("OLD");
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       "Exit codes:\n"
       "  0    the file is valid, and the same as OLD\n"
@@ -144,8 +160,7 @@ void AddRun(CLI::App& app, RunOptions& o) {
       ->check(CLI::Range(1, 3000).description(""));
   AddOutput(c, o.output, {"text", "json"});
   c->add_flag("--no-progress", o.no_progress, "Print only what changes, not how far it is");
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       std::string(
           "Running the same file again goes on where it stopped; a completed one does nothing.\n"
@@ -160,7 +175,7 @@ void AddRun(CLI::App& app, RunOptions& o) {
 void AddStatus(CLI::App& app, Options& all) {
   StatusOptions& o = all.status;
   CLI::App* c = app.add_subcommand("status", "Show one backfill, or a table of all");
-  AddName(c, o.name, "Which one (default: all)");
+  AddName(c, o.name, "Which one (default: all)")->required(false);
   AddOutput(c, o.output, {"text", "json"});
   c->add_flag("--wait", o.wait, "Wait for its end, or until a person is needed");
   c->add_option("--timeout", all.timeout, "With --wait: no longer than this: 90s, 10m, 1h30m")
@@ -169,8 +184,7 @@ void AddStatus(CLI::App& app, Options& all) {
         const Result<Duration> d = ParseDuration(text);
         return d.ok() ? std::string() : Printable(d.error().message);
       });
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(std::string("With --wait the exit code tells how it ended:\n\n") + kExitCodes +
             "\nExamples:\n"
             "  backfill status\n"
@@ -181,10 +195,8 @@ void AddStatus(CLI::App& app, Options& all) {
 
 void AddWatch(CLI::App& app, WatchOptions& o) {
   CLI::App* c = app.add_subcommand("watch", "Watch a backfill that another process runs");
-  AddName(c, o.name, "Which backfill");
-  c->get_option("NAME")->required();
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddName(c, o.name);
+  AddPlace(c, o.place);
   c->footer(
       std::string(
           "Draws on a terminal, prints lines elsewhere. Ends with the runner, prints the\n"
@@ -197,11 +209,9 @@ void AddWatch(CLI::App& app, WatchOptions& o) {
 
 void AddFailures(CLI::App& app, FailuresOptions& o) {
   CLI::App* c = app.add_subcommand("failures", "List the records that failed, and why");
-  AddName(c, o.name, "Which backfill");
-  c->get_option("NAME")->required();
+  AddName(c, o.name);
   AddOutput(c, o.output, {"text", "json"});
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       "With -o json each line is one object.\n\n"
       "Examples:\n"
@@ -211,11 +221,9 @@ void AddFailures(CLI::App& app, FailuresOptions& o) {
 
 void AddShards(CLI::App& app, ShardsOptions& o) {
   CLI::App* c = app.add_subcommand("shards", "List the shards of a backfill, and how far each is");
-  AddName(c, o.name, "Which backfill");
-  c->get_option("NAME")->required();
+  AddName(c, o.name);
   AddOutput(c, o.output, {"text", "json"});
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       "In the order of their records: FROM is the place of the first (in a range its key, else "
       "its\n"
@@ -229,11 +237,9 @@ void AddShards(CLI::App& app, ShardsOptions& o) {
 
 void AddReport(CLI::App& app, ReportOptions& o) {
   CLI::App* c = app.add_subcommand("report", "Tell what was done, by whom, and what came of it");
-  AddName(c, o.name, "Which backfill");
-  c->get_option("NAME")->required();
+  AddName(c, o.name);
   AddOutput(c, o.output, {"text", "json", "markdown"});
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       "Results, failures by class, pauses and changes with times, and how to reproduce it; also\n"
       "of a backfill that has not ended. Values of headers are hidden.\n\n"
@@ -243,33 +249,22 @@ void AddReport(CLI::App& app, ReportOptions& o) {
 }
 
 void AddRetry(CLI::App& app, RetryOptions& o) {
-  static const std::vector<std::string> kClasses = {"transient", "timeout", "permanent",
-                                                    "conflict"};
+  const std::vector<std::string> classes = {"transient", "timeout", "permanent", "conflict"};
   CLI::App* c = app.add_subcommand("retry", "Make the file of a new backfill of what failed");
   AddName(c, o.name, "Which backfill, one that has ended");
-  c->get_option("NAME")->required();
   c->add_option("-f,--file", o.file, "The file to make, which must not be there; - is stdout")
       ->type_name("FILE")
       ->required();
   c->add_option("--name", o.new_name, "Name of the new backfill")
       ->type_name("NEW")
       ->required()
-      ->check([](const std::string& text) {
-        return IsName(text) && text.size() <= kMaxBackfillName
-                   ? std::string()
-                   : "\"" + Printable(text) + "\" cannot be the name of a backfill";
-      });
+      ->check(NamesA("backfill", kMaxBackfillName));
   c->add_option("--class", o.classes,
-                "Only what failed so: " + CLI::detail::join(kClasses, ", ") + " (default: all)")
+                "Only what failed so: " + CLI::detail::join(classes, ", ") + " (default: all)")
       ->type_name("CLASS,...")
       ->delimiter(',')
-      ->check([](const std::string& text) {
-        return std::find(kClasses.begin(), kClasses.end(), text) != kClasses.end()
-                   ? std::string()
-                   : "\"" + Printable(text) + "\" is none of " + CLI::detail::join(kClasses, ", ");
-      });
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+      ->check(IsOneOf(classes));
+  AddPlace(c, o.place);
   c->footer(
       "The new backfill is a dry run until its file says otherwise. Look at the failures first:\n"
       "what failed as permanent fails again unless its cause is gone.\n\n"
@@ -281,13 +276,11 @@ void AddRetry(CLI::App& app, RetryOptions& o) {
 
 void AddPause(CLI::App& app, PauseOptions& o) {
   CLI::App* c = app.add_subcommand("pause", "Stop sending, keep everything that is done");
-  AddName(c, o.name, "Which backfill");
-  c->get_option("NAME")->required();
+  AddName(c, o.name);
   c->add_option("--reason", o.reason, "Why, for whoever wonders (default: who and when)")
       ->type_name("TEXT");
   c->add_flag("--wait", o.wait, "Wait until nothing is sent any more");
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       "Works while it runs in another process, and while it does not run.\n\n"
       "Examples:\n"
@@ -297,11 +290,9 @@ void AddPause(CLI::App& app, PauseOptions& o) {
 
 void AddResume(CLI::App& app, ResumeOptions& o) {
   CLI::App* c = app.add_subcommand("resume", "Take back a pause");
-  AddName(c, o.name, "Which backfill");
-  c->get_option("NAME")->required();
+  AddName(c, o.name);
   c->add_flag("--wait", o.wait, "Wait until it runs again");
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       "Examples:\n"
       "  backfill resume reprice\n");
@@ -310,8 +301,7 @@ void AddResume(CLI::App& app, ResumeOptions& o) {
 void AddApply(CLI::App& app, ApplyOptions& o) {
   CLI::App* c = app.add_subcommand("apply", "Change a backfill, also while it runs");
   AddFile(c, o.file);
-  AddStateDir(c, o.place);
-  AddNamespace(c, o.place);
+  AddPlace(c, o.place);
   c->footer(
       "What work is done (source, target, sharding) is fixed once it is planned; how it is done\n"
       "(rate, workers, failure policy, pause) can change at any time.\n\n"
