@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "cli/apply.h"
+#include "cli/completion.h"
 #include "cli/exit_code.h"
 #include "cli/failures.h"
 #include "cli/human.h"
@@ -42,6 +43,11 @@ constexpr std::size_t kOptionColumn = 30;
 constexpr std::size_t kMaxBackfillName = 45;  // as in the resource
 constexpr std::size_t kMaxNamespace = 63;     // a DNS label; so may a name be that is looked for
 
+struct CompletionOptions {
+  std::string shell;  // or "names"
+  Place place;
+};
+
 // Everything that can be said on the command line.
 struct Options {
   LintOptions lint;
@@ -56,6 +62,7 @@ struct Options {
   PauseOptions pause;
   ResumeOptions resume;
   ApplyOptions apply;
+  CompletionOptions completion;
   std::string timeout;
 };
 
@@ -309,6 +316,62 @@ void AddApply(CLI::App& app, ApplyOptions& o) {
       "  backfill apply -f reprice.yaml\n");
 }
 
+void AddCompletion(CLI::App& app, CompletionOptions& o) {
+  CLI::App* c = app.add_subcommand("completion", "Print a script for completion in a shell");
+  c->add_option("SHELL", o.shell, "bash, zsh, fish; or names: what could stand for NAME")
+      ->type_name("")
+      ->required()
+      ->check(IsOneOf({"bash", "zsh", "fish", "names"}));
+  AddPlace(c, o.place);
+  c->footer(
+      "Examples:\n"
+      "  source <(backfill completion bash)\n"
+      "  backfill completion zsh > ~/.zfunc/_backfill\n"
+      "  backfill completion fish > ~/.config/fish/completions/backfill.fish\n");
+}
+
+// From how options with a choice describe themselves: "Format of the result: text, json".
+std::vector<std::string> ChoicesOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  if (type != "FORMAT" && type != "CLASS,...") return {};
+  const std::string& about = option.get_description();
+  const std::size_t begin = about.find(": ") + 2;
+  std::vector<std::string> choices =
+      CLI::detail::split(about.substr(begin, about.find(" (") - begin), ',');
+  for (std::string& word : choices) CLI::detail::trim(word);
+  return choices;
+}
+
+std::vector<CompletedCommand> DescribeCommands(const CLI::App& app) {
+  std::vector<CompletedCommand> commands;
+  for (const CLI::App* c : app.get_subcommands([](const CLI::App*) { return true; })) {
+    CompletedCommand& command = commands.emplace_back();
+    command.name = c->get_name();
+    command.about = c->get_description();
+    for (const CLI::Option* option : c->get_options()) {
+      if (option->get_positional()) {
+        command.takes_name = command.takes_name || option->get_name() == "NAME";
+        if (option->get_name() == "SHELL") command.words = {"bash", "zsh", "fish"};
+        continue;
+      }
+      CompletedOption& described = command.options.emplace_back();
+      for (const std::string& name : option->get_snames()) described.names.push_back("-" + name);
+      for (const std::string& name : option->get_lnames()) described.names.push_back("--" + name);
+      if (option->get_items_expected_max() > 0) described.value = option->get_type_name();
+      described.choices = ChoicesOf(*option);
+      described.about = option->get_description();
+    }
+  }
+  return commands;
+}
+
+int RunCompletion(const CLI::App& app, const CompletionOptions& o, const Environment& env) {
+  const std::optional<Shell> shell = FindShell(o.shell);
+  if (!shell) return RunCompletionNames(o.place, env);
+  env.streams.out << CompletionScript(*shell, DescribeCommands(app));
+  return kExitDone;
+}
+
 // Why no command is called that; empty: one is. CLI11 would only say that a command is missing.
 std::string UnknownCommand(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
@@ -336,6 +399,7 @@ int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
   if (command == "retry") return RunRetry(o.retry, env);
   if (command == "pause") return RunPause(o.pause, env);
   if (command == "resume") return RunResume(o.resume, env);
+  if (command == "completion") return RunCompletion(app, o.completion, env);
   if (command == "apply") return RunApply(o.apply, env);
   env.streams.out << "backfill " << BACKFILL_VERSION << "\n";
   return kExitDone;
@@ -361,6 +425,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddPause(app, options.pause);
   AddResume(app, options.resume);
   AddApply(app, options.apply);
+  AddCompletion(app, options.completion);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->footer("Examples:\n  backfill version\n");
   app.footer(

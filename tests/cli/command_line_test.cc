@@ -1,5 +1,8 @@
 #include "cli/command_line.h"
 
+#include <array>
+#include <cstdio>
+
 #include "cli/exit_code.h"
 #include "tests/cli/command_fixture.h"
 #include "tests/cli/golden.h"
@@ -7,8 +10,13 @@
 namespace backfill::cli {
 namespace {
 
+using api::Phase;
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::StartsWith;
 
 class CommandLineTest : public CommandFixture {
@@ -23,8 +31,9 @@ class CommandLineTest : public CommandFixture {
 TEST_F(CommandLineTest, ExplainsItselfAndEachCommand) {
   EXPECT_EQ(Plain({"--help"}), kExitDone);
   ExpectGolden("help.txt", out());
-  for (const std::string command : {"lint", "plan", "run", "status", "watch", "failures", "shards", "report", "retry",
-                                    "pause", "resume", "apply", "version"}) {
+  for (const std::string command :
+       {"lint", "plan", "run", "status", "watch", "failures", "shards", "report", "retry", "pause",
+        "resume", "apply", "completion", "version"}) {
     EXPECT_EQ(Plain({command, "--help"}), kExitDone) << command;
     ExpectGolden("help_" + command + ".txt", out());
     EXPECT_THAT(out(), HasSubstr("Examples:"));
@@ -67,6 +76,106 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstandAndPointsToTheHelp) {
     text += line + "\n" + err();
   }
   ExpectGolden("usage_errors.txt", text);
+}
+
+// What shells propose while somebody types.
+class CompletionTest : public CommandLineTest {
+ protected:
+  std::string Script(const std::string& shell) {
+    EXPECT_EQ(Plain({"completion", shell}), kExitDone) << err();
+    return out_.str();
+  }
+  // What a program says on stdout.
+  static std::string OutputOf(const std::string& command) {
+    std::string text;
+    FILE* pipe = popen(command.c_str(), "r");
+    EXPECT_NE(pipe, nullptr);
+    if (pipe == nullptr) return text;
+    std::array<char, 4096> block{};
+    for (std::size_t n = 0; (n = fread(block.data(), 1, block.size(), pipe)) > 0;)
+      text.append(block.data(), n);
+    pclose(pipe);
+    return text;
+  }
+  // What bash proposes for the word at `current`; functions play `backfill` itself, and bash's own
+  // completion of files.
+  std::vector<std::string> BashProposes(const std::string& words, int current) {
+    std::ofstream(dir_ / "completion.bash") << Script("bash");
+    std::ofstream(dir_ / "ask.bash")
+        << "backfill() { echo \"$*\" >> " << (dir_ / "asked").string() << "; echo first second; }\n"
+        << "compopt() { [[ $* == '-o default' ]] && COMPREPLY=('(files)'); }\n"
+        << "source " << (dir_ / "completion.bash").string() << "\n"
+        << "COMP_WORDS=(" << words << ")\nCOMP_CWORD=" << current << "\n"
+        << "_backfill\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n";
+    std::istringstream lines(OutputOf("bash --norc " + (dir_ / "ask.bash").string()));
+    std::vector<std::string> proposed;
+    for (std::string line; std::getline(lines, line);) proposed.push_back(line);
+    return proposed;
+  }
+  [[nodiscard]] std::string Asked() const {
+    std::ifstream in(dir_ / "asked");
+    std::string last;
+    for (std::string line; std::getline(in, line);) last = line;
+    return last;
+  }
+};
+
+TEST_F(CompletionTest, BashProposesCommands) {
+  EXPECT_THAT(BashProposes("backfill pl", 1), ElementsAre("plan"));
+  EXPECT_THAT(BashProposes("backfill ''", 1), AllOf(Contains("run"), Contains("report")));
+}
+
+TEST_F(CompletionTest, BashProposesOptionsAndWhatTheyTake) {
+  EXPECT_THAT(BashProposes("backfill plan --ag", 2), ElementsAre("--against"));
+  EXPECT_THAT(BashProposes("backfill plan -o ''", 3),
+              ElementsAre("text", "json", "yaml", "markdown"));
+  EXPECT_THAT(BashProposes("backfill plan -o = ya", 4), ElementsAre("yaml")) << "--output=ya";
+  EXPECT_THAT(BashProposes("backfill plan -f rep", 3), ElementsAre("(files)"));
+  EXPECT_THAT(BashProposes("backfill run --workers ''", 3), ElementsAre("")) << "a number";
+  EXPECT_THAT(BashProposes("backfill retry first --class ''", 4),
+              ElementsAre("transient", "timeout", "permanent", "conflict"));
+  EXPECT_THAT(BashProposes("backfill completion ''", 2),
+              AllOf(Contains("bash"), Contains("zsh"), Contains("fish")));
+}
+
+TEST_F(CompletionTest, BashProposesNamesOfThePlaceThatIsMeant) {
+  EXPECT_THAT(BashProposes("backfill status --state-dir /s fi", 4), ElementsAre("first"));
+  EXPECT_EQ(Asked(), "completion names --state-dir /s");
+  EXPECT_THAT(BashProposes("backfill pause -n = shop fi", 5), ElementsAre("first"));
+  EXPECT_EQ(Asked(), "completion names -n shop");
+  EXPECT_THAT(BashProposes("backfill lint fi", 2), Not(Contains("first")));
+}
+
+TEST_F(CompletionTest, NamesAreThoseOfTheState) {
+  EXPECT_EQ(Run({"completion", "names"}), kExitDone);
+  EXPECT_EQ(out() + err(), "") << "no state is no error";
+  Store(FileIn(Phase::kRunning));
+  EXPECT_EQ(Run({"completion", "names"}), kExitDone);
+  EXPECT_EQ(out(), "reprice\n");
+}
+
+TEST_F(CompletionTest, WhatNoCommandTakesForANameIsNotProposed) {
+  kube::Object object = api::ToObject(FileIn(Phase::kRunning));
+  object.ref.name = "re.price";
+  ASSERT_TRUE(store().Create(object, kube::Durability::kProcess).ok());
+  EXPECT_EQ(Run({"completion", "names"}), kExitDone);
+  EXPECT_THAT(out(), IsEmpty());
+}
+
+TEST_F(CompletionTest, EveryShellHasAScriptThatItCanRead) {
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    const std::string script = Script(shell);
+    if (shell != "bash") ExpectGolden("completion." + shell, script);
+    const std::string path = (dir_ / ("script." + shell)).string();
+    std::ofstream(path) << script;
+    if (OutputOf("command -v " + shell).empty()) continue;  // not installed here
+    EXPECT_EQ(OutputOf(shell + " -n " + path + " 2>&1"), "");
+  }
+}
+
+TEST_F(CompletionTest, AnUnknownShellIsRefused) {
+  EXPECT_EQ(Plain({"completion", "tcsh"}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("bash, zsh, fish"));
 }
 
 }  // namespace
