@@ -9,6 +9,7 @@
 #include "cli/completion.h"
 #include "cli/exit_code.h"
 #include "cli/failures.h"
+#include "cli/help_topics.h"
 #include "cli/human.h"
 #include "cli/lint.h"
 #include "cli/pause.h"
@@ -63,6 +64,7 @@ struct Options {
   ResumeOptions resume;
   ApplyOptions apply;
   CompletionOptions completion;
+  std::string topic;
   std::string timeout;
 };
 
@@ -330,6 +332,55 @@ void AddCompletion(CLI::App& app, CompletionOptions& o) {
       "  backfill completion fish > ~/.config/fish/completions/backfill.fish\n");
 }
 
+void AddHelp(CLI::App& app, std::string& topic) {
+  CLI::App* c = app.add_subcommand("help", "Explain a topic or a command");
+  c->add_option("TOPIC", topic, "A topic or a command (default: list the topics)")->type_name("");
+  c->footer(
+      "Examples:\n"
+      "  backfill help\n"
+      "  backfill help spec | less\n"
+      "  backfill help run\n");
+}
+
+std::vector<std::string> CommandNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* c : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(c->get_name());
+  return names;
+}
+
+// What `help` can be asked for: topics and commands.
+std::vector<std::string> WhatIsExplained(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const HelpTopic& topic : HelpTopics()) names.emplace_back(topic.name);
+  for (const std::string& command : CommandNames(app)) names.push_back(command);
+  return names;
+}
+
+int RunHelp(const CLI::App& app, const std::string& topic, Streams& streams) {
+  if (topic.empty()) {
+    streams.out << "Topics:\n";
+    for (const HelpTopic& known : HelpTopics())
+      streams.out << "  " << known.name << std::string(14 - known.name.size(), ' ') << known.about
+                  << "\n";
+    streams.out << "\nsee: backfill help TOPIC, backfill COMMAND --help\n";
+    return kExitDone;
+  }
+  if (const auto text = HelpText(topic)) {
+    streams.out << *text;
+    return kExitDone;
+  }
+  const std::vector<std::string> commands = CommandNames(app);
+  if (std::find(commands.begin(), commands.end(), topic) != commands.end()) {
+    streams.out << app.get_subcommand(topic)->help("backfill");
+    return kExitDone;
+  }
+  const auto near = api::Nearest(topic, WhatIsExplained(app));
+  streams.err << "error: there is no topic \"" << Printable(topic) << "\""
+              << (near ? "; did you mean " + *near + "?" : "") << "\nsee: backfill help\n";
+  return kExitNotStarted;
+}
+
 // From how options with a choice describe themselves: "Format of the result: text, json".
 std::vector<std::string> ChoicesOf(const CLI::Option& option) {
   const std::string type = option.get_type_name();
@@ -352,6 +403,7 @@ std::vector<CompletedCommand> DescribeCommands(const CLI::App& app) {
       if (option->get_positional()) {
         command.takes_name = command.takes_name || option->get_name() == "NAME";
         if (option->get_name() == "SHELL") command.words = {"bash", "zsh", "fish"};
+        if (option->get_name() == "TOPIC") command.words = WhatIsExplained(app);
         continue;
       }
       CompletedOption& described = command.options.emplace_back();
@@ -374,9 +426,7 @@ int RunCompletion(const CLI::App& app, const CompletionOptions& o, const Environ
 
 // Why no command is called that; empty: one is. CLI11 would only say that a command is missing.
 std::string UnknownCommand(const CLI::App& app, const std::string& word) {
-  std::vector<std::string> names;
-  const auto any = [](const CLI::App*) { return true; };
-  for (const CLI::App* c : app.get_subcommands(any)) names.push_back(c->get_name());
+  const std::vector<std::string> names = CommandNames(app);
   if (std::find(names.begin(), names.end(), word) != names.end()) return "";
   const auto near = api::Nearest(word, names);
   return "there is no command \"" + Printable(word) + "\"" +
@@ -399,6 +449,7 @@ int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
   if (command == "retry") return RunRetry(o.retry, env);
   if (command == "pause") return RunPause(o.pause, env);
   if (command == "resume") return RunResume(o.resume, env);
+  if (command == "help") return RunHelp(app, o.topic, env.streams);
   if (command == "completion") return RunCompletion(app, o.completion, env);
   if (command == "apply") return RunApply(o.apply, env);
   env.streams.out << "backfill " << BACKFILL_VERSION << "\n";
@@ -426,6 +477,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   AddResume(app, options.resume);
   AddApply(app, options.apply);
   AddCompletion(app, options.completion);
+  AddHelp(app, options.topic);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->footer("Examples:\n  backfill version\n");
   app.footer(
@@ -433,7 +485,8 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
       "  backfill plan -f reprice.yaml     what would happen\n"
       "  backfill run -f reprice.yaml      do it; run again to go on\n"
       "  backfill status reprice           how far it is\n"
-      "  backfill COMMAND --help           more about a command\n");
+      "  backfill COMMAND --help           more about a command\n"
+      "  backfill help                     topics beyond single commands\n");
   if (arguments.empty()) {
     env.streams.out << app.help();
     return kExitNotStarted;

@@ -27,7 +27,8 @@ struct Field;
 struct Schema {
   enum class Type { kObject, kArray, kString, kInteger, kNumber, kBoolean };
   Type type = Type::kObject;
-  std::string title;  // in words what a value must be
+  std::string title;        // in words what a value must be
+  std::string description;  // what it means; decides nothing
   std::string format;
   std::vector<Field> properties;
   std::vector<std::string> required;

@@ -13,8 +13,7 @@ using Done = backfill::Status;  // api::Status is that of a Backfill
 // std::regex recurses by the length of the text, so what it may see is bounded by maxLength.
 constexpr Integer kMaxPatternLength = 512;
 
-constexpr std::array kNotInterpreted = {"description", "x-kubernetes-list-type",
-                                        "x-kubernetes-list-map-keys"};
+constexpr std::array kNotInterpreted = {"x-kubernetes-list-type", "x-kubernetes-list-map-keys"};
 
 Error Wrong(const std::string& keyword, const Node& node) {
   return Error{ErrorCode::kInvalid, "the schema has a " + keyword +
@@ -97,6 +96,8 @@ Done ReadKeyword(const std::string& keyword, const Node& node, Schema& schema) {
     schema.type = TRY(ReadType(node));
   } else if (keyword == "title") {
     schema.title = node.text;
+  } else if (keyword == "description") {
+    schema.description = node.text;
   } else if (keyword == "format") {
     return ReadFormat(node, schema);
   } else if (keyword == "properties") {

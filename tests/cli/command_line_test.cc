@@ -4,6 +4,8 @@
 #include <cstdio>
 
 #include "cli/exit_code.h"
+#include "cli/help_topics.h"
+#include "cli/terminal_text.h"
 #include "tests/cli/command_fixture.h"
 #include "tests/cli/golden.h"
 
@@ -33,7 +35,7 @@ TEST_F(CommandLineTest, ExplainsItselfAndEachCommand) {
   ExpectGolden("help.txt", out());
   for (const std::string command :
        {"lint", "plan", "run", "status", "watch", "failures", "shards", "report", "retry", "pause",
-        "resume", "apply", "completion", "version"}) {
+        "resume", "apply", "completion", "help", "version"}) {
     EXPECT_EQ(Plain({command, "--help"}), kExitDone) << command;
     ExpectGolden("help_" + command + ".txt", out());
     EXPECT_THAT(out(), HasSubstr("Examples:"));
@@ -76,6 +78,44 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstandAndPointsToTheHelp) {
     text += line + "\n" + err();
   }
   ExpectGolden("usage_errors.txt", text);
+}
+
+TEST_F(CommandLineTest, ListsItsTopics) {
+  EXPECT_EQ(Plain({"help"}), kExitDone);
+  ExpectGolden("help_topics.txt", out());
+}
+
+TEST_F(CommandLineTest, TopicsFitOnATerminal) {
+  for (const HelpTopic& topic : HelpTopics()) {
+    EXPECT_EQ(Plain({"help", std::string(topic.name)}), kExitDone);
+    EXPECT_EQ(out(), HelpText(topic.name));
+    std::istringstream lines(out());
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(Columns(line), 80U) << line;
+  }
+}
+
+TEST_F(CommandLineTest, TheFileOfTheHelpIsValid) {
+  const std::string text = HelpText("spec").value();
+  WriteFile(text.substr(0, text.find("\n\n") + 1));
+  EXPECT_EQ(Run({"lint", "-f", file()}), kExitDone) << out();
+}
+
+TEST_F(CommandLineTest, ExplainsEveryFieldOfASpec) {
+  EXPECT_EQ(Plain({"help", "spec"}), kExitDone);
+  ExpectGolden("help_topic_spec.txt", out());
+}
+
+TEST_F(CommandLineTest, HelpOfACommandIsItsHelp) {
+  EXPECT_EQ(Plain({"plan", "--help"}), kExitDone);
+  const std::string help = out();
+  EXPECT_EQ(Plain({"help", "plan"}), kExitDone);
+  EXPECT_EQ(out(), help);
+}
+
+TEST_F(CommandLineTest, RefusesATopicThatThereIsNot) {
+  EXPECT_EQ(Plain({"help", "conzepts"}), kExitNotStarted);
+  EXPECT_THAT(out(), IsEmpty());
+  EXPECT_THAT(err(), HasSubstr("did you mean concepts?"));
 }
 
 // What shells propose while somebody types.
@@ -134,6 +174,7 @@ TEST_F(CompletionTest, BashProposesOptionsAndWhatTheyTake) {
   EXPECT_THAT(BashProposes("backfill run --workers ''", 3), ElementsAre("")) << "a number";
   EXPECT_THAT(BashProposes("backfill retry first --class ''", 4),
               ElementsAre("transient", "timeout", "permanent", "conflict"));
+  EXPECT_THAT(BashProposes("backfill help ex", 2), ElementsAre("exit-codes"));
   EXPECT_THAT(BashProposes("backfill completion ''", 2),
               AllOf(Contains("bash"), Contains("zsh"), Contains("fish")));
 }

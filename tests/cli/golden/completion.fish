@@ -94,5 +94,8 @@ complete -c backfill -n '__fish_seen_subcommand_from completion' -a 'bash zsh fi
 complete -c backfill -n '__fish_seen_subcommand_from completion' -s h -l help -d 'Print this help'
 complete -c backfill -n '__fish_seen_subcommand_from completion' -l state-dir -r -F -d 'Where the state is kept (default: .backfill in the current folder)'
 complete -c backfill -n '__fish_seen_subcommand_from completion' -s n -l namespace -x -d 'Namespace of the backfill (default: the file'\''s, or default)'
+complete -c backfill -n __fish_use_subcommand -a help -d 'Explain a topic or a command'
+complete -c backfill -n '__fish_seen_subcommand_from help' -a 'concepts spec exit-codes throttling idempotency files tls lint plan run status watch failures shards report retry pause resume apply completion help version'
+complete -c backfill -n '__fish_seen_subcommand_from help' -s h -l help -d 'Print this help'
 complete -c backfill -n __fish_use_subcommand -a version -d 'Print the version'
 complete -c backfill -n '__fish_seen_subcommand_from version' -s h -l help -d 'Print this help'

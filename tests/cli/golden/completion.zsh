@@ -47,7 +47,7 @@ _backfill_rules() {  # COMMAND PREVIOUS -> proposed, files, stored
     completion:-n|completion:--namespace) :; return ;;
   esac
   case $1 in
-    '') proposed='lint plan run status watch failures shards report retry pause resume apply completion version --help' ;;
+    '') proposed='lint plan run status watch failures shards report retry pause resume apply completion help version --help' ;;
     lint) proposed='-h --help -f --file -n --namespace' ;;
     plan) proposed='-h --help -f --file -o --output --against --state-dir -n --namespace' ;;
     run) proposed='-h --help -f --file --workers -o --output --no-progress --state-dir -n --namespace' ;;
@@ -61,6 +61,7 @@ _backfill_rules() {  # COMMAND PREVIOUS -> proposed, files, stored
     resume) proposed='-h --help --wait --state-dir -n --namespace'; stored=1 ;;
     apply) proposed='-h --help -f --file --state-dir -n --namespace' ;;
     completion) proposed='bash zsh fish -h --help --state-dir -n --namespace' ;;
+    help) proposed='concepts spec exit-codes throttling idempotency files tls lint plan run status watch failures shards report retry pause resume apply completion help version -h --help' ;;
     version) proposed='-h --help' ;;
   esac
 }
