@@ -69,7 +69,7 @@ Result<PlanPreview> PreviewPlan(const api::Backfill& backfill, const Place& plac
     preview.records_per_shard = std::max(preview.records_per_shard, s.records);
   }
   preview.hash = made.hash;
-  auto samples = SampleRequests(backfill.name, spec);
+  auto samples = SampleRequests(backfill.name, spec, made);
   if (samples.ok()) {
     preview.samples = std::move(samples).value();
   } else {

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "cli/human.h"
@@ -171,6 +173,20 @@ Json ToTree(const PlanPreview& p) {
 
 }  // namespace
 
+// A request as a block of lines that stands out, without the empty ones at its end.
+std::string Indented(const std::string& request) {
+  std::string out;
+  std::string_view left = request;
+  while (left.ends_with('\n')) left.remove_suffix(1);
+  while (!left.empty()) {
+    const std::string_view line = left.substr(0, left.find('\n'));
+    if (!line.empty()) out += "  " + Printable(line);
+    out += '\n';
+    left.remove_prefix(std::min(left.size(), line.size() + 1));
+  }
+  return out;
+}
+
 std::vector<PlanRow> PlanRows(const PlanPreview& p) {
   const api::Spec& spec = p.backfill.spec;
   std::vector<PlanRow> rows;
@@ -229,6 +245,11 @@ std::string PlanToText(const PlanPreview& p) {
                                       : "\nDiffers from " + p.against->file + ":\n";
     for (const SpecChange& change : p.against->changes) out += "  " + ToString(change) + "\n";
   }
+  if (!p.samples.empty()) {
+    out += spec.dry_run ? "\nThe first requests, as they would be sent for real:\n"
+                        : "\nThe first requests, as they are sent:\n";
+  }
+  for (const RequestSample& sample : p.samples) out += "\n" + Indented(sample.request);
   if (!p.warnings.empty()) out += "\n";
   for (const std::string& w : p.warnings) out += w + "\n";
   return out;
