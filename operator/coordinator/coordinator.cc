@@ -298,14 +298,13 @@ Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key)
   }
 
   const Duration timeout = backfill.spec.target.timeout;
-  const Duration wire_time = MakeLeaseOptions(impl->options.stage, timeout).wire_time;
   const std::optional<rows::FileShape> shape = taken.ledger.file_shape();
   auto stage = std::make_shared<Impl::OpenStage>();
   stage->epoch = taken.epoch;
   stage->writer = std::make_unique<Impl::Writer>(*impl, key, std::move(ledger_store), taken.epoch);
   stage->run = std::make_unique<StageRun>(
       StageSetup{
-          .workload = MakeWorkload(backfill, key.stage, wire_time, shape ? &*shape : nullptr),
+          .workload = MakeWorkload(backfill, key.stage, shape ? &*shape : nullptr),
           .ledger = std::move(taken.ledger),
           .failures = std::move(taken.failures),
           .epoch = taken.epoch,

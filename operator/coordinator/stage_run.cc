@@ -409,7 +409,6 @@ void StageRun::Perform(const lease::CloseSession& effect) {
 void StageRun::Perform(const lease::Supersede& effect) { flush_.Cut(effect); }
 
 void StageRun::Perform(const lease::LeaseExpired& effect) {
-  ++lease_expirations_;
   Log(LogLevel::kWarning, "a lease has expired",
       {{"backfill", workload_.backfill_name()}, {"holder", effect.holder}});
 }
@@ -447,16 +446,13 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.flushed = flush_.Clean() && !flush_.failed();
   out.connected = static_cast<int>(workers_.size());
   out.sessions = welcomed_;
-  out.leases = book_.leases_held();
   out.attempts_per_second = meter_.PerSecond(now);
-  out.granted_per_second = grants_.InForce(now);
   const double retries = meter_.RetryPercent(now);
   out.target_holds_back =
       rate_is_held_ || (retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent);
   const lease::LeaseBook::Frozen frozen = book_.frozen();
   out.frozen_shards = frozen.shards;
   if (frozen.until) out.frozen_for = std::max(Duration::zero(), *frozen.until - now);
-  out.lease_expirations = lease_expirations_;
   out.error = flush_.error();
   out.source_error = source_changed_;
   for (const auto& [session, worker] : workers_) {

@@ -6,8 +6,6 @@
 namespace backfill::coordinator {
 namespace {
 
-using std::chrono::milliseconds;
-
 void SetHeaders(const std::map<std::string, std::string>& headers, v1::HttpRequestTemplate& out) {
   for (const auto& [name, value] : headers) {
     v1::Header* header = out.add_headers();
@@ -108,7 +106,7 @@ struct SetSource {
 
 }  // namespace
 
-v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage, Duration wire_time,
+v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
                           const rows::FileShape* shape) {
   v1::Workload out;
   out.set_backfill_name(backfill.name);
@@ -116,8 +114,6 @@ v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
   out.set_backfill_uid(backfill.uid);
   std::visit(SetSource{backfill.spec.target, shape, *out.mutable_source()}, backfill.spec.source);
   out.set_batch_size(static_cast<std::uint32_t>(backfill.spec.workers.batch_size));
-  out.set_wire_time_ms(
-      static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(wire_time).count()));
   const api::HttpTarget& target = backfill.spec.target;
   switch (stage) {
     case reconcile::Stage::kRun: {

@@ -12,9 +12,8 @@ class Workload;
 namespace backfill::coordinator {
 
 // What the workers of a stage are told to do. In a dry run the target is carried as a sample only,
-// so that a worker has nothing to build a write from. `wire_time`: the longest time a request may
-// stay on the wire. `shape`: of a file source, as it was planned.
-v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage, Duration wire_time,
+// so that a worker has nothing to build a write from. `shape`: of a file source, as it was planned.
+v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
                           const rows::FileShape* shape = nullptr);
 
 }  // namespace backfill::coordinator

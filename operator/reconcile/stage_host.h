@@ -51,13 +51,10 @@ struct StageSnapshot {
   bool flushed = false;            // all of it is durable
   int connected = 0;               // workers with a stream
   std::uint64_t sessions = 0;      // streams that were welcomed since the stage was opened
-  int leases = 0;                  // held by workers
   double attempts_per_second = 0;  // measured over the last 5 s, retries included
-  double granted_per_second = 0;   // sum of the rate grants in force
   bool target_holds_back = false;  // workers obey a Retry-After or wait for the retry budget
   int frozen_shards = 0;           // wait for the requests of lost workers to end
   std::optional<Duration> frozen_for;
-  std::uint64_t lease_expirations = 0;
   // Set when the stage cannot go on: kConflict (another leader has written the ledger), kInternal
   // (ledger corrupt), kUnavailable (the store refuses writes; it is retried).
   std::optional<Error> error;

@@ -142,14 +142,13 @@ TEST_F(StageRecoveryTest, AReplacedProcessIsSentAway) {
   EXPECT_EQ(stage.run().Snapshot().connected, 1);
 }
 
-TEST_F(StageRecoveryTest, AnExpiredLeaseIsCountedAndGivenAwayAgain) {
+TEST_F(StageRecoveryTest, AnExpiredLeaseIsGivenAwayAgain) {
   StageBench& stage = Open(1, 100);
   const SessionId lost = stage.Hello("run-0");
   const v1::Lease lease = stage.Lease(lost);
   stage.Disconnect(lost);
   const SessionId other = stage.Hello("run-1");
   for (int i = 0; i < 250; ++i) stage.Progress(other, 1), stage.Pass(250ms);
-  EXPECT_EQ(stage.run().Snapshot().lease_expirations, 1u);
   ASSERT_EQ(stage.Count(other, CoordinatorMessage::kLease), 1u);
   EXPECT_EQ(stage.Last(other, CoordinatorMessage::kLease)->lease().lease().attempt(),
             lease.lease().attempt() + 1);

@@ -26,13 +26,12 @@ api::Backfill Backfill() {
 }
 
 TEST(Workload, ARunCarriesTheTarget) {
-  const v1::Workload w = MakeWorkload(Backfill(), reconcile::Stage::kRun, 7500ms);
+  const v1::Workload w = MakeWorkload(Backfill(), reconcile::Stage::kRun);
   EXPECT_EQ(w.backfill_name(), "reprice");
   EXPECT_EQ(w.backfill_namespace(), "shop");
   EXPECT_EQ(w.backfill_uid(), "u1");
   EXPECT_TRUE(w.source().has_range());
   EXPECT_EQ(w.batch_size(), 20u);
-  EXPECT_EQ(w.wire_time_ms(), 7500u);
   ASSERT_EQ(w.mode_case(), v1::Workload::kRunHttp);
   const v1::HttpRequestTemplate& request = w.run_http().request();
   EXPECT_EQ(request.method(), "PUT");
@@ -47,7 +46,7 @@ TEST(Workload, ARunCarriesTheTarget) {
 }
 
 TEST(Workload, ADryRunCarriesTheTargetAsASampleOnly) {
-  const v1::Workload w = MakeWorkload(Backfill(), reconcile::Stage::kDryRun, 7500ms);
+  const v1::Workload w = MakeWorkload(Backfill(), reconcile::Stage::kDryRun);
   ASSERT_EQ(w.mode_case(), v1::Workload::kDryRunHttp);
   EXPECT_FALSE(w.has_run_http());
   EXPECT_EQ(w.dry_run_http().sample().url(), "http://orders/{{key}}");
@@ -61,7 +60,7 @@ TEST(Workload, ADryRunsProbeIsTheDeclaredOne) {
                                           .headers = {{"X-Validate", "only"}},
                                           .body = "{}",
                                           .side_effects = api::SideEffects::kNone};
-  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kDryRun, 7500ms);
+  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kDryRun);
   const v1::HttpProbe& probe = w.dry_run_http().probe();
   EXPECT_EQ(probe.request().method(), "POST");
   EXPECT_EQ(probe.request().url(), "http://orders/check/{{key}}");
@@ -69,7 +68,7 @@ TEST(Workload, ADryRunsProbeIsTheDeclaredOne) {
   EXPECT_EQ(probe.request().headers(0).name(), "X-Validate");
   EXPECT_TRUE(probe.declared_without_side_effects());
   b.spec.target.dry_run->side_effects = api::SideEffects::kUnknown;
-  EXPECT_FALSE(MakeWorkload(b, reconcile::Stage::kDryRun, 1s)
+  EXPECT_FALSE(MakeWorkload(b, reconcile::Stage::kDryRun)
                    .dry_run_http()
                    .probe()
                    .declared_without_side_effects());
@@ -83,8 +82,8 @@ TEST(Workload, BothRequestsCarryTheConnection) {
       {"X-Api-Key", "", "", "API_KEY", api::SecretEncoding::kNone}};
   b.spec.target.dry_run =
       api::HttpDryRun{.url = "https://orders/{{key}}", .headers = {}, .body = ""};
-  const v1::Workload run = MakeWorkload(b, reconcile::Stage::kRun, 1s);
-  const v1::Workload dry_run = MakeWorkload(b, reconcile::Stage::kDryRun, 1s);
+  const v1::Workload run = MakeWorkload(b, reconcile::Stage::kRun);
+  const v1::Workload dry_run = MakeWorkload(b, reconcile::Stage::kDryRun);
   for (const v1::HttpRequestTemplate& request :
        {run.run_http().request(), dry_run.dry_run_http().sample(),
         dry_run.dry_run_http().probe().request()}) {
@@ -105,7 +104,7 @@ TEST(Workload, BothRequestsCarryTheConnection) {
 TEST(Workload, KeysTravelInTheirOrder) {
   api::Backfill b = Backfill();
   b.spec.source = api::KeysSource{.keys = {"b", "a", "b"}};
-  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun, 1s);
+  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun);
   EXPECT_THAT(w.source().keys().keys(), ::testing::ElementsAre("b", "a", "b"));
   EXPECT_FALSE(w.source().keys().numeric());
 }
@@ -113,7 +112,7 @@ TEST(Workload, KeysTravelInTheirOrder) {
 TEST(Workload, KeysThatWereNumbersStayNumbers) {
   api::Backfill b = Backfill();
   b.spec.source = api::KeysSource{.keys = {"7"}, .numeric = true};
-  EXPECT_TRUE(MakeWorkload(b, reconcile::Stage::kRun, 1s).source().keys().numeric());
+  EXPECT_TRUE(MakeWorkload(b, reconcile::Stage::kRun).source().keys().numeric());
 }
 
 TEST(Workload, AFileTravelsWithItsShapeAndTheFieldsThatAreNamed) {
@@ -123,7 +122,7 @@ TEST(Workload, AFileTravelsWithItsShapeAndTheFieldsThatAreNamed) {
   std::get<api::FileSource>(b.spec.source).tls = api::HttpTls{"/ca.pem", "/c.pem", "/k.pem", ""};
   b.spec.target.body = "{{fields.b}} {{fields.a}}";
   const rows::FileShape shape{.stored_bytes = 12, .columns = {}};
-  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun, 1s, &shape);
+  const v1::Workload w = MakeWorkload(b, reconcile::Stage::kRun, &shape);
   const v1::FileSource& file = w.source().file();
   EXPECT_EQ(file.path(), "/data/x.ndjson");
   EXPECT_EQ(file.format(), v1::FILE_FORMAT_NDJSON);
@@ -140,7 +139,7 @@ TEST(Workload, OfAFileWithColumnsTheHeaderTravels) {
   api::Backfill b = Backfill();
   b.spec.source = api::FileSource{"/data/x.csv", api::FileFormat::kCsv, "id", ";"};
   const rows::FileShape shape{.stored_bytes = std::nullopt, .columns = {"id", "a"}};
-  const v1::FileSource file = MakeWorkload(b, reconcile::Stage::kRun, 1s, &shape).source().file();
+  const v1::FileSource file = MakeWorkload(b, reconcile::Stage::kRun, &shape).source().file();
   EXPECT_EQ(file.format(), v1::FILE_FORMAT_CSV);
   EXPECT_EQ(file.delimiter(), ";");
   EXPECT_FALSE(file.shape().has_stored_bytes());
