@@ -12,7 +12,8 @@ namespace backfill::cli {
 namespace {
 
 // What is worth a line of its own as soon as it differs. Not the notices' texts: they may carry a
-// value that moves.
+// value that moves. A target that is out of reach is told of only once that lasts, so this one does
+// not flicker.
 std::string StateOf(const api::Backfill& backfill, const std::vector<std::string>& notes) {
   const api::Status& status = backfill.status;
   std::string state(status.phase ? api::ToString(*status.phase) : "");
@@ -20,7 +21,8 @@ std::string StateOf(const api::Backfill& backfill, const std::vector<std::string
     const api::Condition* c = FindCondition(status, type);
     state += fmt::format("|{}", c == nullptr ? "" : c->reason);
   }
-  return fmt::format("{}|{}|{}", state, PausedBy(backfill), fmt::join(notes, "|"));
+  const bool unreachable = status.rate && status.rate->limited_by == "TargetUnreachable";
+  return fmt::format("{}|{}|{}|{}", state, unreachable, PausedBy(backfill), fmt::join(notes, "|"));
 }
 
 }  // namespace

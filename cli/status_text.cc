@@ -29,8 +29,15 @@ std::string CountText(const api::ProgressStatus& p) {
                      Grouped(p.unchanged), Grouped(p.skipped), Grouped(p.failed));
 }
 
+// What it waits for, such as a target that cannot be reached, is told by a Ready that is True.
+bool SaysWhatItWaitsFor(const api::Condition& c, const api::Status& status) {
+  return c.type == "Ready" && c.status == api::ConditionStatus::kTrue && !HasEnded(status);
+}
+
 // The last word of a runner that is gone: what it measured then is no longer so.
 api::Status WithoutActivity(api::Status status) {
+  for (api::Condition& c : status.conditions)
+    if (SaysWhatItWaitsFor(c, status)) c.message.clear();
   status.rate.reset();
   status.workers.reset();
   status.eta.clear();
@@ -113,12 +120,14 @@ void AppendProgress(const api::Status& status, const StatusView& view, std::stri
   if (const std::string left = TimeLeft(status, view.now); !left.empty()) {
     line("ETA", fmt::format("{} ({})", Printable(status.eta), left));
   }
+  for (const api::Condition& c : status.conditions)
+    if (SaysWhatItWaitsFor(c, status)) line("Waits", Printable(c.message));
 }
 
 }  // namespace
 
 std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& view) {
-  const api::Status& status = backfill.status;
+  const api::Status status = view.runner ? backfill.status : WithoutActivity(backfill.status);
   const std::optional<Ending> ending = FindEnding(backfill);
   std::string out;
   const auto line = [&out](std::string_view name, const std::string& value) {
@@ -136,7 +145,7 @@ std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& vi
   line("Phase", Paint(PhaseText(status), color, view.color));
   line("Paused", PausedBy(backfill));
   line("Run by", RunnerText(view));
-  AppendProgress(view.runner ? status : WithoutActivity(status), view, out);
+  AppendProgress(status, view, out);
   if (status.observed_generation != backfill.generation) {
     line("Note", "the latest change of its spec has not been seen by a runner yet");
   }

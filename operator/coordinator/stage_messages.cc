@@ -27,6 +27,7 @@ std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
       return std::nullopt;
     case v1::WorkerMessage::kProgress:
       if (message.progress().leases_size() > lease::kMaxReports) return "too many leases";
+      if (message.progress().target_trouble().size() > kMaxTrouble) return "too long a message";
       return std::nullopt;
     case v1::WorkerMessage::kDraining:
       if (message.draining().leases_size() > lease::kMaxReports) return "too many leases";

@@ -160,6 +160,7 @@ void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::P
              now);
   worker.attempts = progress.attempts();
   worker.retries = progress.retries();
+  worker.target_trouble = progress.target_trouble();
   grants_.OnDemand(session, progress.wanted_records_per_second(), progress.grant_sequence(), now);
   const Duration hold = std::min<Duration>(std::chrono::milliseconds(progress.hold_ms()), kMaxHold);
   if (hold > Duration::zero() && !settings_.unlimited) {
@@ -450,6 +451,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   const double retries = meter_.RetryPercent(now);
   out.target_holds_back =
       rate_is_held_ || (retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent);
+  if (rate_is_held_ && HeldBack(now)) out.target_held_for = held_until_ - now;
   const lease::LeaseBook::Frozen frozen = book_.frozen();
   out.frozen_shards = frozen.shards;
   if (frozen.until) out.frozen_for = std::max(Duration::zero(), *frozen.until - now);
@@ -457,6 +459,9 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.source_error = source_changed_;
   for (const auto& [session, worker] : workers_) {
     if (!out.source_error) out.source_error = worker.source_error;
+    if (worker.target_trouble.empty()) continue;
+    ++out.without_target;
+    out.target_trouble = worker.target_trouble;
   }
   return out;
 }

@@ -101,6 +101,7 @@ class StageRun {
     std::deque<UnwrittenFailures> unwritten;         // ascending; at most one for each batch
     std::optional<std::uint64_t> attempts, retries;  // as last reported
     std::optional<Error> source_error;               // likewise
+    std::string target_trouble;                      // likewise
   };
 
   // Whether anything may leave, right now.

@@ -423,7 +423,7 @@ class Deciding {
   void Active(Stage stage, const ObservedStage& seen, Phase phase, const std::string& reason) {
     const auto pause = FindPause(b_);
     status_.SetPhase(pause ? Phase::kPaused : phase);
-    Ready(ConditionStatus::kTrue, pause ? "Paused" : reason, Frozen(seen));
+    Ready(ConditionStatus::kTrue, pause ? "Paused" : reason, Waits(seen, pause.has_value()));
     const int replicas = std::min(b_.spec.workers.replicas, o_.max_replicas);
 
     if (seen.pool.config_error || seen.failures_since_session >= CrashLimit(replicas)) {
@@ -479,17 +479,40 @@ class Deciding {
            static_cast<std::uint64_t>(std::max(1, replicas));
   }
 
-  // Why it may be slower than it could be.
-  static std::string Frozen(const ObservedStage& seen) {
-    if (!seen.open || seen.open->frozen_shards == 0) return "";
-    const int shards = seen.open->frozen_shards;
-    const auto left = std::chrono::ceil<std::chrono::seconds>(seen.open->frozen_for.value_or(0s));
-    return std::to_string(shards) + (shards == 1 ? " shard waits " : " shards wait ") +
-           std::to_string(left.count()) + " s for requests of lost workers to end";
+  // Why it may be slower than it could be; the worst comes first, since a message is cut.
+  static std::string Waits(const ObservedStage& seen, bool paused) {
+    if (!seen.open) return "";
+    const StageSnapshot& open = *seen.open;
+    std::string text;
+    const auto add = [&text](const std::string& why) { text += (text.empty() ? "" : "; ") + why; };
+    if (open.without_target > 0 && !paused) {
+      const std::string who = std::to_string(open.without_target) + " of " +
+                              std::to_string(open.connected) + " workers cannot reach the target: ";
+      add((NobodyReachesTheTarget(open) ? "the target cannot be reached: " : who) +
+          open.target_trouble);
+    }
+    if (open.target_held_for && !paused) {
+      add("the target asks to be left alone (Retry-After) for " + Seconds(*open.target_held_for));
+    }
+    if (open.frozen_shards > 0) {
+      add(std::to_string(open.frozen_shards) +
+          (open.frozen_shards == 1 ? " shard waits " : " shards wait ") +
+          Seconds(open.frozen_for.value_or(0s)) + " for requests of lost workers to end");
+    }
+    return text;
+  }
+
+  static bool NobodyReachesTheTarget(const StageSnapshot& open) {
+    return open.without_target > 0 && open.without_target == open.connected;
+  }
+
+  static std::string Seconds(Duration left) {
+    return std::to_string(std::chrono::ceil<std::chrono::seconds>(left).count()) + " s";
   }
 
   static std::string LimitedBy(const ObservedStage& seen, const LiveSettings& settings) {
     if (!seen.open || seen.open->connected == 0) return "Workers";
+    if (NobodyReachesTheTarget(*seen.open)) return "TargetUnreachable";
     if (seen.open->target_holds_back) return "TargetLatency";
     constexpr double kClose = 0.9;
     if (!settings.unlimited &&

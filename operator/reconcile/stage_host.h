@@ -53,7 +53,10 @@ struct StageSnapshot {
   std::uint64_t sessions = 0;      // streams that were welcomed since the stage was opened
   double attempts_per_second = 0;  // measured over the last 5 s, retries included
   bool target_holds_back = false;  // workers obey a Retry-After or wait for the retry budget
-  int frozen_shards = 0;           // wait for the requests of lost workers to end
+  std::optional<Duration> target_held_for;  // so long it still wants to be left alone (Retry-After)
+  int without_target = 0;                   // workers that cannot reach it
+  std::string target_trouble;               // why, as one of them says
+  int frozen_shards = 0;                    // wait for the requests of lost workers to end
   std::optional<Duration> frozen_for;
   // Set when the stage cannot go on: kConflict (another leader has written the ledger), kInternal
   // (ledger corrupt), kUnavailable (the store refuses writes; it is retried).

@@ -50,6 +50,16 @@ TEST(DescribeTest, SaysWhenAChangeWasNotSeenYet) {
   EXPECT_THAT(DescribeBackfill(b, View()), HasSubstr("has not been seen by a runner yet"));
 }
 
+TEST(DescribeTest, SaysWhatARunWaitsForWhileThereIsARunner) {
+  api::Backfill b = SampleIn(Phase::kRunning);
+  SetCondition(b, "Ready", api::ConditionStatus::kTrue, "Running",
+               "the target cannot be reached: connecting: \x1b[2JConnection refused");
+  EXPECT_THAT(DescribeBackfill(b, View(Runner())),
+              HasSubstr("\nWaits:        the target cannot be reached: connecting: "
+                        "\\x1b[2JConnection refused\n"));
+  EXPECT_THAT(DescribeBackfill(b, View()), Not(HasSubstr("Connection refused")));
+}
+
 TEST(DescribeTest, LetsNoControlCharacterThrough) {
   api::Backfill b = SampleIn(Phase::kRunning);
   b.spec.description = "\x1b[2J";

@@ -286,6 +286,26 @@ TEST_F(RunTest, TooFewFileDescriptorsAreAClearError) {
   EXPECT_EQ(Run().code, 0);
 }
 
+TEST_F(RunTest, ATargetThatIsAwayIsNamedWithTheReasonForAsLongAsItIs) {
+  static constexpr char kWhy[] = "the target cannot be reached: connecting: Connection refused";
+  WriteSpec({.end = 100});
+  const fakes::SinkOptions same_port{.port = sink_->port()};
+  sink_.reset();
+  auto run = StartRun();
+  const auto waits = [this] {
+    return Command({"status", "touch"}).out.find("Waits:        " + std::string(kWhy)) !=
+           std::string::npos;
+  };
+  ASSERT_TRUE(TimeUntil(20s, waits)) << run->Err();
+  EXPECT_THAT(run->Err(), HasSubstr("limited by TargetUnreachable"));
+  EXPECT_THAT(run->Err(), HasSubstr(kWhy));
+  TargetIs(same_port);
+  const Exit exit = run->Wait(30s);
+  EXPECT_EQ(exit.code, 0) << exit.err;
+  EXPECT_EQ(sink_->stats().requests, 100U);
+  EXPECT_THAT(Command({"status", "touch"}).out, testing::Not(HasSubstr(kWhy)));
+}
+
 TEST_F(RunTest, AFullDiskIsNamedNothingIsLostAndItGoesOnOnceThereIsRoom) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to mount a small tmpfs";
   std::filesystem::create_directories(state());

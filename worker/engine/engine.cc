@@ -278,7 +278,7 @@ void Engine::OnResult(std::uint32_t slot, BatchResult result, Time now) {
     hold_.OnRetryAfter(*result.retry_after, now);
   }
   if (result.unreachable) {
-    hold_.OnUnreachable(now);
+    hold_.OnUnreachable(now, result.verdict.message);
   } else if (result.delivery != Delivery::kNotSent) {
     hold_.OnAnswer();
   }

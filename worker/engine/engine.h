@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -139,6 +140,10 @@ class Engine {
   [[nodiscard]] double RecordsPerSecondWanted() const;
   // How long the target still wants to be left alone.
   [[nodiscard]] Duration AskedToHold(Time now) const { return hold_.AskedFor(now); }
+  // Why the target cannot be reached by this worker, which has something to send; empty: it can.
+  [[nodiscard]] std::string_view TargetTrouble(Time now) const {
+    return HasWork() ? hold_.Trouble(now) : std::string_view();
+  }
   // Grows with whatever the coordinator should not wait a whole period for: a lease is complete,
   // there is something to send again, the target asks to be left alone.
   [[nodiscard]] std::uint64_t news() const { return news_; }

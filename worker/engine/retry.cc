@@ -52,11 +52,12 @@ void HoldBack::OnRetryAfter(Duration wait, Time now) {
   until_ = std::max(until_, asked_until_);
 }
 
-void HoldBack::OnUnreachable(Time now) {
+void HoldBack::OnUnreachable(Time now, std::string_view why) {
   // Requests that were in flight together fail together: they are one piece of news.
   if (unreachable_ > 0 && now < until_) return;
   if (unreachable_ == 0) outage_began_ = now;
   ++unreachable_;
+  why_ = why;
   until_ = std::max(until_, now + backoff_.Wait(unreachable_));
 }
 

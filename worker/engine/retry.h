@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <random>
+#include <string>
+#include <string_view>
 
 #include "base/clock.h"
 
@@ -69,15 +71,21 @@ class HoldBack {
  public:
   static constexpr Duration kMaxRetryAfter = 5min;
   static constexpr Duration kShortOutage = 30s;
+  static constexpr Duration kWorthTelling = 1s;  // of an outage: a blip is no news
 
   explicit HoldBack(std::uint64_t seed) : backoff_(100ms, 5s, seed) {}
 
   void OnRetryAfter(Duration wait, Time now);
-  void OnUnreachable(Time now);
+  void OnUnreachable(Time now, std::string_view why);
   void OnAnswer() { unreachable_ = 0; }
   // How long the target still wants to be left alone, as it said itself.
   [[nodiscard]] Duration AskedFor(Time now) const {
     return std::max(Duration(0), asked_until_ - now);
+  }
+  // Why it is out of reach, for people; empty: it is not, or only just.
+  [[nodiscard]] std::string_view Trouble(Time now) const {
+    const bool lasts = unreachable_ > 0 && now - outage_began_ >= kWorthTelling;
+    return lasts ? std::string_view(why_) : std::string_view();
   }
   // Out of reach for so short a time that it says nothing about records: a restart, a failover.
   [[nodiscard]] bool InShortOutage(Time now) const {
@@ -93,6 +101,7 @@ class HoldBack {
   Backoff backoff_;
   std::uint32_t unreachable_ = 0;  // probes in a row that failed
   Time outage_began_{};
+  std::string why_;     // of the last probe
   Time asked_until_{};  // Retry-After
   Time until_{};
 };

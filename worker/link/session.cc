@@ -345,6 +345,7 @@ void Session::SendProgress(const std::vector<LeaseState>& states, Time now) {
   if (grant_epoch_ == epoch_) progress.set_grant_sequence(engine_.bucket().grant().sequence);
   progress.set_hold_ms(static_cast<std::uint32_t>(
       std::chrono::ceil<std::chrono::milliseconds>(engine_.AskedToHold(now)).count()));
+  progress.set_target_trouble(TargetTroubleOf(engine_.TargetTrouble(now)));
   progress.set_attempts(stats.attempts);
   progress.set_retries(stats.retries);
   for (const std::uint64_t n : stats.latency) progress.mutable_latency()->add_counts(n);

@@ -69,6 +69,8 @@ v1::RecordFailure FailureOf(const FailedRecord& failure) {
   return f;
 }
 
+std::string TargetTroubleOf(std::string_view why) { return CutToUtf8(why, kMaxText); }
+
 v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble) {
   v1::SourceTrouble out;
   if (!trouble) return out;

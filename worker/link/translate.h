@@ -1,6 +1,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "backfill/v1/coordinator.pb.h"
 #include "worker/engine/engine.h"
@@ -15,6 +17,8 @@ v1::LeaseRef RefOf(const LeaseKey& key, Epoch epoch);
 LeaseOffer OfferOf(const v1::Lease& lease);
 v1::LeaseProgress ProgressOf(const LeaseState& state, Epoch epoch);
 v1::RecordFailure FailureOf(const FailedRecord& failure);
+// Cut to what the protocol allows.
+std::string TargetTroubleOf(std::string_view why);
 v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble);
 // Bounded, so that no value of theirs can stop a worker or make it spin.
 EngineLimits LimitsOf(const v1::Limits& limits);

@@ -1,4 +1,5 @@
-// Sources that workers cannot read, and where in a file a lease lies.
+// Sources that workers cannot read, targets that they cannot reach, and where in a file a lease
+// lies.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,6 +16,11 @@ class StageSourceTest : public StageTest {
     v1::WorkerMessage report;
     report.mutable_source_trouble()->set_kind(kind);
     report.mutable_source_trouble()->set_message(message);
+    bench_->Say(session, report);
+  }
+  void ReportTarget(SessionId session, const std::string& trouble) {
+    v1::WorkerMessage report;
+    report.mutable_progress()->set_target_trouble(trouble);
     bench_->Say(session, report);
   }
   std::optional<Error> Seen() { return bench_->run().Snapshot().source_error; }
@@ -57,6 +63,39 @@ TEST_F(StageSourceTest, ASourceThatIsAwayIsShownForAsLongAsAWorkerSaysSo) {
   Report(reader, v1::SourceTrouble::KIND_UNAVAILABLE, "ids.csv: no route");
   bench.Disconnect(reader);
   EXPECT_FALSE(Seen().has_value());
+}
+
+TEST_F(StageSourceTest, ATargetThatCannotBeReachedIsShownForAsLongAsAWorkerSaysSo) {
+  StageBench& bench = Open();
+  const SessionId one = bench.Hello("run-0");
+  const SessionId other = bench.Hello("run-1");
+  EXPECT_EQ(bench.run().Snapshot().without_target, 0);
+  ReportTarget(one, "connecting: Connection refused");
+  EXPECT_EQ(bench.run().Snapshot().without_target, 1);
+  EXPECT_EQ(bench.run().Snapshot().target_trouble, "connecting: Connection refused");
+  ReportTarget(other, "looking up orders: Host not found");
+  EXPECT_EQ(bench.run().Snapshot().without_target, 2);
+  bench.Disconnect(other);
+  ReportTarget(one, "");
+  EXPECT_EQ(bench.run().Snapshot().without_target, 0);
+  EXPECT_EQ(bench.run().Snapshot().target_trouble, "");
+}
+
+TEST_F(StageSourceTest, ATargetThatAsksToBeLeftAloneIsShownForSoLong) {
+  StageBench& bench = Open();
+  const SessionId worker = bench.Hello("run-0");
+  EXPECT_FALSE(bench.run().Snapshot().target_held_for.has_value());
+  bench.HoldBack(worker, 5s);
+  EXPECT_EQ(bench.run().Snapshot().target_held_for, Duration(5s));
+  bench.Pass(6s);
+  EXPECT_FALSE(bench.run().Snapshot().target_held_for.has_value());
+}
+
+TEST_F(StageSourceTest, AReasonThatIsTooLongEndsTheStream) {
+  StageBench& bench = Open();
+  const SessionId worker = bench.Hello("run-0");
+  ReportTarget(worker, std::string(1025, 'x'));
+  EXPECT_EQ(bench.run().Snapshot().connected, 0);
 }
 
 TEST_F(StageSourceTest, ALeaseOfAFileSaysWhereItLies) {

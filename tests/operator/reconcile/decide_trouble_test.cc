@@ -332,6 +332,47 @@ TEST_F(DecideTest, ShardsThatWaitForLostWorkersAreNamed) {
   EXPECT_EQ(MessageOf("Ready"), "");
 }
 
+TEST_F(DecideTest, ATargetThatCannotBeReachedIsNamedWithTheReason) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  StageSnapshot& open = Opened(o_.run, 4);
+  open.connected = 2;
+  open.without_target = 2;
+  open.target_trouble = "connecting: Connection refused";
+  Step();
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running") << "the workers try again, not the operator";
+  EXPECT_EQ(MessageOf("Ready"), "the target cannot be reached: connecting: Connection refused");
+  EXPECT_EQ(o_.backfill.status.rate->limited_by, "TargetUnreachable");
+
+  open.without_target = 1;
+  open.frozen_shards = 1;
+  open.frozen_for = 2s;
+  Step();
+  EXPECT_EQ(MessageOf("Ready"),
+            "1 of 2 workers cannot reach the target: connecting: Connection refused; "
+            "1 shard waits 2 s for requests of lost workers to end");
+  EXPECT_NE(o_.backfill.status.rate->limited_by, "TargetUnreachable");
+
+  open.frozen_shards = 0;
+  open.target_trouble = std::string(256, 'x');
+  Step();
+  EXPECT_LE(MessageOf("Ready").size(), 160U);
+
+  o_.backfill.spec.paused = true;
+  Step();
+  EXPECT_EQ(MessageOf("Ready"), "") << "nobody tries";
+}
+
+TEST_F(DecideTest, ATargetThatAsksToBeLeftAloneIsNamed) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4).target_held_for = 41'200ms;
+  Step();
+  EXPECT_EQ(MessageOf("Ready"), "the target asks to be left alone (Retry-After) for 42 s");
+}
+
 TEST_F(DecideTest, AChangedSourceSendsNothingMoreAndNeedsAPerson) {
   RealRun();
   Planned();

@@ -77,7 +77,7 @@ TEST(HoldBackTest, ProbesAnUnreachableTargetWithOneRequestLessAndLessOften) {
   Time now = kStart;
   Duration last{};
   for (int probe = 1; probe <= 8; ++probe) {
-    hold.OnUnreachable(now);
+    hold.OnUnreachable(now, "refused");
     EXPECT_FALSE(hold.Allows(0, now));
     const Duration wait = hold.until() - now;
     EXPECT_LE(wait, 5s);
@@ -94,10 +94,22 @@ TEST(HoldBackTest, ProbesAnUnreachableTargetWithOneRequestLessAndLessOften) {
 
 TEST(HoldBackTest, FailuresThatWereInFlightTogetherAreOne) {
   HoldBack hold(1);
-  hold.OnUnreachable(kStart);
+  hold.OnUnreachable(kStart, "refused");
   const Time until = hold.until();
-  for (int i = 0; i < 15; ++i) hold.OnUnreachable(kStart);
+  for (int i = 0; i < 15; ++i) hold.OnUnreachable(kStart, "refused");
   EXPECT_EQ(hold.until(), until);
+}
+
+TEST(HoldBackTest, TellsWhyATargetIsOutOfReachOnceThatLasts) {
+  HoldBack hold(1);
+  EXPECT_EQ(hold.Trouble(kStart), "");
+  hold.OnUnreachable(kStart, "no route");
+  EXPECT_EQ(hold.Trouble(kStart + 999ms), "") << "a blip is no news";
+  EXPECT_EQ(hold.Trouble(kStart + 1s), "no route");
+  hold.OnUnreachable(kStart + 2s, "refused");
+  EXPECT_EQ(hold.Trouble(kStart + 2s), "refused");
+  hold.OnAnswer();
+  EXPECT_EQ(hold.Trouble(kStart + 3s), "");
 }
 
 }  // namespace

@@ -246,6 +246,21 @@ TEST_F(SessionTest, PassesOnThatTheTargetWantsToBeLeftAlone) {
   EXPECT_EQ(Reports()[0]->hold_ms(), 300'000u - 150u) << "capped";
 }
 
+TEST_F(SessionTest, SaysWhyTheTargetCannotBeReached) {
+  Begin();
+  ASSERT_EQ(Work(1), 1);  // reads ahead
+  const auto d = session_.engine().Next(now_);
+  ASSERT_TRUE(d.has_value());
+  BatchResult refused{.delivery = Delivery::kNotSent, .unreachable = true};
+  refused.verdict = {Outcome::kFailed, FailureClass::kTransient, std::string(300, 'x')};
+  session_.engine().OnResult(d->slot, refused, now_);
+  Wait(1s);
+  EXPECT_EQ(Reports().back()->target_trouble(), std::string(256, 'x')) << "cut";
+  ASSERT_EQ(Work(1), 1);
+  Wait(1s);
+  EXPECT_EQ(Reports().back()->target_trouble(), "");
+}
+
 TEST_F(SessionTest, AsksForItsShareOfTheRateAsSoonAsItHasWork) {
   Connect();
   Tell(Welcome(), 1);
