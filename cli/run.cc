@@ -70,6 +70,11 @@ Result<Admitted> AdmitFile(kube::ObjectStore& store, const kube::ObjectRef& ref,
   return Admitted{std::move(*admission), std::move(stored)};
 }
 
+struct RunEnd {
+  int code;
+  api::Status status;
+};
+
 // One run, from a valid file to the summary.
 class Runner {
  public:
@@ -114,7 +119,10 @@ class Runner {
     const Result<Admitted> admitted = AdmitFile(**store, ref_, declared_, env_);
     if (!admitted.ok())
       return Refuse(streams_, admitted.error().Annotate("storing " + ref_.name).message);
-    if (const std::optional<int> code = Announce(*admitted)) return *code;
+    if (const std::optional<int> code = Announce(*admitted)) {
+      ForgetNotes(dir, admitted->backfill.status);  // of a runner that died just after the end
+      return *code;
+    }
     const std::vector<std::string> unreadable = FindUnreadable(admitted->backfill.spec);
     for (const std::string& what : unreadable) streams_.err << "error: " << Printable(what) << "\n";
     if (!unreadable.empty()) return kExitNotStarted;
@@ -139,9 +147,16 @@ class Runner {
                                           CommandForFile("run", options_.file, place_)));
     }
     kill_switch_.Arm(op->get());
-    const int code = Drive(**op, **store, admitted->backfill);
+    const RunEnd end = Drive(**op, **store, admitted->backfill);
     kill_switch_.Arm(nullptr);
-    return code;
+    ForgetNotes(dir, end.status);
+    return end.code;
+  }
+
+  // What workers noted tells what to send again, which is nothing once it has ended for good: that
+  // is written when all of them are gone.
+  void ForgetNotes(const StateDir& dir, const api::Status& status) const {
+    if (HasEnded(status)) dir.RemoveWorkersSent(ref_.ns, ref_.name);
   }
 
   // Says what the file means for what is stored. A code: there is nothing to run.
@@ -182,7 +197,7 @@ class Runner {
     return std::nullopt;
   }
 
-  int Drive(Operator& op, kube::ObjectStore& store, const api::Backfill& admitted) {
+  RunEnd Drive(Operator& op, kube::ObjectStore& store, const api::Backfill& admitted) {
     const DisplayMode mode = options_.no_progress ? DisplayMode::kChanges
                              : streams_.live      ? DisplayMode::kLive
                                                   : DisplayMode::kLines;
@@ -221,7 +236,7 @@ class Runner {
         .file = options_.file,
         .color = options_.output == "text" ? streams_.color_out : streams_.color};
     PrintResult(last, Summarize(last, summary));
-    return outcome.ending ? ExitCodeOf(*outcome.ending) : kExitStopped;
+    return {outcome.ending ? ExitCodeOf(*outcome.ending) : kExitStopped, std::move(last.status)};
   }
 
   // In a log every other text is a line, so it changes at each tenth only.

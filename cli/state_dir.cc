@@ -109,6 +109,10 @@ std::filesystem::path StateDir::WorkersLog(std::string_view ns, std::string_view
 std::filesystem::path StateDir::WorkersSent(std::string_view ns, std::string_view name) const {
   return path_ / fmt::format("{}.{}.workers.sent", ns, name);
 }
+void StateDir::RemoveWorkersSent(std::string_view ns, std::string_view name) const {
+  std::error_code ignored;
+  std::filesystem::remove_all(WorkersSent(ns, name), ignored);
+}
 
 bool IsName(std::string_view text) {
   constexpr std::size_t kMaxLabel = 63;

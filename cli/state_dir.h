@@ -29,6 +29,9 @@ class StateDir {
   [[nodiscard]] std::filesystem::path WorkersLog(std::string_view ns, std::string_view name) const;
   // The directory in which they take note of what they send.
   [[nodiscard]] std::filesystem::path WorkersSent(std::string_view ns, std::string_view name) const;
+  // Of a backfill that has ended for good, which nobody will ask any more. What cannot be removed
+  // stays, and harms nobody.
+  void RemoveWorkersSent(std::string_view ns, std::string_view name) const;
 
  private:
   explicit StateDir(std::filesystem::path path) : path_(std::move(path)) {}

@@ -52,6 +52,9 @@ class RunTest : public CommandFixture {
     step.meanwhile = std::move(meanwhile);
     return step;
   }
+  [[nodiscard]] std::filesystem::path notes() const {
+    return dir_ / "state/default.reprice.workers.sent";
+  }
   int RunFile(std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"run", "-f", file()});
     return Run(more);
@@ -101,6 +104,33 @@ TEST_F(RunTest, EndsWhenAPersonIsNeeded) {
   EXPECT_EQ(RunFile(), kExitStopped);
   EXPECT_EQ(log_.releases, 1);
   EXPECT_THAT(out(), HasSubstr("spec.failurePolicy"));
+}
+
+TEST_F(RunTest, WhatWorkersNotedGoesOnceItHasEndedForGood) {
+  const auto workers_note = [this] {
+    std::filesystem::create_directories(notes());
+    std::ofstream(notes() / "run-0.abc") << "x";
+  };
+  script_ = {While(Becomes(Phase::kRunning), workers_note), Stalls("FailureBudgetExceeded")};
+  EXPECT_EQ(RunFile(), kExitStopped);
+  EXPECT_TRUE(std::filesystem::exists(notes() / "run-0.abc")) << "it may go on";
+  script_ = {Becomes(Phase::kRunning), Settles(Phase::kCompleted)};
+  EXPECT_EQ(RunFile(), kExitDone);
+  EXPECT_FALSE(std::filesystem::exists(notes()));
+
+  workers_note();  // of a runner that was killed at that very moment
+  EXPECT_EQ(RunFile(), kExitDone);
+  EXPECT_FALSE(std::filesystem::exists(notes()));
+}
+
+TEST_F(RunTest, WhatWorkersNotedInADryRunStaysForTheRun) {
+  std::filesystem::create_directories(notes());
+  std::string text = kRealRun;
+  text.replace(text.find("dryRun: false"), 13, "dryRun: true");
+  WriteFile(text);
+  script_ = {Settles(Phase::kAwaitingApproval)};
+  EXPECT_EQ(RunFile(), kExitDone);
+  EXPECT_TRUE(std::filesystem::exists(notes()));
 }
 
 TEST_F(RunTest, EndsAtOnceWhenItWasPausedBefore) {
