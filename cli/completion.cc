@@ -76,7 +76,7 @@ std::string Rules(const std::vector<CompletedCommand>& commands) {
 
 constexpr char kBash[] = R"(_backfill() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= value i
-  local proposed files stored
+  local proposed files stored names
   local -a place=()
   ((COMP_CWORD > 1)) && command=${COMP_WORDS[1]}
   # bash takes the = of --output=json for a word.
@@ -100,7 +100,8 @@ constexpr char kBash[] = R"(_backfill() {
           place+=("${COMP_WORDS[i]}" "${value/#\~\//$HOME/}") ;;
       esac
     done
-    proposed="$(backfill completion names "${place[@]}" 2>/dev/null) $proposed"
+    names=$(backfill completion names "${place[@]}" 2>/dev/null)
+    [[ -n $names ]] && proposed=$names
   fi
   mapfile -t COMPREPLY < <(compgen -W "$proposed" -- "$cur")
 }
@@ -109,7 +110,7 @@ complete -F _backfill backfill
 
 constexpr char kZsh[] = R"(_backfill() {
   local cur=${words[CURRENT]} prev=${words[CURRENT-1]} command= i
-  local proposed files stored
+  local proposed files stored names
   local -a place
   ((CURRENT > 2)) && command=${words[2]}
   if [[ $cur == --*=* ]]; then
@@ -128,7 +129,8 @@ constexpr char kZsh[] = R"(_backfill() {
         --state-dir=*|--namespace=*) place+=("${(Q)words[i]}") ;;
       esac
     done
-    proposed="$(backfill completion names "${place[@]}" 2>/dev/null) $proposed"
+    names=$(backfill completion names "${place[@]}" 2>/dev/null)
+    [[ -n $names ]] && proposed=$names
   fi
   compadd -- ${=proposed}
 }

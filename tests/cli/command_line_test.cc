@@ -182,6 +182,7 @@ TEST_F(CompletionTest, BashProposesOptionsAndWhatTheyTake) {
 TEST_F(CompletionTest, BashProposesNamesOfThePlaceThatIsMeant) {
   EXPECT_THAT(BashProposes("backfill status --state-dir /s fi", 4), ElementsAre("first"));
   EXPECT_EQ(Asked(), "completion names --state-dir /s");
+  EXPECT_THAT(BashProposes("backfill pause ''", 2), ElementsAre("first", "second"));
   EXPECT_THAT(BashProposes("backfill pause -n = shop fi", 5), ElementsAre("first"));
   EXPECT_EQ(Asked(), "completion names -n shop");
   EXPECT_THAT(BashProposes("backfill lint fi", 2), Not(Contains("first")));
