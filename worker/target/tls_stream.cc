@@ -53,7 +53,8 @@ void TlsStream::Handshake(error_code& ec) {
   }
 }
 
-std::size_t TlsStream::write_some(asio::const_buffer data, error_code& ec) {
+template <typename Call>
+std::size_t TlsStream::Transfer(const Call& call, error_code& ec) {
   ec = {};
   if (!ssl_) {
     ec = asio::error::not_connected;
@@ -61,24 +62,21 @@ std::size_t TlsStream::write_some(asio::const_buffer data, error_code& ec) {
   }
   std::size_t n = 0;
   ERR_clear_error();
-  const int result = SSL_write_ex(ssl_.get(), data.data(), data.size(), &n);
+  const int result = call(ssl_.get(), &n);
   if (result == 1) return n;
   ec = Failure(result);
   return 0;
 }
 
+std::size_t TlsStream::write_some(asio::const_buffer data, error_code& ec) {
+  return Transfer(
+      [&](SSL* ssl, std::size_t* n) { return SSL_write_ex(ssl, data.data(), data.size(), n); }, ec);
+}
+
 std::size_t TlsStream::read_some(asio::mutable_buffer space, error_code& ec) {
-  ec = {};
-  if (!ssl_) {
-    ec = asio::error::not_connected;
-    return 0;
-  }
-  std::size_t n = 0;
-  ERR_clear_error();
-  const int result = SSL_read_ex(ssl_.get(), space.data(), space.size(), &n);
-  if (result == 1) return n;
-  ec = Failure(result);
-  return 0;
+  return Transfer(
+      [&](SSL* ssl, std::size_t* n) { return SSL_read_ex(ssl, space.data(), space.size(), n); },
+      ec);
 }
 
 bool TlsStream::Silent() {

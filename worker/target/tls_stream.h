@@ -76,6 +76,9 @@ class TlsStream {
   }
   [[nodiscard]] bool HasPending() const { return ssl_ && SSL_has_pending(ssl_.get()) == 1; }
   error_code Failure(int result);
+  // Reads or writes: what `call` does with the connection and a count of bytes.
+  template <typename Call>
+  std::size_t Transfer(const Call& call, error_code& ec);
 
   TcpSocket& socket_;
   TlsClient& client_;

@@ -1,12 +1,7 @@
 #include "tests/worker/target/tls_server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <unistd.h>
-
-#include <cstdlib>
 
 namespace backfill::fakes {
 
@@ -27,28 +22,7 @@ TlsServer::TlsServer(const Identity& identity, Serve serve, const TlsServerOptio
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), options.clients_of);
   }
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in a{};
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof a;
-  auto* generic = reinterpret_cast<sockaddr*>(&a);  // NOLINT: the socket API's own cast
-  if (::bind(listener_, generic, size) != 0 || ::listen(listener_, 64) != 0) std::abort();
-  ::getsockname(listener_, generic, &size);
-  port_ = ntohs(a.sin_port);
-  acceptor_ = std::thread([this] { Accept(); });
-}
-
-TlsServer::~TlsServer() {
-  stopping_ = true;
-  ::shutdown(listener_, SHUT_RDWR);
-  acceptor_.join();
-  ::close(listener_);
-  for (auto& c : connections_) {
-    ::shutdown(c.fd, SHUT_RDWR);
-    c.thread.join();
-    ::close(c.fd);
-  }
+  loop_.emplace("127.0.0.1", 0, [this](int fd) { Talk(fd); });
 }
 
 bool TlsServer::Say(SSL* ssl, const std::string& text) {
@@ -59,18 +33,6 @@ bool TlsServer::Say(SSL* ssl, const std::string& text) {
 void TlsServer::Present(const Identity& identity) {
   MutexLock l(mu_);
   identity_ = identity;
-}
-
-void TlsServer::Accept() {
-  while (true) {
-    const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0 || stopping_) {
-      if (fd >= 0) ::close(fd);
-      return;
-    }
-    ++accepted_;
-    connections_.push_back({fd, std::thread([this, fd] { Talk(fd); })});
-  }
 }
 
 void TlsServer::Talk(int fd) {
@@ -103,22 +65,15 @@ void TlsServer::Answer(SSL* ssl) {
     const int n = SSL_read(ssl, buffer, sizeof buffer);
     if (n <= 0) return;
     in.append(buffer, static_cast<std::size_t>(n));
-    const std::size_t end = in.find("\r\n\r\n");
-    if (end == std::string::npos) continue;
-    std::size_t length = 0;
-    if (const std::size_t at = in.find("Content-Length:"); at != std::string::npos && at < end) {
-      length = std::strtoul(in.c_str() + at + 15, nullptr, 10);
-    }
-    if (in.size() < end + 4 + length) continue;
-    const std::string request = in.substr(0, end + 4 + length);
-    in.erase(0, request.size());
+    const auto request = TakeRequest(in);
+    if (!request) continue;
     int number = 0;
     {
       MutexLock l(mu_);
-      requests_.push_back(request);
+      requests_.push_back(*request);
       number = static_cast<int>(requests_.size());
     }
-    if (!serve_(ssl, request, number)) return;
+    if (!serve_(ssl, *request, number)) return;
   }
 }
 

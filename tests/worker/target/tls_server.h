@@ -4,13 +4,13 @@
 
 #include <atomic>
 #include <functional>
-#include <list>
 #include <memory>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/mutex.h"
+#include "tests/worker/target/accept_loop.h"
 #include "tests/worker/target/certificates.h"
 
 namespace backfill::fakes {
@@ -28,7 +28,6 @@ class TlsServer {
   using Serve = std::function<bool(SSL* ssl, const std::string& request, int number)>;
 
   TlsServer(const Identity& identity, Serve serve, const TlsServerOptions& options = {});
-  ~TlsServer();
   TlsServer(const TlsServer&) = delete;
   TlsServer& operator=(const TlsServer&) = delete;
 
@@ -41,11 +40,11 @@ class TlsServer {
   // Connections are accepted, and that is all.
   std::atomic<bool> hangs{false};
 
-  [[nodiscard]] int port() const { return port_; }
-  [[nodiscard]] int accepted() const { return accepted_; }      // TCP connections
-  [[nodiscard]] int handshakes() const { return handshakes_; }  // that succeeded
-  [[nodiscard]] int resumed() const { return resumed_; }        // of those, with an earlier session
-  [[nodiscard]] std::string server_name() const {               // of the last SNI
+  [[nodiscard]] int port() const { return loop_->port(); }
+  [[nodiscard]] int accepted() const { return loop_->accepted(); }  // TCP connections
+  [[nodiscard]] int handshakes() const { return handshakes_; }      // that succeeded
+  [[nodiscard]] int resumed() const { return resumed_; }  // of those, with an earlier session
+  [[nodiscard]] std::string server_name() const {         // of the last SNI
     MutexLock l(mu_);
     return server_name_;
   }
@@ -55,26 +54,17 @@ class TlsServer {
   }
 
  private:
-  struct Connection {
-    int fd = -1;
-    std::thread thread;
-  };
-  void Accept();
   void Talk(int fd);
   void Answer(SSL* ssl);
 
   const Serve serve_;
   const std::shared_ptr<SSL_CTX> context_;
-  int listener_ = -1;
-  int port_ = 0;
-  std::atomic<int> accepted_{0}, handshakes_{0}, resumed_{0};
-  std::atomic<bool> stopping_{false};
+  std::atomic<int> handshakes_{0}, resumed_{0};
   mutable Mutex mu_;
   Identity identity_ GUARDED_BY(mu_);
   std::string server_name_ GUARDED_BY(mu_);
   std::vector<std::string> requests_ GUARDED_BY(mu_);
-  std::list<Connection> connections_;
-  std::thread acceptor_;
+  std::optional<AcceptLoop> loop_;  // last: its threads use the rest
 };
 
 }  // namespace backfill::fakes
