@@ -6,7 +6,7 @@
 
 #include "operator/coordinator/ledger_object.h"
 #include "operator/coordinator/ledger_store.h"
-#include "operator/kube/memory_store.h"
+#include "tests/fakes/memory_store.h"
 #include "tests/fakes/store_levers.h"
 #include "tests/operator/coordinator/plans.h"
 
@@ -81,7 +81,7 @@ class CoordinatorTest : public ::testing::Test {
   int started_ = 0;
   SystemClock clock_;
   SoleLeader leadership_;
-  kube::MemoryStore memory_;
+  fakes::MemoryStore memory_;
   fakes::StoreLevers levers_{memory_};
 };
 

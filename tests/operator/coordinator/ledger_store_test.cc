@@ -1,7 +1,7 @@
 #include "operator/coordinator/ledger_store.h"
 
 #include "operator/coordinator/ledger_object.h"
-#include "operator/kube/memory_store.h"
+#include "tests/fakes/memory_store.h"
 #include "tests/fakes/store_levers.h"
 #include "tests/operator/coordinator/plans.h"
 
@@ -46,7 +46,7 @@ class LedgerStoreTest : public ::testing::Test {
 
   const plan::Plan plan_ = PlanOf(700, 10);
   ledger::Ledger ledger_ = ledger::Ledger::FromPlan(plan_);
-  kube::MemoryStore memory_;
+  fakes::MemoryStore memory_;
   fakes::StoreLevers levers_{memory_};
 };
 

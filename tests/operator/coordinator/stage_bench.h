@@ -11,8 +11,8 @@
 #include "operator/coordinator/stage_messages.h"
 #include "operator/coordinator/stage_run.h"
 #include "operator/coordinator/takeover.h"
-#include "operator/kube/memory_store.h"
 #include "tests/fakes/manual_clock.h"
+#include "tests/fakes/memory_store.h"
 #include "tests/fakes/store_levers.h"
 #include "tests/operator/coordinator/plans.h"
 
@@ -293,7 +293,7 @@ class StageTest : public ::testing::Test {
 
   StageOptions options_;
   fakes::ManualClock clock_;
-  kube::MemoryStore memory_{&clock_};
+  fakes::MemoryStore memory_{&clock_};
   fakes::StoreLevers levers_{memory_};
   std::unique_ptr<StageBench> bench_;
 };

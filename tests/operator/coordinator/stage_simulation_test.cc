@@ -260,7 +260,7 @@ class Simulation {
 
   std::mt19937 random_;
   fakes::ManualClock clock_;
-  kube::MemoryStore memory_{&clock_};
+  fakes::MemoryStore memory_{&clock_};
   fakes::StoreLevers levers_{memory_};
   std::unique_ptr<StageBench> stage_;
   std::vector<std::shared_ptr<SimulatedWorker>> workers_;

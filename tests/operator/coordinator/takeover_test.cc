@@ -1,7 +1,7 @@
 #include "operator/coordinator/takeover.h"
 
 #include "operator/coordinator/ledger_object.h"
-#include "operator/kube/memory_store.h"
+#include "tests/fakes/memory_store.h"
 #include "tests/operator/coordinator/plans.h"
 
 namespace backfill::coordinator {
@@ -49,7 +49,7 @@ class TakeOverTest : public ::testing::Test {
     const auto object = memory_.Get({"BackfillLedger", "shop", ChunkName(RunKey(), chunk)});
     return DecodeContent(object->content)->epoch;
   }
-  kube::MemoryStore memory_;
+  fakes::MemoryStore memory_;
 };
 
 TEST_F(TakeOverTest, StampsAHigherEpochIntoEveryChunk) {

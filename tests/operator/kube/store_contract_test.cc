@@ -12,10 +12,10 @@
 #include <thread>
 #include <vector>
 
-#include "operator/kube/memory_store.h"
 #include "operator/kube/object_writes.h"
 #include "operator/kube/sqlite_store.h"
 #include "tests/fakes/manual_clock.h"
+#include "tests/fakes/memory_store.h"
 #include "tests/operator/kube/temp_dir.h"
 
 namespace backfill::kube {
@@ -37,7 +37,7 @@ struct Kind {
 
 std::unique_ptr<Subject> MakeMemory() {
   auto s = std::make_unique<Subject>();
-  s->store = std::make_unique<MemoryStore>(&s->clock);
+  s->store = std::make_unique<fakes::MemoryStore>(&s->clock);
   return s;
 }
 std::unique_ptr<Subject> MakeSqlite() {

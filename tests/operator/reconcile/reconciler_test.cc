@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "operator/api/decode.h"
-#include "operator/kube/memory_store.h"
 #include "operator/report/run_report.h"
 #include "tests/fakes/fake_stage_host.h"
 #include "tests/fakes/manual_clock.h"
+#include "tests/fakes/memory_store.h"
 #include "tests/fakes/store_levers.h"
 
 namespace backfill::reconcile {
@@ -109,7 +109,7 @@ class ReconcilerTest : public testing::Test {
 
   const kube::ObjectRef ref_{"Backfill", "default", "reprice"};
   fakes::ManualClock clock_;
-  kube::MemoryStore memory_{&clock_};
+  fakes::MemoryStore memory_{&clock_};
   fakes::StoreLevers store_{memory_};
   fakes::FakeStageHost stages_;
   fakes::FakeWorkerPool pool_;

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "operator/api/decode.h"
-#include "operator/kube/memory_store.h"
 #include "tests/fakes/manual_clock.h"
+#include "tests/fakes/memory_store.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -71,7 +71,7 @@ class SourceKeysTest : public testing::Test {
   }
 
   fakes::ManualClock clock_;
-  kube::MemoryStore memory_{&clock_};
+  fakes::MemoryStore memory_{&clock_};
   std::map<std::string, std::vector<ledger::FailedRecord>> failures_;
   api::Backfill retry_;
 };

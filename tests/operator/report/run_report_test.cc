@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "operator/kube/memory_store.h"
+#include "tests/fakes/memory_store.h"
 
 namespace backfill::report {
 namespace {
@@ -22,7 +22,7 @@ class RunReportTest : public testing::Test {
     other_.uid = "uid-2";
   }
 
-  kube::MemoryStore store_;
+  fakes::MemoryStore store_;
   ReportStore reports_{store_};
   api::Backfill mine_, other_;
 };

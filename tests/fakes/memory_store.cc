@@ -1,25 +1,25 @@
-#include "operator/kube/memory_store.h"
+#include "tests/fakes/memory_store.h"
 
 #include <optional>
 #include <utility>
 
 #include "operator/kube/object_writes.h"
 
-namespace backfill::kube {
+namespace backfill::fakes {
 
 MemoryStore::MemoryStore(const Clock* clock) : clock_(clock != nullptr ? *clock : system_clock_) {}
 
-Result<Object> MemoryStore::Get(const ObjectRef& ref) {
+Result<kube::Object> MemoryStore::Get(const kube::ObjectRef& ref) {
   MutexLock l(mu_);
   const auto it = objects_.find(ref);
-  if (it == objects_.end()) return NotFound(ref);
+  if (it == objects_.end()) return kube::NotFound(ref);
   return it->second;
 }
 
-Result<std::vector<Object>> MemoryStore::List(std::string_view kind, std::string_view ns) {
+Result<std::vector<kube::Object>> MemoryStore::List(std::string_view kind, std::string_view ns) {
   MutexLock l(mu_);
-  std::vector<Object> found;
-  const ObjectRef first{.kind = std::string(kind), .ns = std::string(ns), .name = ""};
+  std::vector<kube::Object> found;
+  const kube::ObjectRef first{.kind = std::string(kind), .ns = std::string(ns), .name = ""};
   for (auto it = objects_.lower_bound(first); it != objects_.end(); ++it) {
     if (it->first.kind != kind || (!ns.empty() && it->first.ns != ns)) break;
     found.push_back(it->second);
@@ -27,41 +27,44 @@ Result<std::vector<Object>> MemoryStore::List(std::string_view kind, std::string
   return found;
 }
 
-Result<Object> MemoryStore::Create(const Object& object, Durability /*durability*/) {
+Result<kube::Object> MemoryStore::Create(const kube::Object& object,
+                                         kube::Durability /*durability*/) {
   MutexLock l(mu_);
-  Object created = TRY(MakeCreated(object, version_ + 1, clock_.Wall()));
-  if (!objects_.try_emplace(created.ref, created).second) return NameTaken(object.ref);
+  kube::Object created = TRY(kube::MakeCreated(object, version_ + 1, clock_.Wall()));
+  if (!objects_.try_emplace(created.ref, created).second) return kube::NameTaken(object.ref);
   Changed();
   return created;
 }
 
-Result<Object> MemoryStore::Update(const Object& object, Durability /*durability*/) {
+Result<kube::Object> MemoryStore::Update(const kube::Object& object,
+                                         kube::Durability /*durability*/) {
   MutexLock l(mu_);
   const auto it = objects_.find(object.ref);
-  if (it == objects_.end()) return NotFound(object.ref);
-  std::optional<Object> next = TRY(MakeUpdated(it->second, object, version_ + 1));
+  if (it == objects_.end()) return kube::NotFound(object.ref);
+  std::optional<kube::Object> next = TRY(kube::MakeUpdated(it->second, object, version_ + 1));
   if (!next) return it->second;
   it->second = std::move(*next);
   Changed();
   return it->second;
 }
 
-Result<Object> MemoryStore::UpdateStatus(const Object& object, Durability /*durability*/) {
+Result<kube::Object> MemoryStore::UpdateStatus(const kube::Object& object,
+                                               kube::Durability /*durability*/) {
   MutexLock l(mu_);
   const auto it = objects_.find(object.ref);
-  if (it == objects_.end()) return NotFound(object.ref);
-  std::optional<Object> next = TRY(MakeStatusUpdated(it->second, object, version_ + 1));
+  if (it == objects_.end()) return kube::NotFound(object.ref);
+  std::optional<kube::Object> next = TRY(kube::MakeStatusUpdated(it->second, object, version_ + 1));
   if (!next) return it->second;
   it->second = std::move(*next);
   Changed();
   return it->second;
 }
 
-Status MemoryStore::Delete(const ObjectRef& ref, std::string_view uid) {
+Status MemoryStore::Delete(const kube::ObjectRef& ref, std::string_view uid) {
   MutexLock l(mu_);
   const auto it = objects_.find(ref);
-  if (it == objects_.end()) return NotFound(ref);
-  if (!uid.empty() && it->second.uid != uid) return OtherUid(ref);
+  if (it == objects_.end()) return kube::NotFound(ref);
+  if (!uid.empty() && it->second.uid != uid) return kube::OtherUid(ref);
   const std::string deleted = it->second.uid;
   objects_.erase(it);
   DeleteOwnedBy(deleted);
@@ -95,4 +98,4 @@ Result<std::uint64_t> MemoryStore::WaitForChange(std::uint64_t seen, Time deadli
   return version_;
 }
 
-}  // namespace backfill::kube
+}  // namespace backfill::fakes
