@@ -9,6 +9,8 @@
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
+
+#include "rows/unaligned.h"
 #endif
 
 namespace backfill::rows {
@@ -17,13 +19,6 @@ namespace {
 constexpr std::uint64_t kFirst = 0x9E3779B97F4A7C15;
 constexpr std::uint64_t kSecond = 0xD6E8FEB86659FD93;
 constexpr std::uint64_t kThird = 0xC2B2AE3D27D4EB4F;
-
-template <typename T>
-T Load(const char* p) {
-  T word = 0;
-  std::memcpy(&word, p, sizeof word);
-  return word;
-}
 
 std::uint64_t Fold(std::uint64_t a, std::uint64_t b) {
   const auto product = static_cast<unsigned __int128>(a) * b;
@@ -77,14 +72,15 @@ std::uint64_t HashKey(std::string_view key) {
   const char* p = key.data();
   std::size_t left = key.size();
   std::uint64_t hash = kThird ^ left;
-  for (; left > 16; left -= 8, p += 8) hash = Fold(Load<std::uint64_t>(p) ^ kSecond, hash);
+  for (; left > 16; left -= 8, p += 8) hash = Fold(LoadUnaligned<std::uint64_t>(p) ^ kSecond, hash);
   // Each word goes in by a step of its own: the product of two that are alike collides.
   std::uint64_t last = 0;
   if (left > 8) {
-    hash = Fold(Load<std::uint64_t>(p) ^ kSecond, hash);
-    last = Load<std::uint64_t>(p + left - 8);
+    hash = Fold(LoadUnaligned<std::uint64_t>(p) ^ kSecond, hash);
+    last = LoadUnaligned<std::uint64_t>(p + left - 8);
   } else if (left >= 4) {
-    last = Load<std::uint32_t>(p) | std::uint64_t{Load<std::uint32_t>(p + left - 4)} << 32;
+    last = LoadUnaligned<std::uint32_t>(p) |
+           std::uint64_t{LoadUnaligned<std::uint32_t>(p + left - 4)} << 32;
   } else {
     for (; left > 0; --left, ++p) last = (last << 8) | static_cast<unsigned char>(*p);
   }

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "rows/unaligned.h"
+
 namespace backfill::rows {
 namespace {
 
@@ -22,24 +24,18 @@ bool MayHoldControl(std::uint64_t word) {
   return ((below | ((del - kOnes) & ~del)) & kHighBits) != 0;
 }
 
-template <typename Word>
-std::uint64_t Load(const char* p) {
-  Word word = 0;
-  std::memcpy(&word, p, sizeof word);
-  return word;
-}
-
 bool MayHoldControl(std::string_view key) {
   const char* p = key.data();
   const std::size_t size = key.size();
   if (size >= 8) {
     for (std::size_t i = 0; i + 8 < size; i += 8) {
-      if (MayHoldControl(Load<std::uint64_t>(p + i))) return true;
+      if (MayHoldControl(LoadUnaligned<std::uint64_t>(p + i))) return true;
     }
-    return MayHoldControl(Load<std::uint64_t>(p + size - 8));
+    return MayHoldControl(LoadUnaligned<std::uint64_t>(p + size - 8));
   }
   if (size >= 4) {
-    return MayHoldControl(Load<std::uint32_t>(p) << 32 | Load<std::uint32_t>(p + size - 4));
+    return MayHoldControl(std::uint64_t{LoadUnaligned<std::uint32_t>(p)} << 32 |
+                          LoadUnaligned<std::uint32_t>(p + size - 4));
   }
   return std::any_of(p, p + size, IsControl);
 }

@@ -6,6 +6,7 @@
 
 #include "rows/key_rules.h"
 #include "rows/row_faults.h"
+#include "rows/unaligned.h"
 
 namespace backfill::rows {
 namespace {
@@ -21,19 +22,12 @@ std::string_view WithoutBlanks(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
-template <typename Word>
-Word Load(const char* p) {
-  Word word = 0;
-  std::memcpy(&word, p, sizeof word);
-  return word;
-}
-
 // As ==, without a call for names, which are short.
 bool IsSame(std::string_view a, std::string_view b) {
   const std::size_t size = a.size();
   if (size != b.size()) return false;
   const auto differ = [&]<typename Word>(std::size_t at, Word /*of what size*/) {
-    return Load<Word>(a.data() + at) != Load<Word>(b.data() + at);
+    return LoadUnaligned<Word>(a.data() + at) != LoadUnaligned<Word>(b.data() + at);
   };
   if (size > 16) return a == b;
   if (size >= 8) return !differ(0, std::uint64_t{}) && !differ(size - 8, std::uint64_t{});

@@ -12,6 +12,7 @@
 #include "base/template.h"
 #include "base/utf8.h"
 #include "operator/api/excerpt.h"
+#include "operator/api/lower.h"
 
 namespace backfill::api {
 namespace {
@@ -33,13 +34,6 @@ std::string Listed(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) out += (out.empty() ? "{{" : ", {{") + name + "}}";
   return out;
-}
-
-std::string Lower(std::string_view word) {
-  std::string lower(word);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
 }
 
 bool NamesBatch(const TemplatePart& part) {

@@ -10,6 +10,7 @@
 #include "base/template.h"
 #include "operator/api/codec.h"
 #include "operator/api/excerpt.h"
+#include "operator/api/lower.h"
 #include "operator/api/work_rules.h"
 
 namespace backfill::api {
@@ -23,13 +24,6 @@ constexpr std::size_t kMaxApplyBytes = std::size_t{256} * 1024;
 std::string Text(const Node& root, std::string_view path) {
   const Node* node = root.At(path, Kind::kString);
   return node == nullptr ? "" : node->text;
-}
-
-std::string Lower(std::string_view word) {
-  std::string lower(word);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
 }
 
 bool NamesRecord(const std::string& text) {
