@@ -8,7 +8,7 @@ namespace backfill::worker {
 std::optional<LeaseRun::Reading> LeaseRun::Wants(std::uint32_t batch_size) const {
   constexpr std::uint64_t kBlock = 256;
   const std::uint64_t enough = std::max<std::uint64_t>(batch_size, kBlock);
-  if (ready_.size() >= enough || !window_.InReach(next_read_)) return std::nullopt;
+  if (ready_count_ >= enough || !window_.InReach(next_read_)) return std::nullopt;
   const auto distance = [](Position from, Position to) {
     return static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from);
   };
@@ -18,34 +18,45 @@ std::optional<LeaseRun::Reading> LeaseRun::Wants(std::uint32_t batch_size) const
 
 std::vector<Record> LeaseRun::OnRecords(std::vector<Record> records) {
   std::vector<Record> bad;
+  std::size_t kept = 0;
   for (Record& r : records) {
     if (r.position != next_read_ || !window_.InReach(r.position)) break;  // shrunk meanwhile
     ++next_read_;
     if (window_.IsDone(r.position)) continue;
     if (r.problem.empty()) {
-      ready_.push_back(std::move(r));
+      if (&records[kept] != &r) records[kept] = std::move(r);
+      ++kept;
     } else {
       window_.Mark(r.position, Outcome::kFailed);
       bad.push_back(std::move(r));
     }
   }
+  records.resize(kept);
+  ready_count_ += kept;
+  if (kept > 0) ready_.push_back(std::move(records));
   return bad;
 }
 
 std::uint32_t LeaseRun::NextBatch(std::uint32_t batch_size) const {
-  if (ready_.empty()) return 0;
-  if (ready_.size() >= batch_size) return batch_size;
+  if (ready_count_ == 0) return 0;
+  if (ready_count_ >= batch_size) return batch_size;
   // Less than a full batch goes only if more cannot come before something else has ended.
   const bool all_read = next_read_ >= window_.end();
   const bool stuck = outstanding_ == 0 && !window_.InReach(next_read_);
-  return all_read || stuck ? static_cast<std::uint32_t>(ready_.size()) : 0;
+  return all_read || stuck ? static_cast<std::uint32_t>(ready_count_) : 0;
 }
 
 void LeaseRun::TakeBatch(std::uint32_t records, std::vector<Record>& batch) {
-  const auto last = ready_.begin() + records;
-  sent_end_ = std::max(sent_end_, std::prev(last)->position + 1);
-  batch.assign(std::make_move_iterator(ready_.begin()), std::make_move_iterator(last));
-  ready_.erase(ready_.begin(), last);
+  batch.resize(records);
+  for (Record& record : batch) {
+    std::vector<Record>& front = ready_.front();
+    record = std::move(front[first_++]);
+    if (first_ < front.size()) continue;
+    ready_.pop_front();
+    first_ = 0;
+  }
+  ready_count_ -= records;
+  sent_end_ = std::max(sent_end_, batch.back().position + 1);
   outstanding_ += records;
 }
 
@@ -56,7 +67,15 @@ void LeaseRun::Settle(Position p, Outcome outcome) {
 
 void LeaseRun::Shrink(Position end) {
   const Position now_end = window_.Shrink(end, sent_end_);
-  while (!ready_.empty() && ready_.back().position >= now_end) ready_.pop_back();
+  while (ready_count_ > 0 && ready_.back().back().position >= now_end) {
+    --ready_count_;
+    ready_.back().pop_back();
+    const std::size_t taken = ready_.size() == 1 ? first_ : 0;
+    if (ready_.back().size() == taken) {
+      ready_.pop_back();
+      if (ready_.empty()) first_ = 0;
+    }
+  }
   next_read_ = std::min(next_read_, now_end);
 }
 

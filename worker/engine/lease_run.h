@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -59,7 +60,11 @@ class LeaseRun {
   std::uint64_t serial_;
   LeaseKey key_;
   Window window_;
-  std::deque<Record> ready_;  // read, not sent, without an outcome; at most Window::kAhead
+  // Read, not sent, without an outcome; at most Window::kAhead. As they came from the source, so
+  // that a record is moved once, when it is sent.
+  std::deque<std::vector<Record>> ready_;  // none is empty
+  std::size_t first_ = 0;                  // in the front one: those before it were taken
+  std::size_t ready_count_ = 0;
   Position next_read_;
   Position sent_end_;              // no record from here on was ever sent
   std::uint64_t outstanding_ = 0;  // sent at least once, without an outcome

@@ -1,5 +1,7 @@
 #include "worker/source/range_source.h"
 
+#include <charconv>
+
 namespace backfill::worker {
 
 Result<std::vector<Record>> RangeSource::Read(const Range& range) {
@@ -7,7 +9,10 @@ Result<std::vector<Record>> RangeSource::Read(const Range& range) {
   if (range.empty()) return records;
   records.reserve(range.size());
   for (Position p = range.begin; p < range.end; ++p) {
-    records.push_back({.position = p, .key = std::to_string(p)});
+    Record& record = records.emplace_back();
+    record.position = p;
+    char digits[24];
+    record.key.assign(digits, std::to_chars(digits, digits + sizeof digits, p).ptr);
   }
   return records;
 }

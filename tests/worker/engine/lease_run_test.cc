@@ -103,6 +103,37 @@ TEST_F(LeaseRunTest, ShrinkKeepsWhatWasSent) {
   EXPECT_TRUE(run.complete());
 }
 
+// However much was read at a time and taken since, and wherever the new end lies.
+TEST_F(LeaseRunTest, ShrinkKeepsWhatWasReadBelowTheNewEnd) {
+  for (Position taken = 0; taken <= 400; taken += 50) {
+    for (const Position end : {0, 40, 255, 256, 257, 300, 511, 512}) {
+      LeaseRun run = Run({0, 1'000});
+      Read(run, 400);
+      for (Position p = 0; p < taken; ++p) Take(run, 1);
+      Read(run, 400);
+      run.Shrink(end);
+      const Position now_end = std::max(taken, end);
+      EXPECT_EQ(run.window().end(), now_end);
+      for (Position p = taken; p < now_end; ++p) {
+        Read(run, 1);
+        ASSERT_EQ(Take(run, 1), (std::vector<Position>{p})) << taken << " " << end;
+      }
+      EXPECT_EQ(run.NextBatch(1), 0u);
+    }
+  }
+}
+
+TEST_F(LeaseRunTest, ABatchMayCrossWhatWasReadAtATime) {
+  LeaseRun run = Run({0, 1'000});
+  Read(run, 256);
+  EXPECT_EQ(Take(run, 200).size(), 200u);
+  Read(run, 256);
+  const std::vector<Position> batch = Take(run, 200);
+  ASSERT_EQ(batch.size(), 200u);
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    EXPECT_EQ(batch[i], 200 + static_cast<Position>(i));
+}
+
 TEST_F(LeaseRunTest, AnUnstartedLeaseGoesBackWhole) {
   LeaseRun run = Run({10, 100}, 10);
   Read(run, 10);
