@@ -1,6 +1,7 @@
 #include "worker/target/escape.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdint>
 
@@ -9,9 +10,35 @@ namespace {
 
 constexpr char kHex[] = "0123456789ABCDEF";
 
-bool IsUnreserved(unsigned char c) {
+constexpr bool IsUnreserved(unsigned char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '.' || c == '_' || c == '~';
+}
+
+constexpr bool IsPlainInJson(unsigned char c) { return c >= 0x20 && c != '"' && c != '\\'; }
+
+// Which bytes go out as they are.
+using Table = std::array<bool, 256>;
+template <typename Fn>
+constexpr Table TableOf(Fn plain) {
+  Table table{};
+  for (std::size_t c = 0; c < table.size(); ++c) table[c] = plain(static_cast<unsigned char>(c));
+  return table;
+}
+constexpr Table kUnreserved = TableOf(IsUnreserved);
+constexpr Table kPlainInJson = TableOf(IsPlainInJson);
+
+// Appends what may stand as it is in one go, mostly all of it; the rest byte by byte.
+template <typename Fn>
+void AppendEscaped(std::string& out, std::string_view value, const Table& plain, Fn escape) {
+  for (;;) {
+    std::size_t n = 0;
+    while (n < value.size() && plain[static_cast<unsigned char>(value[n])]) ++n;
+    out.append(value.data(), n);
+    if (n == value.size()) return;
+    escape(value[n]);
+    value.remove_prefix(n + 1);
+  }
 }
 
 // Length of the valid UTF-8 sequence at the front of `s`; 0: none.
@@ -37,27 +64,21 @@ std::size_t SequenceLength(std::string_view s) {
 }  // namespace
 
 void AppendPercentEncoded(std::string& out, std::string_view value) {
-  for (const char c : value) {
+  AppendEscaped(out, value, kUnreserved, [&](char c) {
     const auto u = static_cast<unsigned char>(c);
-    if (IsUnreserved(u)) {
-      out += c;
-    } else {
-      out += '%', out += kHex[u >> 4], out += kHex[u & 15];
-    }
-  }
+    out += '%', out += kHex[u >> 4], out += kHex[u & 15];
+  });
 }
 
 void AppendJsonEscaped(std::string& out, std::string_view value) {
-  for (const char c : value) {
+  AppendEscaped(out, value, kPlainInJson, [&](char c) {
     const auto u = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\', out += c;
-    } else if (u < 0x20) {
+    if (u < 0x20) {
       out += "\\u00", out += kHex[u >> 4], out += kHex[u & 15];
     } else {
-      out += c;
+      out += '\\', out += c;
     }
-  }
+  });
 }
 
 void AppendJsonString(std::string& out, std::string_view value) {

@@ -50,6 +50,11 @@ bool IsUrlSafe(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7F && c != '#'; });
 }
 
+// Whether there can be one at all, which is seen quickly.
+bool MayHoldDots(std::string_view target) {
+  return target.find('.') != std::string_view::npos || target.find('%') != std::string_view::npos;
+}
+
 // How many segments of the path are `.` or `..`, as servers and proxies see it: many decode first.
 std::size_t DotSegments(std::string_view target) {
   std::size_t found = 0, dots = 0;
@@ -150,7 +155,24 @@ Result<Renderer> Renderer::Compile(const RequestTemplate& request, const Templat
     r.headers_.push_back(
         {"Content-Type", TRY(CompileText("application/json", Place::kHeader, names)), false});
   }
+  r.CompileHead();
   return r;
+}
+
+// Joins what is the same in every request.
+void Renderer::CompileHead() {
+  head_ = {" HTTP/1.1\r\nHost: " + authority_ + "\r\nUser-Agent: backfill-worker\r\n"};
+  for (HeaderLine& h : headers_) {
+    head_.back() += h.name + ": ";
+    h.fixed = std::all_of(h.value.segments.begin(), h.value.segments.end(),
+                          [](const Segment& s) { return s.kind == Kind::kLiteral; });
+    if (h.fixed) {
+      for (const Segment& s : h.value.segments) head_.back() += s.literal;
+    } else {
+      head_.emplace_back();
+    }
+    head_.back() += "\r\n";
+  }
 }
 
 Status Renderer::CompileUrl(std::string_view url, const TemplateNames& names) {
@@ -279,19 +301,18 @@ Status Renderer::Append(const std::vector<Record>& records, std::string& out,
   out += ' ';
   const std::size_t path_at = out.size();
   TRY(AppendText(path_, records, out));
-  if (path_has_values_ &&
-      DotSegments(std::string_view(out).substr(path_at)) > literal_dot_segments_) {
-    return Invalid("url: the value makes a part of the path . or ..");
+  if (path_has_values_) {
+    const auto path = std::string_view(out).substr(path_at);
+    if (MayHoldDots(path) && DotSegments(path) > literal_dot_segments_)
+      return Invalid("url: the value makes a part of the path . or ..");
   }
-  out += " HTTP/1.1\r\nHost: ";
-  out += authority_;
-  out += "\r\nUser-Agent: backfill-worker\r\n";
+  std::size_t next = 0;
   for (const HeaderLine& h : headers_) {
-    out += h.name;
-    out += ": ";
+    if (h.fixed) continue;
+    out += head_[next++];
     TRY(AppendText(h.value, records, out).Annotate("header " + h.name));
-    out += "\r\n";
   }
+  out += head_[next];
   out += more_headers;
   out += "Idempotency-Key: ";
   AppendIdempotencyKey(records, out);
@@ -402,9 +423,8 @@ void Renderer::AppendRecord(const Record& record, std::string& out) const {
     out += record.raw;
     return;
   }
-  out += '{';
+  out += names_key_ ? "{\"key\":" : "{";
   if (names_key_) {
-    out += "\"key\":";
     if (numeric_keys_) {
       out += record.key;
     } else {

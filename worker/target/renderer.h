@@ -60,11 +60,13 @@ class Renderer {
     std::string name;
     Text value;
     bool secret = false;
+    bool fixed = false;  // the value is the same in every request, and in head_
   };
 
   Renderer() = default;
   static Result<Text> CompileText(std::string_view text, Place place, const TemplateNames& names);
   Status CompileUrl(std::string_view url, const TemplateNames& names);
+  void CompileHead();
   Status AppendText(const Text& text, const std::vector<Record>& records, std::string& out) const;
   void AppendJson(const Segment& segment, const std::vector<Record>& records,
                   std::string& out) const;
@@ -90,6 +92,8 @@ class Renderer {
   bool path_has_values_ = false;          // before the query
   std::size_t literal_dot_segments_ = 0;  // of the path as the user wrote it
   std::vector<HeaderLine> headers_;
+  // From behind the path to the end of these headers: what stands around the values that differ.
+  std::vector<std::string> head_;
   Text body_;
 };
 
