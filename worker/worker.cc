@@ -193,7 +193,7 @@ class Worker::Impl final : public Session::Host {
     int left = kBurst;
     for (; left > 0 && !session_.ended(); --left) {
       ReadMore();
-      if (session_.ended()) break;
+      if (session_.ended() || engine.busy()) break;
       // Taken anew for each request: a process that was stopped must not go on with an old time.
       const Time now = Now();
       const auto dispatch = engine.Next(now);
@@ -214,7 +214,7 @@ class Worker::Impl final : public Session::Host {
         });
       }
     } else {
-      WakeAt(engine.wake_at());
+      WakeAt(std::min(engine.busy() ? Time::max() : engine.wake_at(), session_.wake_at()));
     }
   }
 
@@ -242,14 +242,17 @@ class Worker::Impl final : public Session::Host {
     }
   }
 
-  // For pacing finer than the tick.
+  // For pacing, and reports, finer than the tick.
   void WakeAt(Time at) {
+    if (at == Time::max()) return;
     const Time now = Now();
     if (at >= now + kTick || (pause_until_ > now && pause_until_ <= at)) return;
     pause_until_ = std::max(at, now + kShortestWait);
     pause_.expires_at(pause_until_);
     pause_.async_wait([this](error_code ec) {
-      if (!ec) Pump();
+      if (ec) return;
+      session_.Tick(Now());
+      Pump();
     });
   }
 

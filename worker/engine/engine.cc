@@ -167,8 +167,7 @@ Status Engine::OnRecords(std::uint64_t run, std::vector<Record> records) {
 
 std::optional<Dispatch> Engine::Next(Time now) {
   wake_ = Time::max();
-  if (draining_ || paused_ || in_flight_ >= limits_.concurrency || failures_.full())
-    return std::nullopt;
+  if (draining_ || paused_ || busy() || failures_.full()) return std::nullopt;
   if (!hold_.Allows(in_flight_, now)) {
     if (hold_.until() > now) wake_ = hold_.until();
     return std::nullopt;

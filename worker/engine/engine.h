@@ -136,6 +136,8 @@ class Engine {
   [[nodiscard]] std::vector<LeaseState> Leases() const;
   [[nodiscard]] bool Holds(const LeaseKey& key) const;
   [[nodiscard]] std::uint32_t LeasesWanted() const;
+  // A lease that is not complete.
+  [[nodiscard]] bool HasWork() const;
   // What it could send without a limit; 0: it has no record left.
   [[nodiscard]] double RecordsPerSecondWanted() const;
   // How long the target still wants to be left alone.
@@ -149,6 +151,8 @@ class Engine {
   [[nodiscard]] std::uint64_t news() const { return news_; }
   [[nodiscard]] const EngineStats& stats() const { return stats_; }
   [[nodiscard]] const TokenBucket& bucket() const { return bucket_; }
+  // As many requests are in flight as may be: nothing can start before one of them ends.
+  [[nodiscard]] bool busy() const { return in_flight_ >= limits_.concurrency; }
   // Paused or draining: what has not left yet should not leave.
   [[nodiscard]] bool stopped() const { return paused_ || draining_; }
   FailureBuffer& failures() { return failures_; }
@@ -185,7 +189,6 @@ class Engine {
   void SettleEach(LeaseRun& run, Work work, const BatchResult& result, Time now);
   void Retry(Work work, Time now);
   void Split(Work work);
-  [[nodiscard]] bool HasWork() const;
   void CountLatency(Duration latency);
 
   std::uint32_t batch_size_ = 1;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t kProtocolVersion = 1;
 constexpr Duration kEarlyReportGap = 20ms;
+constexpr Duration kIdleReportGap = 10ms;
 constexpr Duration kDrainWithoutStream = 2s;
 
 std::string Describe(const LeaseKey& key) {
@@ -262,10 +263,17 @@ void Session::Tick(Time now) {
   if (std::exchange(tell_trouble_, false)) SendSourceTrouble(now);
   if (now >= next_report_) {
     Report(ReportKind::kPeriodic, now);
-  } else if (engine_.news() != reported_news_ &&
-             now >= last_report_ + std::max(kEarlyReportGap, report_period_ / 10)) {
+  } else if (now >= wake_at()) {
     Report(ReportKind::kEarly, now);
   }
+}
+
+Time Session::wake_at() const {
+  if (!welcomed_ || drain_until_ || end_ || engine_.news() == reported_news_) return Time::max();
+  // A worker that has nothing left to send waits for the answer with all that it could do.
+  const Duration gap = engine_.HasWork() ? std::max(kEarlyReportGap, report_period_ / 10)
+                                         : std::max(kIdleReportGap, report_period_ / 20);
+  return last_report_ + gap;
 }
 
 void Session::Report(ReportKind kind, Time now) {

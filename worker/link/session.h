@@ -72,6 +72,8 @@ class Session {
 
   // Reports that are due. Call every 20 ms or so, and when a lease may have become complete.
   void Tick(Time now);
+  // When there will be something to report before the period is over; Time::max() if not.
+  [[nodiscard]] Time wake_at() const;
 
   [[nodiscard]] const std::optional<SessionEnd>& ended() const { return end_; }
   Engine& engine() { return engine_; }

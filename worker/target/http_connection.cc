@@ -227,7 +227,8 @@ void HttpConnection::OnRead(error_code ec) {
 
 void HttpConnection::OnComplete() {
   const auto& message = parser_->get();
-  HttpReply reply{.status = message.result_int(), .body = {}, .retry_after = {}};
+  const Time now = std::chrono::steady_clock::now();
+  HttpReply reply{.status = message.result_int(), .body = {}, .retry_after = {}, .at = now};
   const std::size_t n = sizeof text_ - message.body().size;
   if (long_body_.empty()) {
     reply.body = {text_, n};
@@ -240,7 +241,6 @@ void HttpConnection::OnComplete() {
       reply.retry_after = RetryAfter(View(it->value()));
     }
   }
-  const Time now = std::chrono::steady_clock::now();
   Duration max_idle = options_.max_idle;
   if (const auto it = message.find(http::field::keep_alive); it != message.end()) {
     // Half a second early: the server's close and the next request must not cross.

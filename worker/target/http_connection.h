@@ -21,6 +21,7 @@ struct HttpReply {
   unsigned status = 0;
   std::string_view body;
   std::optional<Duration> retry_after;
+  Time at{};  // when it was complete
 };
 
 // A request that got no complete reply.

@@ -104,7 +104,7 @@ class HttpSender::Impl final : public HttpConnection::Owner {
   void OnReply(HttpConnection& connection, const HttpReply& reply) override {
     const Job& job = JobOf(connection.slot);
     BatchResult result{.verdict = outcomes_.Of(reply.status)};
-    result.latency = std::chrono::steady_clock::now() - job.started;
+    result.latency = reply.at - job.started;
     result.retry_after = reply.retry_after;
     // A target that is overloaded says nothing about records.
     const bool speaks_of_records = result.verdict.outcome != Outcome::kFailed ||

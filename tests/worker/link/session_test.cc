@@ -230,6 +230,23 @@ TEST_F(SessionTest, RepeatsShardDoneUntilItIsAcknowledged) {
   EXPECT_TRUE(host_.sent[0].has_progress());
 }
 
+TEST_F(SessionTest, DoesNotWaitLongForALeaseWhenItHasNothingLeftToSend) {
+  Begin();
+  TellAll(Lease(2, 100, 200));
+  Wait(1s);
+  Sent();
+  EXPECT_EQ(Work(100), 100);
+  Wait(60ms);
+  EXPECT_THAT(Reports(), SizeIs(0)) << "there is another lease to work on";
+  EXPECT_EQ(session_.wake_at(), now_ + 40ms);
+  EXPECT_EQ(Work(100), 100);
+  EXPECT_EQ(session_.wake_at(), now_ - 10ms);
+  Wait(0ms);
+  ASSERT_THAT(Reports(), SizeIs(1));
+  EXPECT_EQ(Reports()[0]->shards_wanted(), 2u);
+  EXPECT_EQ(session_.wake_at(), Time::max()) << "all is said";
+}
+
 TEST_F(SessionTest, PassesOnThatTheTargetWantsToBeLeftAlone) {
   Begin();
   Wait(1s);
