@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLeastGap =
-    50ms;  // between steps: our own writes announce themselves as changes, too
+    10ms;  // between steps: our own writes announce themselves as changes, too
 constexpr Duration kRetry = 1s;  // after a step that failed
 constexpr Duration kPatience =
     10min;  // with steps that fail: then nobody who waits is helped by more
