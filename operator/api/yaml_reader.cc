@@ -82,6 +82,10 @@ class Builder final : public YAML::EventHandler {
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    if (ValidUtf8Prefix(value) != value.size()) {
+      // The text is UTF-8. yaml-cpp makes single bytes of these two.
+      Refuse(mark, "the escapes \\_ and \\N are not supported; write \\u00A0 or \\u0085");
+    }
     if (tag == "?" || tag.empty()) return Finish(At(PlainScalar(value), mark), anchor);
     if (tag == "!" || tag == "tag:yaml.org,2002:str") {
       return Finish(At(Node::String(value), mark), anchor);
@@ -264,6 +268,10 @@ std::string Explain(const std::string& message, std::string_view text, int at) {
     return line.find(bytes) != std::string_view::npos ||
            before.find(bytes) != std::string_view::npos;
   };
+  if (message.starts_with("illegal document indicator in scalar") ||
+      message.starts_with("illegal EOF in scalar")) {
+    return "this is not valid YAML: a quote is opened before this and never closed";
+  }
   std::string hint;
   const std::size_t indent = line.find_first_not_of(" \t");
   if (text.starts_with("<<<<<<< ") || text.find("\n<<<<<<< ") != std::string_view::npos) {
@@ -393,7 +401,12 @@ bool IsSeparated(std::string_view text, int line) {
 }
 
 std::optional<Node> Parse(std::string_view text, Problems& problems) {
-  std::istringstream stream{std::string(text)};
+  std::string whole(text);
+  // yaml-cpp takes the end of a file behind a line feed for the end of a quoted text, too, and so
+  // whatever stands behind a quote that is never closed for a part of it. Not the end of a
+  // document.
+  if (whole.ends_with('\n')) whole += "...\n";
+  std::istringstream stream{std::move(whole)};
   YAML::Parser parser(stream);
   Builder builder(problems);
   std::optional<Node> document;

@@ -180,8 +180,8 @@ std::string FileOf(const Template& t) {
   };
   std::string headers;
   for (const auto& [name, value] : t.request.headers) headers += quoted(name) + ":" + quoted(value);
-  return R"({"apiVersion":"backfill.dev/v1alpha1","kind":"Backfill","metadata":{"name":"n"},"spec":{)"
-         R"("source":{"file":{"path":"/f","format":"Csv","key":"id"}},"workers":{"batchSize":)" +
+  return R"({"apiVersion":"backfill.dev/v1alpha1","kind":"Backfill","metadata":{"name":"n"},)"
+         R"("spec":{"source":{"file":{"path":"/f","format":"Csv","key":"id"}},"workers":{"batchSize":)" +
          std::to_string(t.batch_size) + R"(},"target":{"http":{"url":)" + quoted(t.request.url) +
          ",\"headers\":{" + headers + "},\"body\":" + quoted(t.request.body) + "}}}}";
 }

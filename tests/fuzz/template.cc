@@ -55,8 +55,8 @@ std::string File(const RequestTemplate& request, int batch_size) {
   std::string headers;
   for (const auto& [name, value] : request.headers)
     headers += (headers.empty() ? "" : ",") + quoted(name) + ":" + quoted(value);
-  return R"({"apiVersion":"backfill.dev/v1alpha1","kind":"Backfill","metadata":{"name":"n"},"spec":{)"
-         R"("source":{"file":{"path":"/f","format":"Csv","key":"id"}},"workers":{"batchSize":)" +
+  return R"({"apiVersion":"backfill.dev/v1alpha1","kind":"Backfill","metadata":{"name":"n"},)"
+         R"("spec":{"source":{"file":{"path":"/f","format":"Csv","key":"id"}},"workers":{"batchSize":)" +
          std::to_string(batch_size) + R"(},"target":{"http":{"url":)" + quoted(request.url) +
          ",\"headers\":{" + headers + "},\"body\":" + quoted(request.body) + "}}}}";
 }
