@@ -326,18 +326,18 @@ std::string WrongCharacter(char32_t c, std::string_view behind, bool json) {
   if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || (c == 0x7F && !json))
     return "a control character stands here; remove it, or write it escaped in double quotes";
   if (json) return "";  // where nothing else ends a line, and programs write the rest as it is
+  if (c == 0xFEFF)
+    return "a byte order mark (U+FEFF), which no editor shows, stands here; remove it";
   if (c == 0x85 || c == 0x2028 || c == 0x2029) {
     return fmt::format(
-        "U+{:04X} ends a line for some programs and not for others; remove it, or write it escaped "
-        "in "
-        "double quotes",
+        "U+{:04X} ends a line for some programs and not for others; remove it, or write it "
+        "escaped in double quotes",
         static_cast<std::uint32_t>(c));
   }
   if ((c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069)) {
     return fmt::format(
-        "U+{:04X} changes the direction of text, so that a file does not show what it says; remove "
-        "it, "
-        "or write it escaped in double quotes",
+        "U+{:04X} changes the direction of text, so that a file does not show what it says; "
+        "remove it, or write it escaped in double quotes",
         static_cast<std::uint32_t>(c));
   }
   return "";
@@ -353,6 +353,7 @@ bool CheckBytes(std::string_view text, bool json, Problems& problems) {
     const Character c = FirstCharacter(rest);
     const std::size_t at = text.size() - rest.size();
     rest.remove_prefix(c.bytes);
+    if (c.code == 0xFEFF && at == 0) continue;  // where it belongs
     const std::string wrong = c.code == kNoCharacter
                                   ? "the text is not UTF-8 from here on; save the file as UTF-8"
                                   : WrongCharacter(c.code, rest, json);
