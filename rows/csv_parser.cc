@@ -71,10 +71,10 @@ std::string ControlInHeader(std::string_view raw) {
   if (IsQuoted(raw)) return {};
   const auto control = std::find_if(raw.begin(), raw.end(), IsControl);
   if (control == raw.end()) return {};
-  if (*control == '\r') return "a carriage return (CR) in its name; lines end with LF or CR LF";
-  if (*control == '\0') return "a NUL in its name; is the file UTF-16? Only UTF-8 is read";
-  if (*control == '\t') return "a tab in its name; is that the delimiter?";
-  return "a control character in its name";
+  if (*control == '\r') return "has a carriage return (CR) in its name; lines end with LF or CR LF";
+  if (*control == '\0') return "has a NUL in its name; is the file UTF-16? Only UTF-8 is read";
+  if (*control == '\t') return "has a tab in its name; is that the delimiter?";
+  return "has a control character in its name";
 }
 
 }  // namespace
@@ -121,7 +121,7 @@ Result<std::vector<std::string>> ParseCsvHeader(const RowBatch& batch, const Row
     const std::string at = "column " + std::to_string(i + 1) + " of the header ";
     if (name.empty()) return invalid(at + "has no name");
     if (const std::string control = ControlInHeader(raw); !control.empty())
-      return invalid(at + "has " + control);
+      return invalid(at + control);
     if (name.size() > kMaxKeyBytes)
       return invalid(at + "has a name of " + std::to_string(name.size()) + " bytes; at most " +
                      std::to_string(kMaxKeyBytes) + " are read");

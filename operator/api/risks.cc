@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/template.h"
 #include "operator/api/codec.h"
@@ -138,12 +139,14 @@ void CheckQuotes(const Node& http, bool numeric_keys, Problems& risks) {
     if (json != quoted || (!json && !quoted && part.text == "key" && numeric_keys)) continue;
     const std::string at =
         "line " + std::to_string(part.line) + ", column " + std::to_string(part.column) + ": ";
-    const std::string name = part.text + (part.filter.empty() ? "" : "|json");
-    risks.Add(*body, "spec.target.http.body",
-              at + "{{" + name + "}} " +
-                  (json ? "gives JSON, which brings its own quotes; leave out those around it"
-                        : "stands outside of quotes, so that a text is no JSON there; write {{" +
-                              name + "|json}}"));
+    std::string problem = at + "{{" + part.text + (part.filter.empty() ? "}} " : "|json}} ");
+    if (json) {
+      problem += "gives JSON, which brings its own quotes; leave out those around it";
+    } else {
+      problem += "stands outside of quotes, so that a text is no JSON there; write {{";
+      problem += part.text + "|json}}";
+    }
+    risks.Add(*body, "spec.target.http.body", std::move(problem));
   }
 }
 

@@ -4,7 +4,8 @@
 #   run.sh long SECONDS          all targets of build/fuzz in turn, each for so long, from all that was ever kept
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-options=(-max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
+# Long inputs soon: of a script the later steps are the interesting ones.
+options=(-max_len=4096 -len_control=10 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
 
 seeds() {  # BIN NAME: the folders that there are
   while read -r folder; do if [ -d "$folder" ]; then echo "$folder"; fi; done <"$1/fuzz_$2.seeds"

@@ -85,9 +85,11 @@ void RequireWellFormed(const std::string& request, std::size_t headers) {
   Require(static_cast<std::size_t>(std::ranges::count(head, '\n')) == headers + 1 &&
               std::ranges::count(head, '\n') == std::ranges::count(head, '\r'),
           "no header more than there should be");
-  const std::size_t length = head.find("Content-Length: ");
+  const std::string field = "\r\nContent-Length: ";
+  const std::size_t length = head.rfind(field);  // behind what the template names
   Require(length != std::string::npos, "the length of the body is said");
-  Require(std::stoul(head.substr(length + 16)) == body.size(), "it is the length of the body");
+  Require(std::stoul(head.substr(length + field.size())) == body.size(),
+          "it is the length of the body");
 }
 
 std::string BodyOf(const std::string& request) {
