@@ -1,7 +1,6 @@
 #include "cli/shards.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "cli/stored_backfill.h"
 #include "cli/table.h"
 #include "cli/terminal_text.h"
+#include "operator/api/json.h"
 #include "operator/coordinator/ledger_store.h"
 
 namespace backfill::cli {
@@ -55,17 +55,24 @@ std::string ShardsToTable(std::vector<ledger::Shard> shards) {
 }
 
 std::string ShardsToJsonLines(std::vector<ledger::Shard> shards) {
-  using Json = nlohmann::ordered_json;
+  using api::Node;
   SortByRange(shards);
   std::string out;
   for (const ledger::Shard& s : shards) {
-    const Json line{{"shard", s.id.value},         {"begin", s.range.begin},
-                    {"end", s.range.end},          {"state", StateText(s)},
-                    {"records", s.planned},        {"cursor", s.cursor},
-                    {"updated", s.counts.updated}, {"unchanged", s.counts.unchanged},
-                    {"skipped", s.counts.skipped}, {"failed", s.counts.failed},
-                    {"attempt", s.attempt.value},  {"holder", s.holder}};
-    out += line.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+    Node line = Node::Map();
+    line.Add("shard", Node::Int(s.id.value));
+    line.Add("begin", Node::Int(s.range.begin));
+    line.Add("end", Node::Int(s.range.end));
+    line.Add("state", Node::String(StateText(s)));
+    line.Add("records", Node::Int(s.planned));
+    line.Add("cursor", Node::Int(s.cursor));
+    line.Add("updated", Node::Int(s.counts.updated));
+    line.Add("unchanged", Node::Int(s.counts.unchanged));
+    line.Add("skipped", Node::Int(s.counts.skipped));
+    line.Add("failed", Node::Int(s.counts.failed));
+    line.Add("attempt", Node::Int(s.attempt.value));
+    line.Add("holder", Node::String(s.holder));
+    out += PrintableLines(api::WriteJson(line, -1, api::MemberOrder::kAsGiven)) + "\n";
   }
   return out;
 }

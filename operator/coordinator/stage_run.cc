@@ -459,6 +459,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.source_error = source_changed_;
   for (const auto& [session, worker] : workers_) {
     if (!out.source_error) out.source_error = worker.source_error;
+    if (!book_.Kept(session).empty()) ++out.working;
     if (worker.target_trouble.empty()) continue;
     ++out.without_target;
     out.target_trouble = worker.target_trouble;

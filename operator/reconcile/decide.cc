@@ -487,7 +487,7 @@ class Deciding {
     const auto add = [&text](const std::string& why) { text += (text.empty() ? "" : "; ") + why; };
     if (open.without_target > 0 && !paused) {
       const std::string who = std::to_string(open.without_target) + " of " +
-                              std::to_string(open.connected) + " workers cannot reach the target: ";
+                              std::to_string(open.working) + " workers cannot reach the target: ";
       add((NobodyReachesTheTarget(open) ? "the target cannot be reached: " : who) +
           open.target_trouble);
     }
@@ -502,8 +502,9 @@ class Deciding {
     return text;
   }
 
+  // Those without a shard have not tried.
   static bool NobodyReachesTheTarget(const StageSnapshot& open) {
-    return open.without_target > 0 && open.without_target == open.connected;
+    return open.without_target > 0 && open.without_target >= open.working;
   }
 
   static std::string Seconds(Duration left) {

@@ -54,6 +54,7 @@ struct StageSnapshot {
   double attempts_per_second = 0;  // measured over the last 5 s, retries included
   bool target_holds_back = false;  // workers obey a Retry-After or wait for the retry budget
   std::optional<Duration> target_held_for;  // so long it still wants to be left alone (Retry-After)
+  int working = 0;                          // workers that have records to send
   int without_target = 0;                   // workers that cannot reach it
   std::string target_trouble;               // why, as one of them says
   int frozen_shards = 0;                    // wait for the requests of lost workers to end

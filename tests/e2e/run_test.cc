@@ -39,6 +39,8 @@ TEST_F(RunTest, ARealRunReachesEveryRecordOnce) {
   EXPECT_EQ(object["status"]["progress"]["updated"], 20'000);
   EXPECT_EQ(object["status"]["progress"].value("redoneAtMost", 0), 0);
   EXPECT_LE(object["status"].dump().size(), 4096U);
+  EXPECT_FALSE(std::filesystem::exists(state() / "default.touch.workers.sent"))
+      << "what workers noted is needed no more";
 }
 
 TEST_F(RunTest, BatchesReachEveryRecordOnce) {

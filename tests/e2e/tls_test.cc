@@ -133,6 +133,12 @@ TEST_F(TlsRunTest, ATargetThatIsNotTrustedIsWaitedForAndNoRecordFails) {
     return WorkersLog().find("is not trusted: unable to get local issuer certificate") !=
            std::string::npos;
   })) << WorkersLog();
+  const std::string waits =
+      "Waits:        the target cannot be reached: connecting: the certificate of 127.0.0.1:" +
+      std::to_string(server_.port()) + " is not trusted: unable to get local issuer certificate\n";
+  EXPECT_TRUE(TimeUntil(20s, [&] {
+    return Command({"status", "touch"}).out.find(waits) != std::string::npos;
+  })) << Command({"status", "touch"}).out;
   EXPECT_TRUE(run->running());
   EXPECT_THAT(server_.requests(), IsEmpty());
   authority_.WriteTo(ca());  // mended while it runs

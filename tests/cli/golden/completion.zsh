@@ -67,7 +67,7 @@ _backfill_rules() {  # COMMAND PREVIOUS -> proposed, files, stored
 }
 _backfill() {
   local cur=${words[CURRENT]} prev=${words[CURRENT-1]} command= i
-  local proposed files stored
+  local proposed files stored names
   local -a place
   ((CURRENT > 2)) && command=${words[2]}
   if [[ $cur == --*=* ]]; then
@@ -86,7 +86,8 @@ _backfill() {
         --state-dir=*|--namespace=*) place+=("${(Q)words[i]}") ;;
       esac
     done
-    proposed="$(backfill completion names "${place[@]}" 2>/dev/null) $proposed"
+    names=$(backfill completion names "${place[@]}" 2>/dev/null)
+    [[ -n $names ]] && proposed=$names
   fi
   compadd -- ${=proposed}
 }

@@ -81,6 +81,15 @@ TEST_F(StageSourceTest, ATargetThatCannotBeReachedIsShownForAsLongAsAWorkerSaysS
   EXPECT_EQ(bench.run().Snapshot().target_trouble, "");
 }
 
+TEST_F(StageSourceTest, OnlyWorkersWithAShardCountAsWorking) {
+  StageBench& bench = Open();
+  const SessionId worker = bench.Hello("run-0");
+  bench.Hello("run-1");
+  EXPECT_EQ(bench.run().Snapshot().working, 0);
+  bench.Lease(worker);
+  EXPECT_EQ(bench.run().Snapshot().working, 1);
+}
+
 TEST_F(StageSourceTest, ATargetThatAsksToBeLeftAloneIsShownForSoLong) {
   StageBench& bench = Open();
   const SessionId worker = bench.Hello("run-0");

@@ -337,7 +337,8 @@ TEST_F(DecideTest, ATargetThatCannotBeReachedIsNamedWithTheReason) {
   Planned();
   ReportBegun();
   StageSnapshot& open = Opened(o_.run, 4);
-  open.connected = 2;
+  open.connected = 3;
+  open.working = 2;
   open.without_target = 2;
   open.target_trouble = "connecting: Connection refused";
   Step();
