@@ -1,11 +1,28 @@
 """Planning and reading a file, beside programs that only count its lines or split them."""
-import pathlib, re, statistics, sys, tempfile
+import pathlib, re, statistics, subprocess, sys, tempfile, time
 
-from ground import BIN, Void, measure
+from ground import BIN, Target, Void, measure
 from row_files import FIELDS, FORMATS, KEY, row_file
 
 PYTHON_ROWS = 1_000_000  # of the file's front: it takes seconds for each
 MAX_READER_MIB = 32
+
+SPEC = """apiVersion: backfill.dev/v1alpha1
+kind: Backfill
+metadata: {{name: bench}}
+spec:
+  source:
+    file: {{path: {file}, format: NdJson, key: id}}
+  target:
+    http:
+      url: {url}/batch
+      headers: {{Content-Type: application/json}}
+      body: '{{"records":{{{{records}}}}}}'
+  workers: {{replicas: 1, concurrency: 32, batchSize: 1000}}
+  throttle: {{maxRecordsPerSecond: 10000000}}
+  dryRun: false
+  performDisruptiveBackfill: bench
+"""
 
 PYTHON = {
     "Csv": "import csv,itertools,sys\nn=b=0\nfor r in itertools.islice(csv.reader(open(sys.argv[1],newline='')),1,None):\n  n+=1;b+=len(r[0])\nprint(n,'rows')",
@@ -33,7 +50,38 @@ def contestants(format_, rows):
 
 
 def rows_contest(rows, rounds):
-    return {format_: one_format(format_, rows, rounds) for format_ in FORMATS}
+    results = {format_: one_format(format_, rows, rounds) for format_ in FORMATS}
+    results["worker_rss_mib"] = worker_memory(rows)
+    return results
+
+
+def worker_memory(rows):
+    """The most that a worker takes which sends the NdJson file, 1,000 rows a request."""
+    with Target(1) as target, tempfile.TemporaryDirectory(prefix="backfill-bench-") as folder:
+        pathlib.Path(folder, "bench.yaml").write_text(SPEC.format(file=row_file("NdJson", rows), url=target.url))
+        run = subprocess.Popen([BIN / "backfill", "run", "-f", "bench.yaml", "--no-progress"], cwd=folder,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        peak = 0
+        while run.poll() is None:
+            peak = max([peak, *peaks_of_children(run.pid)])
+            time.sleep(0.05)
+        # The target knows keys, which whole rows are not: what is checked is that all requests came.
+        if run.returncode != 0 or target.stats()["requests"] < rows / 1000:
+            raise Void(f"the worker did not send {rows} rows")
+    print(f"\na worker that sends the NdJson file: {peak:.1f} MiB at most")
+    if peak > MAX_READER_MIB:
+        sys.exit(f"that is more than the {MAX_READER_MIB} MiB that are allowed")
+    return peak
+
+
+def peaks_of_children(parent):
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            status = (process / "status").read_text()
+        except OSError:
+            continue  # it has ended
+        if re.search(rf"^PPid:\t{parent}$", status, re.MULTILINE):
+            yield int(re.search(r"^VmHWM:\s+(\d+)|\Z", status, re.MULTILINE)[1] or 0) / 1024
 
 
 def one_format(format_, rows, rounds):
