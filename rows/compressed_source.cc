@@ -96,6 +96,9 @@ class ZstdCodec final : public Codec {
       }
       return Corrupt(std::string("the zstd data is corrupt: ") + ZSTD_getErrorName(code));
     }
+    header_.append(input.data(), std::min(in.pos, kMaxHeader - header_.size()));
+    produced_ += out.pos;
+    if (code == 0) TRY(CheckContentSize());
     return Step{.consumed = in.pos, .produced = out.pos, .ended = code == 0};
   }
   Status Restart() override { return Ok{}; }  // libzstd goes on by itself
@@ -104,10 +107,27 @@ class ZstdCodec final : public Codec {
   }
 
  private:
+  static constexpr std::size_t kMaxHeader = 18;  // ZSTD_FRAMEHEADERSIZE_MAX
+
+  // libzstd does not look at it where a frame comes in parts and ends in an empty block.
+  Status CheckContentSize() {
+    const unsigned long long size = ZSTD_getFrameContentSize(header_.data(), header_.size());
+    const bool known = size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR;
+    if (known && size != produced_) {
+      return Corrupt("the zstd data is corrupt: it holds " + std::to_string(produced_) +
+                     " bytes, and should hold " + std::to_string(size));
+    }
+    header_.clear();
+    produced_ = 0;
+    return Ok{};
+  }
+
   struct Free {
     void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
   };
   std::unique_ptr<ZSTD_DStream, Free> state_;
+  std::string header_;          // the first bytes of the frame
+  std::uint64_t produced_ = 0;  // by the frame
 };
 
 class DecompressedStream final : public ByteStream {
