@@ -91,6 +91,8 @@ std::string Listed(const std::vector<std::string>& columns) {
 std::string HintOnColumn(std::string_view name, const std::vector<std::string>& columns,
                          char delimiter) {
   if (columns.size() == 1) {
+    if (columns.front().starts_with("sep=") || columns.front().starts_with('#'))
+      return "; the header is the first line, so leave out what stands before it";
     for (const char other : {',', ';', '|', ':'}) {
       if (other != delimiter && HasBetween(columns.front(), name, other))
         return std::string("; is the delimiter '") + other + "'?";

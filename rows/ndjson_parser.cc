@@ -1,8 +1,10 @@
 #include "rows/ndjson_parser.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "rows/key_rules.h"
 #include "rows/row_faults.h"
@@ -34,6 +36,20 @@ bool IsSame(std::string_view a, std::string_view b) {
   if (size >= 4) return !differ(0, std::uint32_t{}) && !differ(size - 4, std::uint32_t{});
   if (size >= 2) return !differ(0, std::uint16_t{}) && !differ(size - 2, std::uint16_t{});
   return size == 0 || a.front() == b.front();
+}
+
+bool SameButForCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
+// A member that may have been meant: "; there is ID". Empty: there is none.
+std::string LikeMissing(JsonObject object, std::string_view name) {
+  while (const JsonMember* const member = object.Next()) {
+    if (SameButForCase(member->name, name)) return "; there is " + std::string(member->name);
+  }
+  return "";
 }
 
 JsonObject ObjectOf(const RowBatch& batch, const Row& row) {
@@ -146,8 +162,10 @@ Fault NdJsonParser::Read(const RowBatch& batch, const Row& row, Words words) {
     return Bad(Fault::kJson, row, words, "not valid JSON: " + object.fault().value_or(""));
   for (std::size_t slot = 0; fault == Fault::kNone && slot < sought_.size(); ++slot) {
     if (found_in_[slot] != rows_) {
-      fault = Bad(slot == kKeySlot ? Fault::kKey : Fault::kField, row, words,
-                  "the member " + sought_[slot] + " is missing");
+      fault = Bad(
+          slot == kKeySlot ? Fault::kKey : Fault::kField, row, words,
+          "the member " + sought_[slot] + " is missing" +
+              (words == Words::kWanted ? LikeMissing(ObjectOf(batch, row), sought_[slot]) : ""));
     }
   }
   return fault;
