@@ -29,9 +29,9 @@ PYTHON = {
     "Lines": "import sys\nn=b=0\nfor l in open(sys.argv[1]):\n  n+=1;b+=len(l)\nprint(n,'rows')",
     "NdJson": "import json,sys\nn=b=0\nfor l in open(sys.argv[1]):\n  n+=1;b+=json.loads(l)['id']\nprint(n,'rows')",
 }
-AWK = {"Csv": ("-F,", "{ n += length($1) } END { print NR - 1, \"rows\" }"),
-       "Lines": ("{ n += length($1) } END { print NR, \"rows\" }"),
-       "NdJson": ("-F\"", "{ n += length($3) } END { print NR, \"rows\" }")}
+AWK = {"Csv": ["-F,", "{ n += length($1) } END { print NR - 1, \"rows\" }"],
+       "Lines": ["{ n += length($1) } END { print NR, \"rows\" }"],
+       "NdJson": ["-F\"", "{ n += length($3) } END { print NR, \"rows\" }"]}
 
 
 def contestants(format_, rows):
