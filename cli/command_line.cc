@@ -464,6 +464,7 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   app.get_formatter()->column_width(kOptionColumn);
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Print this help");
+  app.set_version_flag("--version", "backfill " BACKFILL_VERSION, "Print the version");
   AddLint(app, options.lint);
   AddPlan(app, options.plan);
   AddRun(app, options.run);
@@ -502,6 +503,9 @@ int RunCommandLine(const std::vector<std::string>& arguments, const Environment&
   } catch (const CLI::CallForHelp& e) {
     const auto chosen = app.get_subcommands();
     env.streams.out << (chosen.empty() ? app.help() : chosen.front()->help("backfill"));
+    return kExitDone;
+  } catch (const CLI::CallForVersion& e) {
+    env.streams.out << e.what() << "\n";
     return kExitDone;
   } catch (const CLI::ParseError& e) {
     const auto chosen = app.get_subcommands();

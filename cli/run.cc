@@ -214,7 +214,8 @@ class Runner {
       display.Say("stopping: waiting for requests in flight; again to end at once");
     }
     display.Clear();
-    if (const Status released = op.Release(ref_); !released.ok()) {
+    const Status released = op.Release(ref_);
+    if (!released.ok()) {
       streams_.err << "error: " << Printable(released.error().message)
                    << "; records may be sent again by the next run\n";
     }
@@ -234,6 +235,7 @@ class Runner {
         .failures = FailuresByClass(store, last),
         .place = place_,
         .file = options_.file,
+        .stored = released.ok(),
         .color = options_.output == "text" ? streams_.color_out : streams_.color};
     PrintResult(last, Summarize(last, summary));
     return {outcome.ending ? ExitCodeOf(*outcome.ending) : kExitStopped, std::move(last.status)};

@@ -23,7 +23,11 @@ std::string ReasonOf(const api::Status& status, std::string_view type) {
                             : Printable(c->reason) + ": " + Printable(c->message);
 }
 
-Verdict VerdictOf(const api::Backfill& backfill, std::optional<Ending> ending) {
+Verdict VerdictOf(const api::Backfill& backfill, std::optional<Ending> ending, bool stored) {
+  if (!ending && !stored) {
+    return {"stopped before its end; what could not be stored is done again by the next run",
+            Color::kYellow};
+  }
   if (!ending) return {"stopped before its end; everything done so far is kept", Color::kYellow};
   switch (*ending) {
     case Ending::kCompleted:
@@ -55,7 +59,7 @@ std::string FailureText(const api::ProgressStatus& progress,
 }  // namespace
 
 std::string Summarize(const api::Backfill& backfill, const SummaryView& view) {
-  const Verdict verdict = VerdictOf(backfill, view.ending);
+  const Verdict verdict = VerdictOf(backfill, view.ending, view.stored);
   std::string out =
       Paint(Printable(backfill.name) + " " + verdict.text, verdict.color, view.color) + "\n";
   const api::ProgressStatus* progress = ProgressOf(backfill.status);

@@ -17,7 +17,8 @@ struct SummaryView {
   std::uint64_t records_before = 0;               // had an outcome when it began
   std::map<std::string, std::uint64_t> failures;  // by class, if known
   Place place;
-  std::string file;  // that was run
+  std::string file;    // that was run
+  bool stored = true;  // all that was done; else the next run does some of it again
   bool color = false;
 };
 

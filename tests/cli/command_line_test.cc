@@ -49,8 +49,11 @@ TEST_F(CommandLineTest, ShowsItsHelpWhenNothingIsAsked) {
 }
 
 TEST_F(CommandLineTest, TellsItsVersion) {
-  EXPECT_EQ(Plain({"version"}), kExitDone);
-  EXPECT_THAT(out(), StartsWith("backfill "));
+  for (const std::string asked : {"version", "--version"}) {
+    EXPECT_EQ(Plain({asked}), kExitDone);
+    EXPECT_THAT(out(), StartsWith("backfill "));
+    EXPECT_THAT(out(), testing::EndsWith("\n"));
+  }
 }
 
 TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstandAndPointsToTheHelp) {

@@ -12,13 +12,14 @@ using namespace std::chrono_literals;
 using api::Phase;
 
 std::string Summary(const api::Backfill& backfill, std::optional<Ending> ending,
-                    std::uint64_t before = 0) {
+                    std::uint64_t before = 0, bool stored = true) {
   return Summarize(backfill, {.ending = ending,
                               .took = 754s,
                               .records_before = before,
                               .failures = {{"permanent", 20}, {"timeout", 3}},
                               .place = {},
                               .file = "reprice.yaml",
+                              .stored = stored,
                               .color = false});
 }
 
@@ -46,6 +47,8 @@ TEST(SummaryTest, TellsHowItEndedAndWhatToDoNext) {
                "run-0 exited with 127");
   add("no workers", Summary(b, Ending::kStalled));
   add("stopped", Summary(SampleIn(Phase::kRunning), std::nullopt));
+  add("stopped while nothing could be stored",
+      Summary(SampleIn(Phase::kRunning), std::nullopt, 0, false));
   add("stopped before it was planned", Summary(SampleIn(Phase::kPlanning), std::nullopt));
   ExpectGolden("summary.txt", out);
 }
