@@ -22,7 +22,7 @@ std::string_view RawColumn(const RowBatch& batch, const Row& row, std::size_t co
 
 // Control characters that are sought, and so are none of the batch's, are in quotes only.
 bool IsKeyOf(const RowBatch& batch, const Row& row, std::string_view key) {
-  return batch.plain && !row.quoted ? IsKeySize(key.size()) : IsKey(key);
+  return batch.plain && !row.quoted ? IsPlainKey(key) : IsKey(key);
 }
 
 bool IsQuoted(std::string_view raw) { return !raw.empty() && raw.front() == '"'; }

@@ -161,9 +161,11 @@ bool JsonObject::Fail(const char* what) {
 }
 
 inline bool JsonObject::String(std::string_view* content, bool* escaped) {
+  // Said the same, and of the same place, on both ways: which one it is depends on other rows.
+  static constexpr char kOpen[] = "a string that does not end";
   const char* const begin = ++at_;
   if (quotes_ != nullptr) {
-    if (quotes_end_ - quotes_ < 2) return Fail("a string that does not end");
+    if (quotes_end_ - quotes_ < 2) return Fail(kOpen);
     at_ = base_ + quotes_[1];
     quotes_ += 2;
     *content = {begin, static_cast<std::size_t>(at_ - begin)};
@@ -172,6 +174,10 @@ inline bool JsonObject::String(std::string_view* content, bool* escaped) {
   }
   for (;;) {
     at_ = EndOfPlain(at_);
+    if (at_ >= end_) {
+      at_ = begin;
+      return Fail(kOpen);
+    }
     if (*at_ == '"') break;
     if (*at_ != '\\') return Fail("a control character in a string");
     if (!Escape()) return false;

@@ -10,8 +10,6 @@
 namespace backfill::rows {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
 bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
 
 constexpr std::uint64_t kOnes = 0x0101010101010101;
@@ -43,7 +41,7 @@ bool MayHoldControl(std::string_view key) {
 }  // namespace
 
 bool IsKey(std::string_view key) {
-  return IsKeySize(key.size()) && !key.starts_with(kByteOrderMark) &&
+  return IsPlainKey(key) &&
          !(MayHoldControl(key) && std::any_of(key.begin(), key.end(), IsControl));
 }
 

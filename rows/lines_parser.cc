@@ -7,8 +7,8 @@ namespace backfill::rows {
 
 inline Fault LinesParser::Check(const RowBatch& batch, const Row& row) {
   if (const Fault fault = FaultOf(batch, row); fault != Fault::kNone) return fault;
-  const bool key = batch.plain ? IsKeySize(row.size) : IsKey(batch.Text(row));
-  return key ? Fault::kNone : Fault::kKey;
+  const std::string_view text = batch.Text(row);
+  return (batch.plain ? IsPlainKey(text) : IsKey(text)) ? Fault::kNone : Fault::kKey;
 }
 
 std::span<const KeyOrFault> LinesParser::Keys(const RowBatch& batch) {

@@ -136,7 +136,7 @@ const std::vector<std::size_t>& NdJsonParser::LearnSlots(const JsonMember& membe
     if (!text) return BadMember(slot, row, words, "holds half of a surrogate pair");
     values_[slot] = unescaped_.emplace_back(std::move(*text));
   }
-  if (slot != kKeySlot || (member.kind == JsonKind::kInteger && IsKeySize(member.value.size())))
+  if (slot != kKeySlot || (member.kind == JsonKind::kInteger && IsPlainKey(member.value)))
     return Fault::kNone;
   return CheckKey(member.kind, row, words);
 }

@@ -67,7 +67,7 @@ TEST(JsonObjectTest, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(FaultOfText(R"({"a":01})"), "a number with a leading zero at column 7");
   EXPECT_EQ(FaultOfText(R"({"a":1} x)"), "expected nothing behind the object at column 9");
   EXPECT_EQ(FaultOfText(R"({"a":)"), "the object does not end on its line at column 6");
-  EXPECT_EQ(FaultOfText(R"({"a":"b)"), "the object does not end on its line at column 8");
+  EXPECT_EQ(FaultOfText(R"({"a":"b)"), "a string that does not end at column 7");
   EXPECT_EQ(FaultOfText("{\"a\":\"\t\"}"), "a control character in a string at column 7");
   EXPECT_EQ(FaultOfText(R"({"a":"\x"})"), "an unknown escape at column 7");
 }

@@ -190,6 +190,13 @@ TEST_F(RowParserTest, NdJsonSaysWhatIsWrongWithARow) {
                   "line 11: not valid JSON: expected a name in quotes at column 16"));
 }
 
+TEST_F(RowParserTest, NdJsonSaysTheSameOfARowWhateverStandsBesideIt) {
+  const std::string wrong = "not valid JSON: a string that does not end at column 10";
+  EXPECT_THAT(Read(NdJson({"a"}), "{\"id\":1,\"a}\n"), ElementsAre("line 1: " + wrong));
+  EXPECT_THAT(Read(NdJson({"a"}), "{\"id\":\"\\n\"}\n{\"id\":1,\"a}\n"),
+              ElementsAre(testing::_, "line 2: " + wrong));
+}
+
 TEST_F(RowParserTest, NdJsonMembersMayComeInAnotherOrderInEachRow) {
   EXPECT_THAT(
       Read(NdJson({"a", "id", "a"}),
