@@ -37,8 +37,17 @@ constexpr char kExitCodes[] =
     "  0    ended as declared: completed, or the dry run is done\n"
     "  1    nothing was started: bad file, bad environment, already run by another process\n"
     "  2    the backfill failed\n"
-    "  3    stopped before its end, state kept: paused, failure budget, Ctrl-C\n"
+    "  3    stopped before its end, state kept: paused, Ctrl-C, or a person is needed (failure\n"
+    "       budget, a source that cannot be read, an error that lasts for ten minutes)\n"
     "  130  ended at once by a second Ctrl-C\n";
+
+// Of who looks on.
+constexpr char kWatchersExitCodes[] =
+    "Exit codes:\n"
+    "  0    ended as declared: completed, or the dry run is done\n"
+    "  1    the state cannot be read, or there is no such backfill\n"
+    "  2    the backfill failed\n"
+    "  3    has not ended, and nothing runs it, it is paused or needs a person, or time is over\n";
 
 constexpr std::size_t kOptionColumn = 30;
 constexpr std::size_t kMaxBackfillName = 45;  // as in the resource
@@ -194,7 +203,8 @@ void AddStatus(CLI::App& app, Options& all) {
         return d.ok() ? std::string() : Printable(d.error().message);
       });
   AddPlace(c, o.place);
-  c->footer(std::string("With --wait the exit code tells how it ended:\n\n") + kExitCodes +
+  c->footer(std::string("With --wait the exit code tells how it ended, else it is 0 or 1.\n\n") +
+            kWatchersExitCodes +
             "\nExamples:\n"
             "  backfill status\n"
             "  backfill status reprice\n"
@@ -210,7 +220,7 @@ void AddWatch(CLI::App& app, WatchOptions& o) {
       std::string(
           "Draws on a terminal, prints lines elsewhere. Ends with the runner, prints the\n"
           "status then, and its exit code tells how it ended. Ctrl-C ends the watching only.\n\n") +
-      kExitCodes +
+      kWatchersExitCodes +
       "\nExamples:\n"
       "  backfill watch reprice\n"
       "  backfill watch reprice 2>> reprice.log\n");
@@ -276,7 +286,8 @@ void AddRetry(CLI::App& app, RetryOptions& o) {
   AddPlace(c, o.place);
   c->footer(
       "The new backfill is a dry run until its file says otherwise. Look at the failures first:\n"
-      "what failed as permanent fails again unless its cause is gone.\n\n"
+      "what failed as permanent fails again unless its cause is gone. Not of a backfill that read\n"
+      "a file: put its failed rows into a file of their own.\n\n"
       "Examples:\n"
       "  backfill retry reprice -f reprice-2.yaml --name reprice-2\n"
       "  backfill retry reprice -f reprice-2.yaml --name reprice-2 --class transient,timeout\n"
@@ -291,7 +302,10 @@ void AddPause(CLI::App& app, PauseOptions& o) {
   c->add_flag("--wait", o.wait, "Wait until nothing is sent any more");
   AddPlace(c, o.place);
   c->footer(
-      "Works while it runs in another process, and while it does not run.\n\n"
+      "Works while it runs in another process, and while it does not run. To go on: resume.\n"
+      "Exit code 0: stored, and with --wait nothing is sent any more; 1: not stored; 3: stored, "
+      "but\n"
+      "what --wait waits for does not come.\n\n"
       "Examples:\n"
       "  backfill pause reprice --reason \"errors in checkout\"\n"
       "  backfill pause reprice --wait\n");
@@ -303,6 +317,8 @@ void AddResume(CLI::App& app, ResumeOptions& o) {
   c->add_flag("--wait", o.wait, "Wait until it runs again");
   AddPlace(c, o.place);
   c->footer(
+      "Starts no runner: if nothing runs it, backfill run -f FILE goes on. Exit codes as of "
+      "pause.\n\n"
       "Examples:\n"
       "  backfill resume reprice\n");
 }
