@@ -5,13 +5,13 @@
 #include <string_view>
 
 #include "rows/compressed_source.h"
+#include "rows/key_rules.h"
 
 namespace backfill::rows {
 namespace {
 
 constexpr std::size_t kWindow = std::size_t{256} << 10;  // fits the L2 cache
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr std::size_t kFrontBytes = 8;  // tell what a file is
+constexpr std::size_t kFrontBytes = 8;                   // tell what a file is
 
 // What a file is that has no rows of text; empty: it may have some. What gzip and zstd pack has
 // been unpacked by now, once.
