@@ -110,6 +110,8 @@ struct FaultFinder final : nlohmann::json_sax<json> {
 }  // namespace
 
 Result<Node> ParseJsonObject(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos)  // where the library takes it for the end
+    return Error{ErrorCode::kInvalid, "the JSON holds a NUL"};
   bool too_deep = false;
   const auto callback = [&too_deep](int depth, json::parse_event_t /*event*/, json& /*parsed*/) {
     if (depth > kMaxJsonDepth) too_deep = true;
@@ -122,6 +124,8 @@ Result<Node> ParseJsonObject(std::string_view text) {
 }
 
 std::optional<JsonFault> FindJsonFault(std::string_view text) {
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
+    return JsonFault{nul, "a NUL"};
   FaultFinder finder;
   if (json::sax_parse(text, &finder)) return std::nullopt;
   return finder.fault;
