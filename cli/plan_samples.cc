@@ -29,7 +29,7 @@ struct FirstRecords {
 // Bad rows are no requests; where all rows at the front are bad there is no sample.
 Result<FirstRecords> ReadFirst(const api::FileSource& file, const api::HttpTarget& target,
                                const plan::Plan& plan, std::size_t most) {
-  const auto source = TRY(rows::OpenSource(file.path, {}, {}));
+  const auto source = TRY(rows::OpenSource(file.path, reconcile::HttpOptionsOf(file), {}));
   const auto reader =
       TRY(rows::ShardReader::Open(*source, reconcile::FormatOf(file, target),
                                   plan.file ? plan.file->shape : rows::FileShape{}, {}));

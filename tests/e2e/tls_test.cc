@@ -117,6 +117,7 @@ TEST_F(TlsRunTest, AFileBehindHttpsIsReadWithASecretThatIsSeenNowhere) {
     EXPECT_EQ(exit.code, 0) << command << exit.err;
     said.insert(said.end(), {exit.out, exit.err});
   }
+  EXPECT_THAT(said.front(), HasSubstr("/r/0")) << "the plan shows the first requests";
   said.push_back(Command({"report", "touch"}).out);
   ExpectNoSecretIn(said);
   EXPECT_EQ(sink_->stats().duplicates, 0U);
