@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
-#include <cstring>
+
+#include "rows/unaligned.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
-
-#include "rows/unaligned.h"
 #endif
 
 namespace backfill::rows {

@@ -1,22 +1,14 @@
 #include "operator/api/suggest.h"
 
-#include <algorithm>
-#include <cctype>
 #include <utility>
 
+#include "operator/api/lower.h"
 #include "operator/api/yaml_scalar.h"
 
 namespace backfill::api {
 namespace {
 
 constexpr std::size_t kMaxWordBytes = 64;
-
-std::string Lower(std::string_view word) {
-  std::string lower(word);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
-}
 
 void Collect(const Schema& schema, const std::string& path, std::string_view name,
              std::vector<std::string>& found) {
