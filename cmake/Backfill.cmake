@@ -28,9 +28,9 @@ target_precompile_headers(backfill_headers PRIVATE
 # Several sources in one compilation: from cold that takes half the time, as headers are most of it. After an edit the
 # neighbours are compiled as well; -DBACKFILL_UNITY=OFF is for who edits the same file all day.
 option(BACKFILL_UNITY "compile the sources of a target a few at a time" ON)
-function(backfill_unity name batch)
+function(backfill_unity name)
   if(BACKFILL_UNITY)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${batch})
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
     # What is local to a source is still local to it, but the compiler sees it included.
     target_compile_options(${name} PRIVATE -Wno-subobject-linkage)
   endif()
@@ -46,7 +46,7 @@ function(backfill_component name)
   target_include_directories(backfill_${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_precompile_headers(backfill_${name} REUSE_FROM backfill_headers)
   if(NOT (ARG_HOT AND CMAKE_BUILD_TYPE STREQUAL Release))
-    backfill_unity(backfill_${name} 4)
+    backfill_unity(backfill_${name})
   endif()
 endfunction()
 
@@ -63,7 +63,7 @@ function(backfill_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck backfill_options)
   target_precompile_headers(${name} REUSE_FROM backfill_test_headers)
-  backfill_unity(${name} 4)
+  backfill_unity(${name})
   if(CMAKE_BUILD_TYPE STREQUAL Release)  # where it inlines, g++ 12 warns of its own std::string
     target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-stringop-overflow)
   endif()

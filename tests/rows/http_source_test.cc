@@ -16,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string SomeText() {
+std::string NumberedLines() {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "key-" + std::to_string(i) + "\n";
   return text;
@@ -39,7 +39,7 @@ class HttpSourceTest : public ::testing::Test {
     }
   }
 
-  const std::string text_ = SomeText();
+  const std::string text_ = NumberedLines();
   FileServer server_{text_};
   HttpOptions options_{.retries = 2, .backoff = std::chrono::milliseconds(1)};
 };

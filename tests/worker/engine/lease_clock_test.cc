@@ -15,8 +15,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 constexpr Duration kFence = 50s;
-const LeaseKey kLease{ShardId{3}, Attempt{1}};
-const LeaseKey kOther{ShardId{4}, Attempt{1}};
+const LeaseKey kFirstLease{ShardId{3}, Attempt{1}};
+const LeaseKey kSecondLease{ShardId{4}, Attempt{1}};
 
 class LeaseClockTest : public ::testing::Test {
  protected:
@@ -35,90 +35,90 @@ TEST_F(LeaseClockTest, NumbersMessagesFromOne) {
 TEST_F(LeaseClockTest, ALeaseLastsFromTheSendingOfWhatItAnswersNotFromItsReceipt) {
   const auto hello = Send();
   now_ += 30s;  // the lease was long on its way
-  ASSERT_TRUE(clock_.Add(kLease, hello, now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, hello, now_));
   now_ += 20s - 1ns;
-  EXPECT_TRUE(clock_.MaySend(kLease, now_));
+  EXPECT_TRUE(clock_.MaySend(kFirstLease, now_));
   now_ += 1ns;
-  EXPECT_FALSE(clock_.MaySend(kLease, now_));
+  EXPECT_FALSE(clock_.MaySend(kFirstLease, now_));
 }
 
 TEST_F(LeaseClockTest, ALeaseThatComesAfterItsFenceIsNotTaken) {
   const auto hello = Send();
   now_ += kFence;
-  EXPECT_FALSE(clock_.Add(kLease, hello, now_));
-  EXPECT_FALSE(clock_.MaySend(kLease, now_));
+  EXPECT_FALSE(clock_.Add(kFirstLease, hello, now_));
+  EXPECT_FALSE(clock_.MaySend(kFirstLease, now_));
 }
 
 TEST_F(LeaseClockTest, AnAnswerToNothingGivesNothing) {
-  EXPECT_FALSE(clock_.Add(kLease, 0, now_));
-  EXPECT_FALSE(clock_.Add(kLease, 1, now_)) << "nothing was sent yet";
+  EXPECT_FALSE(clock_.Add(kFirstLease, 0, now_));
+  EXPECT_FALSE(clock_.Add(kFirstLease, 1, now_)) << "nothing was sent yet";
   Send();
-  EXPECT_FALSE(clock_.Add(kLease, 2, now_)) << "not sent yet";
-  EXPECT_FALSE(clock_.Add(kLease, UINT64_MAX, now_));
+  EXPECT_FALSE(clock_.Add(kFirstLease, 2, now_)) << "not sent yet";
+  EXPECT_FALSE(clock_.Add(kFirstLease, UINT64_MAX, now_));
 }
 
 TEST_F(LeaseClockTest, ConfirmationExtendsFromTheSendingOfTheReport) {
-  ASSERT_TRUE(clock_.Add(kLease, Send(), now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, Send(), now_));
   now_ += 20s;
   const auto report = Send();
   now_ += 25s;
-  clock_.Extend(kLease, report, now_);
-  EXPECT_EQ(clock_.End(kLease), now_ + 25s);
+  clock_.Extend(kFirstLease, report, now_);
+  EXPECT_EQ(clock_.End(kFirstLease), now_ + 25s);
 }
 
 TEST_F(LeaseClockTest, ExtendsOnlyTheNamedLease) {
   const auto hello = Send();
-  ASSERT_TRUE(clock_.Add(kLease, hello, now_));
-  ASSERT_TRUE(clock_.Add(kOther, hello, now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, hello, now_));
+  ASSERT_TRUE(clock_.Add(kSecondLease, hello, now_));
   now_ += 20s;
-  clock_.Extend(kLease, Send(), now_);
+  clock_.Extend(kFirstLease, Send(), now_);
   now_ += 30s;
-  EXPECT_TRUE(clock_.MaySend(kLease, now_));
-  EXPECT_FALSE(clock_.MaySend(kOther, now_));
+  EXPECT_TRUE(clock_.MaySend(kFirstLease, now_));
+  EXPECT_FALSE(clock_.MaySend(kSecondLease, now_));
 }
 
 TEST_F(LeaseClockTest, ALateAnswerDoesNotShorten) {
   const auto hello = Send();
-  ASSERT_TRUE(clock_.Add(kLease, hello, now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, hello, now_));
   now_ += 10s;
   const auto report = Send();
-  clock_.Extend(kLease, report, now_);
-  const auto end = clock_.End(kLease);
-  clock_.Extend(kLease, hello, now_);  // reordered
-  EXPECT_EQ(clock_.End(kLease), end);
+  clock_.Extend(kFirstLease, report, now_);
+  const auto end = clock_.End(kFirstLease);
+  clock_.Extend(kFirstLease, hello, now_);  // reordered
+  EXPECT_EQ(clock_.End(kFirstLease), end);
 }
 
 TEST_F(LeaseClockTest, RepeatingAnAnswerChangesNothing) {
-  ASSERT_TRUE(clock_.Add(kLease, Send(), now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, Send(), now_));
   const auto report = Send();
   for (int i = 0; i < 40; ++i) {
-    clock_.Extend(kLease, report, now_);
+    clock_.Extend(kFirstLease, report, now_);
     now_ += 1s;
   }
-  EXPECT_EQ(clock_.End(kLease), now_ - 40s + kFence);
+  EXPECT_EQ(clock_.End(kFirstLease), now_ - 40s + kFence);
 }
 
 TEST_F(LeaseClockTest, AnExpiredLeaseIsNeverExtendedHoweverFreshTheAnswer) {
-  ASSERT_TRUE(clock_.Add(kLease, Send(), now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, Send(), now_));
   now_ += 49s;
   const auto report = Send();  // would give 50 s more
   now_ += 1s;
-  clock_.Extend(kLease, report, now_);
-  EXPECT_FALSE(clock_.MaySend(kLease, now_)) << "another worker may have it by now";
+  clock_.Extend(kFirstLease, report, now_);
+  EXPECT_FALSE(clock_.MaySend(kFirstLease, now_)) << "another worker may have it by now";
 }
 
 TEST_F(LeaseClockTest, AnAnswerToAnUnknownLeaseGivesNothing) {
-  clock_.Extend(kLease, Send(), now_);
-  EXPECT_FALSE(clock_.MaySend(kLease, now_));
-  ASSERT_TRUE(clock_.Add(kLease, Send(), now_));
-  clock_.Remove(kLease);
-  clock_.Extend(kLease, Send(), now_);
-  EXPECT_FALSE(clock_.MaySend(kLease, now_));
+  clock_.Extend(kFirstLease, Send(), now_);
+  EXPECT_FALSE(clock_.MaySend(kFirstLease, now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, Send(), now_));
+  clock_.Remove(kFirstLease);
+  clock_.Extend(kFirstLease, Send(), now_);
+  EXPECT_FALSE(clock_.MaySend(kFirstLease, now_));
 }
 
 TEST_F(LeaseClockTest, AnotherAttemptIsAnotherLease) {
-  const LeaseKey next{kLease.shard, Attempt{2}};
-  ASSERT_TRUE(clock_.Add(kLease, Send(), now_));
+  const LeaseKey next{kFirstLease.shard, Attempt{2}};
+  ASSERT_TRUE(clock_.Add(kFirstLease, Send(), now_));
   EXPECT_FALSE(clock_.MaySend(next, now_));
   clock_.Extend(next, Send(), now_);
   EXPECT_FALSE(clock_.MaySend(next, now_));
@@ -126,14 +126,15 @@ TEST_F(LeaseClockTest, AnotherAttemptIsAnotherLease) {
 
 TEST_F(LeaseClockTest, AnswersOfAnEarlierStreamMeanNothingOnTheNext) {
   for (int i = 0; i < 5; ++i) Send();
-  ASSERT_TRUE(clock_.Add(kLease, 5, now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, 5, now_));
   now_ += 20s;
   clock_.BeginStream();
-  clock_.Extend(kLease, 5, now_);
-  EXPECT_EQ(clock_.End(kLease), now_ - 20s + kFence) << "message 5 of this stream was not sent";
+  clock_.Extend(kFirstLease, 5, now_);
+  EXPECT_EQ(clock_.End(kFirstLease), now_ - 20s + kFence)
+      << "message 5 of this stream was not sent";
   const auto hello = Send();
-  clock_.Extend(kLease, hello, now_);
-  EXPECT_EQ(clock_.End(kLease), now_ + kFence);
+  clock_.Extend(kFirstLease, hello, now_);
+  EXPECT_EQ(clock_.End(kFirstLease), now_ + kFence);
 }
 
 TEST_F(LeaseClockTest, RemembersABoundedNumberOfMessages) {
@@ -146,24 +147,24 @@ TEST_F(LeaseClockTest, RemembersABoundedNumberOfMessages) {
 }
 
 TEST_F(LeaseClockTest, ExpiryNamesEachLeaseOnce) {
-  ASSERT_TRUE(clock_.Add(kLease, Send(), now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, Send(), now_));
   now_ += 1s;
-  ASSERT_TRUE(clock_.Add(kOther, Send(), now_));
+  ASSERT_TRUE(clock_.Add(kSecondLease, Send(), now_));
   EXPECT_THAT(clock_.Expire(now_), IsEmpty());
   now_ += 49s;
-  EXPECT_THAT(clock_.Expire(now_), ElementsAre(kLease));
+  EXPECT_THAT(clock_.Expire(now_), ElementsAre(kFirstLease));
   EXPECT_THAT(clock_.Expire(now_), IsEmpty());
   now_ += 1s;
-  EXPECT_THAT(clock_.Expire(now_), ElementsAre(kOther));
+  EXPECT_THAT(clock_.Expire(now_), ElementsAre(kSecondLease));
 }
 
 TEST_F(LeaseClockTest, AShorterFenceCountsFromTheNextAnswer) {
-  ASSERT_TRUE(clock_.Add(kLease, Send(), now_));
+  ASSERT_TRUE(clock_.Add(kFirstLease, Send(), now_));
   clock_.SetFence(10s);
-  ASSERT_TRUE(clock_.Add(kOther, Send(), now_));
+  ASSERT_TRUE(clock_.Add(kSecondLease, Send(), now_));
   now_ += 10s;
-  EXPECT_TRUE(clock_.MaySend(kLease, now_));
-  EXPECT_FALSE(clock_.MaySend(kOther, now_));
+  EXPECT_TRUE(clock_.MaySend(kFirstLease, now_));
+  EXPECT_FALSE(clock_.MaySend(kSecondLease, now_));
 }
 
 // A coordinator that gives a lease away `ttl` after the receipt of the last report that it
@@ -179,7 +180,7 @@ TEST(LeaseClockProperty, TheWorkerNeverBelievesLongerThanTheCoordinator) {
         answers;  // that may reach the worker at any time, any number of times
     const auto hello = clock.OnSend(now);
     Time theirs = now + kTtl;  // until then the coordinator gives the shard to nobody else
-    bool held = clock.Add(kLease, hello, now);
+    bool held = clock.Add(kFirstLease, hello, now);
     const int steps = *rc::gen::inRange(10, 200);
     for (int i = 0; i < steps; ++i) {
       now += std::chrono::milliseconds(*rc::gen::inRange(0, 20'000));
@@ -199,13 +200,13 @@ TEST(LeaseClockProperty, TheWorkerNeverBelievesLongerThanTheCoordinator) {
           if (!reports.empty()) reports.pop_front();  // lost
           break;
         case 3:
-          if (!answers.empty()) clock.Extend(kLease, *rc::gen::elementOf(answers), now);
+          if (!answers.empty()) clock.Extend(kFirstLease, *rc::gen::elementOf(answers), now);
           break;
         default:
           clock.Expire(now);
           break;
       }
-      if (held && clock.MaySend(kLease, now)) RC_ASSERT(now < theirs);
+      if (held && clock.MaySend(kFirstLease, now)) RC_ASSERT(now < theirs);
     }
   }));
 }
