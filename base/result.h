@@ -39,13 +39,14 @@ struct Error {
   }
 };
 
-// A value or an Error. Reading the wrong side ends the process: it is a bug of the caller.
-template <typename T>
+// A value or an Error. Reading the wrong side ends the process: it is a bug of the caller. Where a
+// caller has more to tell apart than ErrorCode does, E is a type of its own with an Annotate().
+template <typename T, typename E = Error>
 class [[nodiscard]] Result {
  public:
   Result(T value)
       : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
-  Result(Error error)
+  Result(E error)
       : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
@@ -60,7 +61,7 @@ class [[nodiscard]] Result {
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
 
-  [[nodiscard]] const Error& error() const { return Checked<1>(state_); }
+  [[nodiscard]] const E& error() const { return Checked<1>(state_); }
 
   Result Annotate(std::string_view doing) && {
     if (ok()) return std::move(*this);
@@ -73,7 +74,7 @@ class [[nodiscard]] Result {
     if (state.index() != I) std::abort();
     return *std::get_if<I>(&state);
   }
-  std::variant<T, Error> state_;
+  std::variant<T, E> state_;
 };
 
 // Success without a value.
