@@ -8,7 +8,7 @@ valgrind's (callgrind), which has AVX2 and no AVX-512; system calls are strace's
 import argparse, collections, concurrent.futures, json, os, pathlib, re, subprocess, sys, tempfile
 
 from ground import BIN, ROOT, Target, check_complete, spec
-from row_files import FIELDS, FORMATS, KEY, row_file
+from row_files import FIELDS, FORMAT, KEY, KINDS, row_file
 
 LIMITS = ROOT / "bench/limits.json"
 ROWS = 100_000
@@ -48,17 +48,17 @@ def worker(tool, count, records, batch):
         return count(folder) / records
 
 
-def rows(what, format_):
+def rows(what, kind):
     """Instructions a row of rows_bench, as in rows_contest.py."""
     keys = KEY if what == "plan" else FIELDS
     with tempfile.TemporaryDirectory(prefix="backfill-gate-") as name:
         folder = pathlib.Path(name)
         file = folder / "rows"
-        file.symlink_to(row_file(format_, ROWS))
+        file.symlink_to(row_file(kind, ROWS))
         if what == "read":
-            run([BIN / "rows_bench", "plan", format_, file, *KEY[format_]], folder)
+            run([BIN / "rows_bench", "plan", FORMAT[kind], file, *KEY[kind]], folder)
         tool = [part.format(folder / "counted") for part in INSTRUCTIONS]
-        run([*tool, BIN / "rows_bench", what, format_, file, *keys[format_]], folder)
+        run([*tool, BIN / "rows_bench", what, FORMAT[kind], file, *keys[kind]], folder)
         return count_instructions(folder) / ROWS
 
 
@@ -68,9 +68,9 @@ def measurements():
     for r in WORKER_RUNS:
         found[f"{r.name}: instructions a record"] = lambda r=r: worker(INSTRUCTIONS, count_instructions, r.records, r.batch)
         found[f"{r.name}: system calls a record"] = lambda r=r: worker(SYSTEM_CALLS, count_system_calls, r.records, r.batch)
-    for format_ in FORMATS:
+    for kind in KINDS:
         for what in ("plan", "read"):
-            found[f"{what} {format_}: instructions a row"] = lambda w=what, f=format_: rows(w, f)
+            found[f"{what} {kind}: instructions a row"] = lambda w=what, k=kind: rows(w, k)
     return found
 
 
@@ -95,8 +95,8 @@ def main():
     options.add_argument("--accept", action="store_true", help="write what is counted now to limits.json")
     given = options.parse_args()
     limits = json.loads(LIMITS.read_text()) if LIMITS.exists() else {}
-    for format_ in FORMATS:
-        row_file(format_, ROWS)
+    for kind in KINDS:
+        row_file(kind, ROWS)
     work = measurements()
     with concurrent.futures.ThreadPoolExecutor(min(2, os.cpu_count())) as pool:
         counted = {name: done.result() for name, done in {n: pool.submit(f) for n, f in work.items()}.items()}

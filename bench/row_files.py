@@ -5,9 +5,12 @@ from ground import BUILD
 
 COLUMNS = ("id", "customer", "amount", "status", "created")
 STATUS = ("open", "paid", "sent", "lost")
-FORMATS = ("Csv", "Lines", "NdJson")
-KEY = {"Csv": ["id"], "Lines": [], "NdJson": ["id"]}
-FIELDS = {"Csv": ["id"], "Lines": [], "NdJson": ["id", "customer", "amount", "status", "created"]}
+# "Shuffled" is Lines whose keys are in no order.
+KINDS = ("Csv", "Lines", "Shuffled", "NdJson")
+FORMAT = {"Csv": "Csv", "Lines": "Lines", "Shuffled": "Lines", "NdJson": "NdJson"}
+KEY = {"Csv": ["id"], "Lines": [], "Shuffled": [], "NdJson": ["id"]}
+FIELDS = {"Csv": ["id"], "Lines": [], "Shuffled": [], "NdJson": ["id", "customer", "amount", "status", "created"]}
+STRIDE = 7_368_787  # a prime: walking by it, modulo a number of rows that it does not divide, meets each once
 BLOCK = 100_000
 
 
@@ -21,26 +24,30 @@ def orders(first, count):
                f"2024-{r % 12 + 1:02}-{r % 28 + 1:02}T{r % 24:02}:{r % 60:02}:00Z")
 
 
-def line(format_, order):
+def line(kind, order):
     id_, customer, cents, status, created = order
-    if format_ == "Lines":
+    if kind == "Lines":
         return f"order-{id_}\n"
-    if format_ == "Csv":
+    if kind == "Csv":
         return f"{id_},customer-{customer},{cents // 100}.{cents % 100:02},{status},{created}\n"
     return (f'{{"id":{id_},"customer":"customer-{customer}","amount":{cents // 100}.{cents % 100:02},'
             f'"status":"{status}","created":"{created}"}}\n')
 
 
-def row_file(format_, rows):
-    path = BUILD / f"orders-{rows}.{format_.lower()}"
+def row_file(kind, rows):
+    path = BUILD / f"orders-{rows}.{kind.lower()}"
     if path.exists():
         return path
     BUILD.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     with open(unfinished, "w") as out:
-        if format_ == "Csv":
+        if kind == "Csv":
             out.write(",".join(COLUMNS) + "\n")
         for first in range(0, rows, BLOCK):
-            out.write("".join(line(format_, o) for o in orders(first, min(BLOCK, rows - first))))
+            block = range(first, min(first + BLOCK, rows))
+            if kind == "Shuffled":
+                out.write("".join(f"order-{100_000_000 + 7 * (i * STRIDE % rows)}\n" for i in block))
+            else:
+                out.write("".join(line(kind, o) for o in orders(first, len(block))))
     os.replace(unfinished, path)
     return path

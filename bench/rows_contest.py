@@ -2,7 +2,7 @@
 import pathlib, re, statistics, subprocess, sys, tempfile, time
 
 from ground import BIN, Target, Void, measure
-from row_files import FIELDS, FORMATS, KEY, row_file
+from row_files import FIELDS, FORMAT, KEY, KINDS, row_file
 
 PYTHON_ROWS = 1_000_000  # of the file's front: it takes seconds for each
 MAX_READER_MIB = 32
@@ -34,15 +34,16 @@ AWK = {"Csv": ["-F,", "{ n += length($1) } END { print NR - 1, \"rows\" }"],
        "NdJson": ["-F\"", "{ n += length($3) } END { print NR, \"rows\" }"]}
 
 
-def contestants(format_, rows):
+def contestants(kind, rows):
     """Name: command, and how many rows it has to see."""
-    path, few = row_file(format_, rows), row_file(format_, min(rows, PYTHON_ROWS))
+    path, few = row_file(kind, rows), row_file(kind, min(rows, PYTHON_ROWS))
+    format_ = FORMAT[kind]
     bench = BIN / "rows_bench"
     header = 1 if format_ == "Csv" else 0
     return {
         "memchr": ([bench, "count", format_, path], rows + header),
-        "plan": ([bench, "plan", format_, path, *KEY[format_]], rows),
-        "read": ([bench, "read", format_, path, *FIELDS[format_]], rows),
+        "plan": ([bench, "plan", format_, path, *KEY[kind]], rows),
+        "read": ([bench, "read", format_, path, *FIELDS[kind]], rows),
         "wc -l": (["wc", "-l", path], rows + header),
         "awk": (["awk", *AWK[format_], path], rows),
         "python": (["/usr/bin/python3", "-c", PYTHON[format_], few], min(rows, PYTHON_ROWS)),
@@ -50,7 +51,7 @@ def contestants(format_, rows):
 
 
 def rows_contest(rows, rounds):
-    results = {format_: one_format(format_, rows, rounds) for format_ in FORMATS}
+    results = {kind: one_kind(kind, rows, rounds) for kind in KINDS}
     results["worker_rss_mib"] = worker_memory(rows)
     return results
 
@@ -84,9 +85,9 @@ def peaks_of_children(parent):
             yield int(re.search(r"^VmHWM:\s+(\d+)|\Z", status, re.MULTILINE)[1] or 0) / 1024
 
 
-def one_format(format_, rows, rounds):
-    print(f"\n{format_}: {rows:,} rows, {rounds} rounds in turn")
-    programs = contestants(format_, rows)
+def one_kind(kind, rows, rounds):
+    print(f"\n{kind}: {rows:,} rows, {rounds} rounds in turn")
+    programs = contestants(kind, rows)
     runs = {name: [] for name in programs}
     with tempfile.TemporaryDirectory(prefix="backfill-bench-") as folder:
         for round_ in range(rounds + 1):  # the first one warms up
@@ -99,10 +100,10 @@ def one_format(format_, rows, rounds):
                 if round_ > 0:
                     runs[name].append({"per_cpu_second": expected / figures["cpu"],
                                        "rss_mib": int(memory[1]) / 1024 if memory else None})
-    return table(format_, runs)
+    return table(kind, runs)
 
 
-def table(format_, runs):
+def table(kind, runs):
     def ratios(name, other):
         return [a["per_cpu_second"] / b["per_cpu_second"] for a, b in zip(runs[name], runs[other])]
 
@@ -117,5 +118,5 @@ def table(format_, runs):
         print(f"  {name:8} {r['per_cpu_second']:12,.0f} {r['of_memchr']:10.2f} {r['lowest']:6.2f} - {r['highest']:<5.2f} "
               f"{r['times_awk']:10.1f} {'' if r['rss_mib'] is None else format(r['rss_mib'], '.1f'):>8}")
     if result["read"]["rss_mib"] > MAX_READER_MIB:
-        sys.exit(f"reading {format_} takes {result['read']['rss_mib']:.0f} MiB, at most {MAX_READER_MIB} are allowed")
+        sys.exit(f"reading {kind} takes {result['read']['rss_mib']:.0f} MiB, at most {MAX_READER_MIB} are allowed")
     return result

@@ -38,6 +38,9 @@ class ByteSource {
   // Open() does not have to read what lies before the offset.
   [[nodiscard]] virtual bool seekable() const = 0;
 
+  // Reading a part of it a second time costs little: nothing is fetched or decompressed for it.
+  [[nodiscard]] virtual bool cheap_to_reread() const { return false; }
+
   // How many bytes are stored (compressed, if they are), where that is known without reading them.
   [[nodiscard]] virtual std::optional<std::uint64_t> stored_bytes() const = 0;
   // How many of them were read so far by the stream that is furthest, for progress.

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "rows/key_order.h"
 #include "rows/pieces.h"
 #include "rows/row_parser.h"
 #include "rows/row_reader.h"
@@ -47,8 +48,11 @@ class Planning {
 
  private:
   Status Start(const std::stop_token& stop);
-  void LookAt(const RowBatch& batch);
+  Status LookAt(const RowBatch& batch, const std::stop_token& stop);
+  Status CountFromTheFront(const std::stop_token& stop);
+  void Count(std::span<const KeyOrFault> keys);
   void AddFetched();
+  [[nodiscard]] std::unique_ptr<DuplicateCounter> MakeCounter() const;
   void TakeSamples(const RowBatch& batch);
   Result<FilePlan> Finish();
   void Tell();
@@ -62,7 +66,8 @@ class Planning {
   std::unique_ptr<ByteStream> stream_;
   std::unique_ptr<RowReader> reader_;
   std::unique_ptr<RowParser> parser_;
-  std::unique_ptr<DuplicateCounter> duplicates_;
+  KeyOrder order_;                                               // counts repeated keys as long as
+  std::unique_ptr<DuplicateCounter> duplicates_;                 // is not there
   RowBatch first_;                                               // what was read with the header
   std::array<std::uint64_t, RowScanner::kBatchRows> fetched_{};  // hashes of the batch before
   std::size_t fetched_count_ = 0;
@@ -98,39 +103,79 @@ Result<std::vector<std::string>> Planning::Header(const std::stop_token& stop) {
 Result<FilePlan> Planning::Run(const std::stop_token& stop) {
   TRY(Start(stop));
   parser_ = TRY(MakeRowParser(format_, plan_.shape.columns));
-  // A compressed file may hold many times what is stored.
-  duplicates_ = std::make_unique<DuplicateCounter>(
-      source_.seekable() ? plan_.shape.stored_bytes.value_or(0) : 0);
+  if (!source_.cheap_to_reread()) duplicates_ = MakeCounter();
   if (!first_.rows.empty()) {
-    LookAt(first_);
+    TRY(LookAt(first_, stop));
     TRY(pieces_.Add(first_));
   }
   for (;;) {
     const RowBatch* const batch = TRY(reader_->Next(stop));
     if (batch == nullptr) break;
-    if (!batch->rows.empty()) LookAt(*batch);
+    if (!batch->rows.empty()) TRY(LookAt(*batch, stop));
     TRY(pieces_.Add(*batch));
     if (reader_->bytes() - told_ >= kProgressBytes) Tell();
   }
   return Finish();
 }
 
-// Keys are hashed for a whole batch before the first is looked up, so that what will be looked at
-// is on its way from memory by then.
-void Planning::LookAt(const RowBatch& batch) {
-  const std::span<const KeyOrFault> keys = parser_->Keys(batch);
-  AddFetched();
+std::unique_ptr<DuplicateCounter> Planning::MakeCounter() const {
+  // A compressed file may hold many times what is stored.
+  return std::make_unique<DuplicateCounter>(
+      source_.seekable() ? plan_.shape.stored_bytes.value_or(0) : 0);
+}
+
+Status Planning::LookAt(const RowBatch& batch, const std::stop_token& stop) {
+  std::span<const KeyOrFault> keys = parser_->Keys(batch);
+  if (duplicates_ == nullptr && !order_.Add(keys)) {
+    duplicates_ = MakeCounter();
+    TRY(CountFromTheFront(stop));
+    keys = parser_->Keys(batch);
+  }
+  if (duplicates_ != nullptr) Count(keys);
+  std::size_t bad = 0;
   for (const KeyOrFault& key : keys) {
-    if (key.fault == Fault::kNone) {
-      const std::uint64_t hash = HashKey(key.key);
-      duplicates_->Prefetch(hash);
-      fetched_[fetched_count_++] = hash;
-    } else {
-      ++plan_.bad[static_cast<std::size_t>(key.fault)];
-    }
+    if (key.fault == Fault::kNone) continue;
+    ++plan_.bad[static_cast<std::size_t>(key.fault)];
+    ++bad;
   }
   plan_.records += batch.rows.size();
-  if (fetched_count_ < keys.size() && plan_.bad_samples.size() < kSamples) TakeSamples(batch);
+  if (bad > 0 && plan_.bad_samples.size() < kSamples) TakeSamples(batch);
+  return Ok{};
+}
+
+// What was read so far seemed to be sorted, so its keys were not remembered: that is read again. Of
+// a file that is not sorted that is a row or two; of one that is but for its end it is all of it.
+Status Planning::CountFromTheFront(const std::stop_token& stop) {
+  std::uint64_t left = plan_.records;
+  if (left == 0) return Ok{};
+  const std::unique_ptr<ByteStream> stream = TRY(source_.Open(0, kToTheEnd, stop));
+  RowReader reader(*stream, format_.format, format_.delimiter);
+  bool header = format_.format == Format::kCsv;
+  while (left > 0) {
+    const RowBatch* const batch = TRY(reader.Next(stop));
+    if (batch == nullptr) {
+      return Error{ErrorCode::kConflict, "the file became shorter while it was planned"};
+    }
+    if (batch->rows.empty()) continue;
+    RowBatch part = *batch;
+    if (std::exchange(header, false)) part.rows = part.rows.subspan(1);
+    part.rows = part.rows.first(std::min<std::uint64_t>(part.rows.size(), left));
+    left -= part.rows.size();
+    Count(parser_->Keys(part));
+  }
+  return Ok{};
+}
+
+// Keys are hashed for a whole batch before the first is looked up, so that what will be looked at
+// is on its way from memory by then.
+void Planning::Count(std::span<const KeyOrFault> keys) {
+  AddFetched();
+  for (const KeyOrFault& key : keys) {
+    if (key.fault != Fault::kNone) continue;
+    const std::uint64_t hash = HashKey(key.key);
+    duplicates_->Prefetch(hash);
+    fetched_[fetched_count_++] = hash;
+  }
 }
 
 void Planning::AddFetched() {
@@ -159,7 +204,8 @@ Result<FilePlan> Planning::Finish() {
   AddFetched();
   Tell();
   plan_.bytes = reader_->bytes();
-  plan_.duplicates = duplicates_->count();
+  plan_.duplicates =
+      duplicates_ != nullptr ? duplicates_->count() : DuplicateCount{.keys = order_.repeated()};
   const std::uint64_t size = options_.records_per_shard > 0 || options_.choose == nullptr
                                  ? options_.records_per_shard
                                  : options_.choose(plan_.records);

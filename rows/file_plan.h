@@ -43,7 +43,9 @@ struct FilePlan {
   [[nodiscard]] std::uint64_t bad_records() const;
 };
 
-// Reads the file once, in memory that does not grow with it, and cuts it into shards.
+// Reads the file in memory that does not grow with it, and cuts it into shards. Reads it once, but
+// for keys that were in order and then are not: to count repeated ones, a local file is read again
+// up to there.
 // kInvalid: what the format says does not fit the file (no such column, a header without names),
 // too many shards (says which recordsPerShard would do), or corrupt compression. Else as the
 // source; kAborted on stop.

@@ -17,6 +17,7 @@ class FileSource final : public ByteSource {
   Result<std::unique_ptr<ByteStream>> Open(std::uint64_t offset, std::uint64_t length,
                                            const std::stop_token& stop) override;
   [[nodiscard]] bool seekable() const override { return true; }
+  [[nodiscard]] bool cheap_to_reread() const override { return true; }
   [[nodiscard]] std::optional<std::uint64_t> stored_bytes() const override;
   [[nodiscard]] std::uint64_t stored_bytes_read() const override { return furthest_; }
 

@@ -18,18 +18,22 @@ class MemorySource final : public ByteSource {
   explicit MemorySource(std::string bytes) : bytes_(std::move(bytes)) {}
 
   void ReadForwardOnly() { seekable_ = false; }
+  void BeExpensiveToReread() { cheap_to_reread_ = false; }
   // Reads give so many bytes, in turn and over again.
   void ReadInSteps(std::vector<std::size_t> steps) { steps_ = std::move(steps); }
   void Become(std::string bytes) { bytes_ = std::move(bytes); }
+  // Whoever opens it a second time finds these.
+  void BecomeWhenReopened(std::string bytes) { later_ = std::move(bytes); }
   void HideSize() { sized_ = false; }
   void FailNextRead(Error error) { failure_ = std::move(error); }
 
   Result<std::unique_ptr<ByteStream>> Open(std::uint64_t offset, std::uint64_t length,
                                            const std::stop_token& /*stop*/) override {
-    ++opened_;
+    if (++opened_ == 2 && later_) bytes_ = *later_;
     return std::unique_ptr<ByteStream>(std::make_unique<Stream>(*this, offset, length));
   }
   [[nodiscard]] bool seekable() const override { return seekable_; }
+  [[nodiscard]] bool cheap_to_reread() const override { return seekable_ && cheap_to_reread_; }
   [[nodiscard]] std::optional<std::uint64_t> stored_bytes() const override {
     return sized_ ? std::optional<std::uint64_t>(bytes_.size()) : std::nullopt;
   }
@@ -63,8 +67,10 @@ class MemorySource final : public ByteSource {
 
   std::string bytes_;
   bool seekable_ = true;
+  bool cheap_to_reread_ = true;
   bool sized_ = true;
   std::vector<std::size_t> steps_;
+  std::optional<std::string> later_;
   std::optional<Error> failure_;
   std::uint64_t read_ = 0;
   int opened_ = 0;
