@@ -38,6 +38,12 @@ struct ApiCause {
   std::string message;
 };
 
+// Causes that decide what to do next. The server names the first two; the last is read from its
+// message, for the server gives a quota no cause.
+inline constexpr std::string_view kCauseNamespaceTerminating = "NamespaceTerminating";
+inline constexpr std::string_view kCauseVersionTooLarge = "ResourceVersionTooLarge";
+inline constexpr std::string_view kCauseQuotaExceeded = "QuotaExceeded";
+
 struct ApiError {
   ApiErrorKind kind = ApiErrorKind::kInternal;
   int http_status = 0;  // 0: there was no response
