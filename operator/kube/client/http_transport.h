@@ -20,17 +20,18 @@ std::string_view ToString(HttpMethod method);
 
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
-  std::string target;        // path and query as they go on the wire: /api/v1/pods?limit=500
-  std::string content_type;  // of the body; must be set if there is one
-  std::string body;
+  std::string target = {};        // path and query as they go on the wire: /api/v1/pods?limit=500
+  std::string content_type = {};  // of the body; must be set if there is one
+  std::string body = {};
   std::size_t max_response_bytes = std::size_t{4} << 20;
 };
 
 struct HttpResponse {
   int status = 0;
-  std::string body;
-  std::optional<std::chrono::milliseconds> retry_after;  // from seconds or a date; at most 60 s
-  std::vector<std::string> warnings;                     // the text of each Warning header
+  std::string body = {};
+  std::optional<std::chrono::milliseconds> retry_after =
+      {};                                  // from seconds or a date; at most 60 s
+  std::vector<std::string> warnings = {};  // the text of each Warning header
 };
 
 // How long a stream may live.
