@@ -12,13 +12,17 @@ PACKAGES := g++ cmake ninja-build ccache mold pkg-config \
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
 # What the benchmarks compare with.
 BENCH_PACKAGES := wrk nghttp2-client util-linux golang-go
+# The control plane under the tests is built with Go; tests/cluster/go.sh fetches a newer one with Debian's where it is needed.
+PACKAGES += $(if $(shell command -v go),,golang-go ca-certificates)
+# What a node runs.
+CLUSTER_PACKAGES := runc iptables iproute2 busybox-static containernetworking-plugins
 # What counts instructions and system calls.
 GATE_PACKAGES := valgrind strace util-linux
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing (quick when none is)
@@ -44,10 +48,33 @@ demo: build ## the sample service, a dry run, a real run of 200,000 orders, what
 
 # Binaries as users run them; the tests themselves with ASAN and UBSAN, the pure libraries with TSAN as well.
 .PHONY: test
-test: build build/dev/build.ninja build/tsan/build.ninja ## build and run every test
+test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build and run every test
 	cmake --build --preset dev -j $(JOBS)
 	cmake --build --preset tsan -j $(JOBS)
 	tests/run.sh
+
+.PHONY: cluster-tool
+cluster-tool: deps ## the Kubernetes control plane under the tests (minutes the first time, then nothing to do)
+	@tests/cluster/go.sh version >/dev/null || status=$$?; \
+	case $${status:-0} in \
+	  0) $(MAKE) -s --no-print-directory -C tests/cluster control-plane;; \
+	  77) echo "tests that need a control plane will be skipped";; \
+	  *) exit $$status;; \
+	esac
+
+.PHONY: cluster
+cluster: PACKAGES += $(CLUSTER_PACKAGES)
+cluster: deps ## a real Kubernetes of one node, in its own network on this machine (root)
+	@$(MAKE) -s --no-print-directory -C tests/cluster all
+	@$(SUDO) build/cluster/cluster status >/dev/null 2>&1 || $(SUDO) build/cluster/cluster up >/dev/null
+	@echo "Kubernetes runs. Next:"; \
+	for command in 'exec -- kubectl get pods -A' 'load IMAGE.tar' 'status'; do \
+	  echo "  $(if $(SUDO),$(SUDO) )build/cluster/cluster $$command"; done; \
+	echo "  make cluster-down"
+
+.PHONY: cluster-down
+cluster-down: ## end it and remove all it made
+	@[ ! -x build/cluster/cluster ] || $(SUDO) build/cluster/cluster down
 
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
