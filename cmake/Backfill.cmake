@@ -50,10 +50,11 @@ function(backfill_component name)
   endif()
 endfunction()
 
-# backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL])
+# backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL] [CONTROL_PLANE])
+# CONTROL_PLANE: ctest starts a real Kubernetes API first, whose kubeconfig is $BACKFILL_TEST_KUBECONFIG (tests/cluster).
 # One binary per component: linking dominates. gtest and gmock are precompiled, once for all of them.
 function(backfill_test name)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;CONTROL_PLANE" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -71,6 +72,11 @@ function(backfill_test name)
     # In the tests' own code ASAN sees these too; instrumenting them takes a third of the compile time.
     target_compile_options(${name} PRIVATE -fno-sanitize=null,alignment,vptr,object-size,nonnull-attribute,returns-nonnull-attribute)
   endif()
+  set(control_plane)
+  if(ARG_CONTROL_PLANE)
+    set(control_plane FIXTURES_REQUIRED control_plane
+      ENVIRONMENT BACKFILL_TEST_KUBECONFIG=${CMAKE_BINARY_DIR}/control-plane/kubeconfig)
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES
-    LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL})
+    LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL} ${control_plane})
 endfunction()
