@@ -23,6 +23,7 @@ struct HttpRequest {
   std::string target = {};        // path and query as they go on the wire: /api/v1/pods?limit=500
   std::string content_type = {};  // of the body; must be set if there is one
   std::string body = {};
+  std::string accept = {};  // the representations wanted; empty: application/json
   std::size_t max_response_bytes = std::size_t{4} << 20;
 };
 
