@@ -1,0 +1,120 @@
+#include "tests/operator/kube/api_server_under_test.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "tests/fakes/crd_schema.h"
+#include "tests/fakes/fake_api_server.h"
+#include "tests/fakes/manual_clock.h"
+
+namespace backfill::kube {
+namespace {
+
+using namespace std::chrono_literals;
+
+class FakeUnderTest final : public ApiServerUnderTest {
+ public:
+  FakeUnderTest() : server_(clock_) {
+    server_.UseSchema("backfills", fakes::BackfillSchema());
+    std::ifstream in(BACKFILL_LEDGER_CRD);
+    std::stringstream text;
+    text << in.rdbuf();
+    server_.UseSchema("backfillledgers", fakes::SchemaOfCrd(text.str()));
+  }
+  HttpTransport& transport() override { return server_; }
+  const Clock& clock() override { return clock_; }
+  void LetTimePass() override { clock_.Advance(200ms); }
+
+ private:
+  fakes::ManualClock clock_;
+  fakes::FakeApiServer server_;
+};
+
+}  // namespace
+
+std::vector<ServerKind> ServersUnderTest() {
+  std::vector<ServerKind> servers{
+      {"Fake", [](std::string& /*why_not*/) { return std::make_unique<FakeUnderTest>(); }}};
+  return servers;
+}
+
+std::string Reply::Text(const std::string& pointer) const {
+  const nlohmann::json::json_pointer at(pointer);
+  if (!body.contains(at)) return "";
+  const nlohmann::json& value = body.at(at);
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+bool Reply::Has(const std::string& pointer) const {
+  return body.contains(nlohmann::json::json_pointer(pointer));
+}
+
+WatchReader::WatchReader(ApiServerUnderTest& server, std::string target)
+    : server_(server), target_(std::move(target)), thread_([this] {
+        const HttpRequest request{
+            .method = HttpMethod::kGet, .target = target_, .content_type = {}, .body = {}};
+        const Time now = server_.clock().Steady();
+        auto result = server_.transport().Stream(
+            request, {.deadline = now + 10min, .idle = 10min}, stop_.get_token(),
+            [this](std::string_view line) {
+              MutexLock l(mu_);
+              events_.push_back(nlohmann::json::parse(line, nullptr, false));
+              changed_.notify_all();
+              return true;
+            });
+        MutexLock l(mu_);
+        end_ = std::move(result);
+        changed_.notify_all();
+      }) {}
+
+WatchReader::~WatchReader() { stop_.request_stop(); }
+
+nlohmann::json WatchReader::Next(bool bookmarks) {
+  const auto give_up = std::chrono::steady_clock::now() + 30s;
+  while (std::chrono::steady_clock::now() < give_up) {
+    {
+      MutexLock l(mu_);
+      while (!events_.empty()) {
+        nlohmann::json event = std::move(events_.front());
+        events_.pop_front();
+        if (bookmarks || event.value("type", "") != "BOOKMARK") return event;
+      }
+      if (end_) {
+        ADD_FAILURE() << "the watch has ended: "
+                      << (end_->ok() ? std::to_string((*end_)->status) + (*end_)->body
+                                     : end_->error().message);
+        return {};
+      }
+      changed_.wait_for(mu_, 5ms);
+    }
+    server_.LetTimePass();
+  }
+  ADD_FAILURE() << "no event within 30 s";
+  return {};
+}
+
+bool WatchReader::Silent() {
+  MutexLock l(mu_);
+  for (const nlohmann::json& event : events_) {
+    if (event.value("type", "") != "BOOKMARK") return false;
+  }
+  return !end_;
+}
+
+Result<HttpResponse> WatchReader::End() {
+  const auto give_up = std::chrono::steady_clock::now() + 30s;
+  while (std::chrono::steady_clock::now() < give_up) {
+    {
+      MutexLock l(mu_);
+      if (end_) return *end_;
+      changed_.wait_for(mu_, 5ms);
+    }
+    server_.LetTimePass();
+  }
+  return Error{ErrorCode::kInternal, "the watch did not end within 30 s"};
+}
+
+}  // namespace backfill::kube
