@@ -311,7 +311,7 @@ class RestTransport::Impl {
     // In case of a name of its own the library checks the certificate for this.
     if (!options_.tls_server_name.empty()) out.headers().add("Host", options_.tls_server_name);
     out.headers().add("User-Agent", options_.user_agent);
-    out.headers().add("Accept", "application/json");
+    out.headers().add("Accept", request.accept.empty() ? "application/json" : request.accept);
     if (!who.token.empty()) out.headers().add("Authorization", "Bearer " + who.token);
     if (!request.body.empty()) out.set_body(request.body, request.content_type);
     return out;
