@@ -229,6 +229,9 @@ std::optional<Error> CheckHead(const ResponseHead& head, std::size_t max_body_by
   return std::nullopt;
 }
 
+// Before the library's threads, so that at the end of the process it ends after them.
+void StartOpenSsl() { OPENSSL_init_ssl(0, nullptr); }
+
 bool IsSendable(std::string_view text, bool blanks) {
   return std::all_of(text.begin(), text.end(),
                      [&](char c) { return (c > 0x20 && c < 0x7f) || (blanks && c == ' '); });
@@ -450,6 +453,7 @@ RestTransport::~RestTransport() = default;
 
 Result<std::unique_ptr<RestTransport>> RestTransport::Make(
     RestOptions options, std::unique_ptr<CredentialSource> credentials, const Clock& clock) {
+  StartOpenSsl();
   ServerUrl url = TRY(ParseServerUrl(options.server));
   if (!options.proxy_url.empty()) {
     const Result<ServerUrl> proxy = ParseServerUrl(options.proxy_url);
@@ -481,6 +485,7 @@ Result<HttpResponse> RestTransport::Stream(const HttpRequest& request, const Str
 }
 
 bool StartHttpThreads(int threads) {
+  StartOpenSsl();
   try {
     crossplat::threadpool::initialize_with_threads(static_cast<std::size_t>(threads));
     return true;

@@ -61,8 +61,9 @@ int Verify(X509_STORE_CTX* chain, void* arg) {
   const int error = X509_STORE_CTX_get_error(chain);
   // cpprestsdk checks the name in a callback, which leaves no error.
   if (refused != nullptr)
-    (*refused)(error == X509_V_OK ? "it is for another host name"
-                                  : X509_verify_cert_error_string(error));
+    (*refused)(error == X509_V_OK || error == X509_V_ERR_UNSPECIFIED
+                   ? "it is for another host name"
+                   : X509_verify_cert_error_string(error));
   return 0;
 }
 

@@ -29,10 +29,12 @@ class RestStreamTest : public RestFixture {
       return false;
     });
   }
-  void TearDown() override {
+  // Before what the server uses is gone.
+  void Close() {
     transport_.reset();
     server_.reset();
   }
+  void TearDown() override { Close(); }
   std::vector<std::string> lines_;
   std::atomic<int> lines_seen_{0};
   std::optional<RawServer> server_;
@@ -60,6 +62,7 @@ TEST_F(RestStreamTest, ALineComesAsSoonAsItIsComplete) {
   });
   EXPECT_TRUE(Stream([&](std::string_view) { return ++seen, true; }).ok());
   EXPECT_EQ(seen, 3);
+  Close();
 }
 
 TEST_F(RestStreamTest, WhatIsNotA200IsAResponse) {
@@ -174,6 +177,7 @@ TEST_F(RestStreamTest, R33_AReaderThatIsSlowHoldsBackTheServer) {
   EXPECT_EQ(FailsWith(end, ErrorCode::kUnavailable), "");
   EXPECT_LT(sent, std::size_t{64} << 20);
   EXPECT_GT(seen, 1u);
+  Close();
 }
 
 TEST_F(RestStreamTest, R34_StreamsDoNotWaitForOneAnotherNorDoRequestsForThem) {
@@ -202,6 +206,7 @@ TEST_F(RestStreamTest, R34_StreamsDoNotWaitForOneAnotherNorDoRequestsForThem) {
     release = true;
   }
   EXPECT_TRUE(ended);
+  Close();
 }
 
 }  // namespace

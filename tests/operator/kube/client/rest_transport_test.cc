@@ -39,10 +39,12 @@ class RestTransportTest : public RestFixture {
       return false;
     });
   }
-  void TearDown() override {
+  // Before what the server uses is gone.
+  void Close() {
     transport_.reset();
     server_.reset();
   }
+  void TearDown() override { Close(); }
 
   std::optional<RawServer> server_;
 };
@@ -123,6 +125,7 @@ TEST_F(RestTransportTest, SeesThatAnIdleConnectionWasClosed) {
     ASSERT_TRUE(Eventually([&] { return closed == i; }));
   }
   EXPECT_THAT(server_->requests(), SizeIs(3));
+  Close();
 }
 
 TEST_F(RestTransportTest, WhatNobodyAskedForAnswersNoOtherRequest) {
@@ -140,6 +143,7 @@ TEST_F(RestTransportTest, WhatNobodyAskedForAnswersNoOtherRequest) {
   ASSERT_TRUE(Eventually([&] { return forged.load(); }));
   EXPECT_EQ(Get()->body, "second");
   EXPECT_EQ(server_->accepted(), 2);
+  Close();
 }
 
 TEST_F(RestTransportTest, R32_ADeadlineCoversABodyThatDrips) {
@@ -249,10 +253,7 @@ TEST_F(RestTransportTest, R33_ALargeResponseIsRefusedWhileItIsRead) {
            head + "Transfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n",  //
        }) {
     SCOPED_TRACE(reply.substr(0, 80));
-    Serve([&](int fd, const std::string&, int) {
-      RawServer::Say(fd, reply);
-      return false;
-    });
+    ServeText(reply);
     EXPECT_EQ(FailsWith(Send(HttpRequest{.target = "/x", .max_response_bytes = 65536}),
                         ErrorCode::kInvalid, "bytes"),
               "");
@@ -287,8 +288,7 @@ TEST_F(RestTransportTest, R33_WhatTheLibraryKeepsToItselfIsBoundedToo) {
       return false;
     });
     EXPECT_EQ(FailsWith(Send(HttpRequest{.target = "/x"}, seconds(15)), ErrorCode::kInvalid), "");
-    transport_.reset();
-    server_.reset();
+    Close();
     EXPECT_LT(said, std::size_t{1} << 30);
   }
 }
@@ -398,6 +398,7 @@ TEST_F(RestTransportTest, R34_BoundsWhatIsUnderWay) {
   two.clear();
   EXPECT_EQ(ok, 2);
   EXPECT_TRUE(Get().ok());
+  Close();
 }
 
 TEST_F(RestTransportTest, R35_ANewTokenIsReadAndUsedAfterA401) {
