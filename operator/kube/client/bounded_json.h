@@ -1,8 +1,7 @@
 #pragma once
 
-#include <cstddef>
+#include <functional>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string_view>
 
 #include "base/result.h"
@@ -15,13 +14,18 @@ enum class Envelope { kNone, kEvent, kList };
 
 struct BoundedJson {
   nlohmann::json value;
-  // Something in it was too deep, and is missing.
+  // Something in it was too deep, and is missing. Of a list: something outside of its items.
   bool too_deep = false;
-  // The same, of a list, by item: one user's object must not hide those of all others.
-  std::set<std::size_t> deep_items;
 };
 
-// For the few files that include nlohmann anyway; others use ParseJson.
-Result<BoundedJson> ParseBounded(std::string_view text, Envelope envelope);
+// Gets the items of a list one by one, and none is kept: a list of all there is may come in a
+// single page, and as JSON it would take ten times its text. `too_deep`: something in it is
+// missing. One user's object must not hide those of all others.
+using OnListItem = std::function<void(const nlohmann::json& item, bool too_deep)>;
+
+// For the few files that include nlohmann anyway; others use ParseJson. `on_item` is for lists and
+// must not throw; what it was given counts only if all of the text turns out to be JSON.
+Result<BoundedJson> ParseBounded(std::string_view text, Envelope envelope,
+                                 const OnListItem& on_item = {});
 
 }  // namespace backfill::kube

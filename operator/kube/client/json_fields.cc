@@ -17,24 +17,33 @@ using nlohmann::json;
 // Decides, while nlohmann parses, what to keep.
 class Sieve {
  public:
-  Sieve(Envelope envelope, BoundedJson& out)
+  Sieve(Envelope envelope, const OnListItem& on_item, BoundedJson& out)
       : list_(envelope == Envelope::kList),
         max_depth_(kMaxJsonDepth + (list_                          ? 2
                                     : envelope == Envelope::kEvent ? 1
                                                                    : 0)),
+        on_item_(on_item),
         out_(out) {}
 
   bool Keep(int depth, json::parse_event_t event, const json& parsed) {
     using Event = json::parse_event_t;
     const bool after_metadata = std::exchange(after_metadata_, false);
     const bool begins = event == Event::object_start || event == Event::array_start;
-    if (list_ && in_items_ && depth == 2 && (begins || event == Event::value)) ++items_;
+    if (depth == 1 && event == Event::array_start) in_items_ = list_ && after_items_;
+    if (in_items_ && depth == 2) {
+      if (begins) deep_item_ = false;
+      if (event == Event::object_end || event == Event::array_end) return Item(parsed, deep_item_);
+      if (event == Event::value) return Item(parsed, false);
+    }
     if (begins && depth >= max_depth_) return TooDeep();
     if (event == Event::object_start && depth < max_depth_)
       metadata_at_[static_cast<std::size_t>(depth)] = after_metadata;
     if (event != Event::key) return true;
     const auto& key = parsed.get_ref<const std::string&>();
-    if (depth == 1) in_items_ = key == "items";
+    if (depth == 1) {
+      after_items_ = key == "items";
+      in_items_ = false;
+    }
     after_metadata_ = key == "metadata";
     // `depth` counts from the object's inside here. What is inside of what was too deep is not
     // kept anyway.
@@ -44,31 +53,35 @@ class Sieve {
 
  private:
   bool TooDeep() {
-    if (list_ && in_items_ && items_ > 0) {
-      out_.deep_items.insert(items_ - 1);
-    } else {
-      out_.too_deep = true;
-    }
+    (in_items_ ? deep_item_ : out_.too_deep) = true;
+    return false;
+  }
+  bool Item(const json& item, bool too_deep) {
+    if (!on_item_) return true;
+    on_item_(item, too_deep);
     return false;
   }
 
   const bool list_;
   const int max_depth_;
-  bool in_items_ = false;
+  bool after_items_ = false;  // the key has come
+  bool in_items_ = false;     // and an array after it
+  bool deep_item_ = false;
   bool after_metadata_ = false;
-  std::size_t items_ = 0;                              // begun so far
   std::array<bool, kMaxJsonDepth + 2> metadata_at_{};  // the object that begins there is metadata
+  const OnListItem& on_item_;
   BoundedJson& out_;
 };
 
 }  // namespace
 
-Result<BoundedJson> ParseBounded(std::string_view text, Envelope envelope) {
+Result<BoundedJson> ParseBounded(std::string_view text, Envelope envelope,
+                                 const OnListItem& on_item) {
   // nlohmann takes a NUL for the end.
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
     return Error{ErrorCode::kInvalid, fmt::format("not JSON: a NUL at byte {}", nul + 1)};
   BoundedJson out;
-  Sieve sieve(envelope, out);
+  Sieve sieve(envelope, on_item, out);
   try {
     // Not a copy of the sieve for each of nlohmann's copies of the callback.
     out.value = json::parse(text, [&sieve](int depth, json::parse_event_t event, json& parsed) {

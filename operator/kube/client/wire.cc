@@ -59,29 +59,27 @@ Result<ApiObjectPtr> DecodeNamed(const json& object, bool too_deep, DecodeObject
 }  // namespace
 
 Result<ListPage> ParseList(std::string_view body, DecodeObject decode) {
-  const BoundedJson parsed = TRY(ParseBounded(body, Envelope::kList));
+  ListPage page;
+  const auto take = [&](const json& item, bool too_deep) {
+    Result<ApiObjectPtr> object = DecodeNamed(item, too_deep, decode);
+    if (object.ok()) {
+      page.items.push_back(std::move(object).value());
+    } else if (page.broken++ == 0) {
+      page.problem =
+          fmt::format("item {} ({}): {}", page.items.size(), NameIn(item), object.error().message);
+    }
+  };
+  const BoundedJson parsed = TRY(ParseBounded(body, Envelope::kList, take));
   const json& list = parsed.value;
   const json& meta = Member(list, "metadata");
   if (parsed.too_deep) return Invalid("a list that nests too deep");
   if (!list.is_object() || !meta.is_object() || !list.contains("items")) return Invalid("no list");
   const json& items = list["items"];
   if (!items.is_array() && !items.is_null()) return Invalid("items: must be a list");
-  ListPage page{.items = {},
-                .broken = 0,
-                .problem = {},
-                .resource_version = TextOf(meta, "resourceVersion"),
-                .next = TextOf(meta, "continue")};
+  page.resource_version = TextOf(meta, "resourceVersion");
+  page.next = TextOf(meta, "continue");
   // A watch from no version would begin with all objects again, and know nothing of deletions.
   if (page.resource_version.empty()) return Invalid("metadata.resourceVersion: must not be empty");
-  page.items.reserve(items.size());
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    Result<ApiObjectPtr> object = DecodeNamed(items[i], parsed.deep_items.contains(i), decode);
-    if (object.ok()) {
-      page.items.push_back(std::move(object).value());
-    } else if (page.broken++ == 0) {
-      page.problem = fmt::format("item {} ({}): {}", i, NameIn(items[i]), object.error().message);
-    }
-  }
   return page;
 }
 
