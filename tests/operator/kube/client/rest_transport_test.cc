@@ -72,6 +72,12 @@ TEST_F(RestTransportTest, R35_SendsWhatItIsTold) {
   EXPECT_THAT(request, testing::EndsWith("\r\n\r\n{\"a\":1}"));
 }
 
+TEST_F(RestTransportTest, AsksForTheRepresentationThatIsWanted) {
+  Serve([](int fd, const std::string&, int) { return RawServer::Say(fd, Reply("x")); });
+  ASSERT_TRUE(Send(HttpRequest{.target = "/x", .accept = "application/json;as=Table"}).ok());
+  EXPECT_THAT(server_->requests().at(0), HasSubstr("\r\nAccept:application/json;as=Table\r\n"));
+}
+
 TEST_F(RestTransportTest, KeepsItsConnection) {
   Serve([](int fd, const std::string&, int) { return RawServer::Say(fd, Reply("x")); });
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(Get().ok());
