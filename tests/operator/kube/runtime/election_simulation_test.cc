@@ -19,7 +19,7 @@
 namespace backfill::kube {
 namespace {
 
-using Kind = Election::Request::Kind;
+using RequestKind = Election::Request::Kind;
 using Phase = Election::Phase;
 
 // Everything is due at a moment of true time; candidates see it through clocks of their own.
@@ -172,15 +172,15 @@ class World {
   }
   ApiResult<StoredLease> Serve(const Election::Request& request) {
     switch (request.kind) {
-      case Kind::kRead:
+      case RequestKind::kRead:
         if (!lease_) return ErrorWith(ApiErrorKind::kNotFound);
         return *lease_;
-      case Kind::kCreate:
+      case RequestKind::kCreate:
         if (lease_) return ErrorWith(ApiErrorKind::kAlreadyExists);
         holder_.clear();
         epoch_ = request.record.transitions;
         break;
-      case Kind::kUpdate:
+      case RequestKind::kUpdate:
         if (!lease_) return ErrorWith(ApiErrorKind::kNotFound);
         if (lease_->version != request.base.version) return ErrorWith(ApiErrorKind::kConflict);
         break;

@@ -10,7 +10,7 @@
 namespace backfill::kube {
 namespace {
 
-using Kind = Election::Request::Kind;
+using RequestKind = Election::Request::Kind;
 using Phase = Election::Phase;
 using testing::HasSubstr;
 
@@ -43,14 +43,14 @@ class ElectionTest : public testing::Test {
   }
   ApiResult<StoredLease> Serve(const Election::Request& request) {
     switch (request.kind) {
-      case Kind::kRead:
+      case RequestKind::kRead:
         if (!lease_) return ErrorWith(ApiErrorKind::kNotFound);
         return *lease_;
-      case Kind::kCreate:
+      case RequestKind::kCreate:
         if (lease_) return ErrorWith(ApiErrorKind::kAlreadyExists);
         Put(request.record);
         return *lease_;
-      case Kind::kUpdate:
+      case RequestKind::kUpdate:
         if (!lease_) return ErrorWith(ApiErrorKind::kNotFound);
         if (lease_->version != request.base.version) return ErrorWith(ApiErrorKind::kConflict);
         Put(request.record);
@@ -103,7 +103,7 @@ class ElectionTest : public testing::Test {
   std::optional<Election> election_;
   std::optional<StoredLease> lease_;
   int version_ = 0;
-  Kind last_kind_ = Kind::kRead;
+  RequestKind last_kind_ = RequestKind::kRead;
 };
 
 // ---- becoming leader
@@ -212,7 +212,7 @@ TEST_F(ElectionTest, OfTwoThatTryTheSecondKeepsWaiting) {
   now_ += 6s;
   const auto claim = Ask();
   ASSERT_TRUE(claim.has_value());
-  ASSERT_EQ(claim->kind, Kind::kUpdate);
+  ASSERT_EQ(claim->kind, RequestKind::kUpdate);
   PutHeldBy("third");  // meanwhile
   election_->OnResult(Serve(*claim), now_);
   EXPECT_EQ(Settle(), 1);  // it looks once who that was
