@@ -12,8 +12,10 @@
 #include <thread>
 #include <vector>
 
+#include "operator/kube/api_store.h"
 #include "operator/kube/object_writes.h"
 #include "operator/kube/sqlite_store.h"
+#include "tests/fakes/fake_api_server.h"
 #include "tests/fakes/manual_clock.h"
 #include "tests/fakes/memory_store.h"
 #include "tests/operator/kube/temp_dir.h"
@@ -28,7 +30,12 @@ using ::testing::IsEmpty;
 struct Subject {
   TempDir dir;
   fakes::ManualClock clock;
+  std::unique_ptr<fakes::FakeApiServer> server;
   std::unique_ptr<ObjectStore> store;
+  // What a store needs of an object's size for itself.
+  std::size_t room = 100;
+  // Names of labels and annotations may be any text.
+  bool any_label = true;
 };
 struct Kind {
   std::string name;
@@ -45,6 +52,17 @@ std::unique_ptr<Subject> MakeSqlite() {
   auto store = SqliteStore::Open(s->dir.path() / "backfill.db", {.clock = &s->clock});
   if (!store.ok()) ADD_FAILURE() << store.error().message;
   s->store = std::move(store).value();
+  return s;
+}
+std::unique_ptr<Subject> MakeApi() {
+  auto s = std::make_unique<Subject>();
+  fakes::FakeApiServer::Options options;
+  options.collect_at_once = true;
+  options.namespaces = {"shop", "other", "bar"};
+  s->server = std::make_unique<fakes::FakeApiServer>(s->clock, options);
+  s->store = std::make_unique<ApiStore>(*s->server, *s->server, s->clock, ApiStore::Options{});
+  s->room = 2000;
+  s->any_label = false;
   return s;
 }
 
@@ -80,6 +98,11 @@ class StoreContractTest : public ::testing::TestWithParam<Kind> {
     for (const Object& o : Must(store_.List(kind, ns)))
       names.push_back(o.ref.ns + "/" + o.ref.name);
     return names;
+  }
+  // A JSON object of so many bytes.
+  static std::string OfBytes(std::size_t bytes) {
+    const std::string begin = R"({"x":")";
+    return begin + std::string(bytes - begin.size() - 2, 'x') + "\"}";
   }
   std::uint64_t Counter() { return Must(store_.WaitForChange(0, Time{}, {})); }
 
@@ -325,6 +348,11 @@ TEST_P(StoreContractTest, HostileBodiesAreStoredAsTheyAreOrRefused) {
   Object o = Created(Ref("reprice"), quotes);
   o.annotations = {{"q'\"", "line\nbreak\ttab \x7f \xc3\xa4 \xf0\x9f\x98\x80"}, {"empty", ""}};
   o.labels = {{"", "{}"}};
+  if (!subject_->any_label) {
+    EXPECT_EQ(CodeOf(Update(o)), Code(ErrorCode::kInvalid));
+    o.annotations = {{"q", o.annotations.at("q'\"")}, {"empty", ""}};
+    o.labels = {{"a", "b"}};
+  }
   o = Must(Update(o));
   const Object read = Must(store_.Get(o.ref));
   EXPECT_EQ(read.content, quotes);
@@ -352,15 +380,16 @@ TEST_P(StoreContractTest, HostileBodiesAreStoredAsTheyAreOrRefused) {
 
 TEST_P(StoreContractTest, AnObjectMayBeLargeButNotTooLarge) {
   Object o = Created(Ref("reprice"));
-  o.content = std::string(kMaxObjectBytes - 100, 'x');
+  const std::size_t room = subject_->room;
+  o.content = OfBytes(kMaxObjectBytes - room);
   o = Must(Update(o));
-  EXPECT_EQ(Must(store_.Get(o.ref)).content.size(), kMaxObjectBytes - 100);
+  EXPECT_EQ(Must(store_.Get(o.ref)).content.size(), kMaxObjectBytes - room);
 
   Object larger = o;
-  larger.status = std::string(100, 'x');
+  larger.status = OfBytes(room);
   EXPECT_EQ(CodeOf(UpdateStatus(larger)), Code(ErrorCode::kInvalid));
   larger = o;
-  larger.content += std::string(100, 'x');
+  larger.content = OfBytes(kMaxObjectBytes);
   EXPECT_EQ(CodeOf(Update(larger)), Code(ErrorCode::kInvalid));
   larger.ref.name = "another";
   EXPECT_EQ(CodeOf(store_.Create(larger, Durability::kProcess)), Code(ErrorCode::kInvalid));
@@ -417,7 +446,8 @@ TEST_P(StoreContractTest, WaitForChangeWakesForAWriteOfAnotherThread) {
 }
 
 TEST_P(StoreContractTest, ConcurrentOptimisticIncrementsLoseNothing) {
-  Created(Ref("counter"), "0");
+  const auto counted = [](int n) { return R"({"n":)" + std::to_string(n) + "}"; };
+  Created(Ref("counter"), counted(0));
   constexpr int kThreads = 4;
   constexpr int kEach = 50;
   {
@@ -426,7 +456,7 @@ TEST_P(StoreContractTest, ConcurrentOptimisticIncrementsLoseNothing) {
       threads.emplace_back([&] {
         for (int done = 0; done < kEach;) {
           Object o = Must(store_.Get(Ref("counter")));
-          o.content = std::to_string(std::stoi(o.content) + 1);
+          o.content = counted(std::stoi(o.content.substr(5)) + 1);
           const auto result = Update(o);
           if (result.ok()) {
             ++done;
@@ -438,12 +468,13 @@ TEST_P(StoreContractTest, ConcurrentOptimisticIncrementsLoseNothing) {
     }
   }
   const Object o = Must(store_.Get(Ref("counter")));
-  EXPECT_EQ(o.content, std::to_string(kThreads * kEach));
+  EXPECT_EQ(o.content, counted(kThreads * kEach));
   EXPECT_EQ(o.generation, 1 + kThreads * kEach);
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, StoreContractTest,
-                         ::testing::Values(Kind{"Memory", MakeMemory}, Kind{"Sqlite", MakeSqlite}),
+                         ::testing::Values(Kind{"Memory", MakeMemory}, Kind{"Sqlite", MakeSqlite},
+                                           Kind{"Api", MakeApi}),
                          [](const auto& param_info) { return param_info.param.name; });
 
 // The stores agree with each other on every history, errors included.
