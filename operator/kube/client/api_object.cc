@@ -4,29 +4,17 @@
 #include <utility>
 
 #include "operator/kube/client/json_fields.h"
+#include "operator/kube/client/query.h"
 
 namespace backfill::kube {
 namespace {
 
-bool IsUnreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '_' || c == '.' || c == '~';
-}
-
 void AppendSegment(std::string& path, std::string_view segment) {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  // "." and ".." would be taken for steps up the path.
-  const bool dots = segment == "." || segment == "..";
   path += '/';
-  for (const char c : segment) {
-    if (IsUnreserved(c) && !dots) {
-      path += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      path += '%';
-      path += kHex[byte >> 4];
-      path += kHex[byte & 15];
-    }
+  if (segment == "." || segment == "..") {  // would be taken for steps up the path
+    for (std::size_t i = 0; i < segment.size(); ++i) path += "%2E";
+  } else {
+    AppendPercentEncoded(path, segment);
   }
 }
 

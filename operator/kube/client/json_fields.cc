@@ -130,6 +130,13 @@ const json* JsonFields::Find(const char* key) const {
 
 bool JsonFields::Has(const char* key) const { return Find(key) != nullptr; }
 
+std::vector<std::string> JsonFields::Keys() const {
+  std::vector<std::string> out;
+  if (object_ == nullptr) return out;
+  for (const auto& [key, value] : object_->items()) out.push_back(key);
+  return out;
+}
+
 std::string JsonFields::String(const char* key) const {
   const json* value = Find(key);
   if (value == nullptr) return {};

@@ -41,6 +41,7 @@ class JsonFields {
   [[nodiscard]] JsonFields Object(const char* key) const;  // of an absent one: without members
   [[nodiscard]] std::vector<JsonFields> Objects(const char* key) const;
   [[nodiscard]] bool Has(const char* key) const;
+  [[nodiscard]] std::vector<std::string> Keys() const;
 
  private:
   [[nodiscard]] const nlohmann::json* Find(const char* key) const;

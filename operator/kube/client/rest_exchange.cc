@@ -98,6 +98,7 @@ std::uint64_t RestExchange::Withheld() {
 
 std::unique_ptr<SocketWatch> RestExchange::TakeSocket(Time until) {
   MutexLock l(mu_);
+  if (socket_ == nullptr) return nullptr;
   if (!news_.wait_until(mu_, until, [this]() REQUIRES(mu_) { return released_; })) return nullptr;
   return std::move(socket_);
 }

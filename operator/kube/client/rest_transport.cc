@@ -36,8 +36,8 @@ constexpr Duration kLook = std::chrono::milliseconds(100);
 // Of what is received and not handed over: TLS, the head, the kernel's buffer.
 constexpr std::uint64_t kMaxWithheld = 16 << 20;
 // How long the library takes to put a connection back: microseconds, unless all its threads are
-// busy, and then a new connection is no worse.
-constexpr Duration kRelease = std::chrono::milliseconds(20);
+// busy.
+constexpr Duration kRelease = std::chrono::milliseconds(250);
 // A connection idle for longer may be forgotten by what is between us and the server.
 constexpr Duration kMaxIdle = std::chrono::seconds(50);
 
