@@ -241,12 +241,12 @@ bool IsSendable(std::string_view text, bool blanks) {
 
 class RestTransport::Impl {
  public:
-  Impl(RestOptions options, ServerUrl url, std::unique_ptr<CredentialSource> credentials,
+  Impl(RestOptions options, ServerUrl url, std::shared_ptr<CredentialCache> credentials,
        const Clock& clock)
       : options_(std::move(options)),
         url_(std::move(url)),
         clock_(clock),
-        credentials_(std::move(credentials), clock),
+        credentials_(std::move(credentials)),
         requests_(options_.max_requests, options_.max_waiting),
         streams_(options_.max_streams, 0),
         request_links_(options_.max_requests),
@@ -269,14 +269,14 @@ class RestTransport::Impl {
     const SlotPool::Slot slot = TRY(pool.Take(limits.deadline, stop));
     Link& link = (on_line != nullptr ? stream_links_ : request_links_)[slot.index()];
 
-    CredentialCache::Snapshot who = TRY(credentials_.Get(limits.deadline, stop));
+    CredentialCache::Snapshot who = TRY(credentials_->Get(limits.deadline, stop));
     Result<HttpResponse> first = Attempt(link, who, request, limits, stop, on_line);
     // Refused, by either side: so it was not done, and may be sent again if there is another token
     // or another authority by now (R35).
     const bool refused =
         first.ok() ? first->status == 401 : first.error().code == ErrorCode::kUnauthenticated;
     if (!refused) return first;
-    const auto other = credentials_.Replace(who, limits.deadline, stop);
+    const auto other = credentials_->Replace(who, limits.deadline, stop);
     if (!other.ok() || ((*other)->token == who->token && (*other)->SameTls(*who))) return first;
     return Attempt(link, *other, request, limits, stop, on_line);
   }
@@ -441,7 +441,7 @@ class RestTransport::Impl {
   const RestOptions options_;
   const ServerUrl url_;
   const Clock& clock_;
-  CredentialCache credentials_;
+  const std::shared_ptr<CredentialCache> credentials_;
   SlotPool requests_;
   SlotPool streams_;
   std::vector<Link> request_links_;  // each belongs to who has the slot
@@ -452,7 +452,7 @@ RestTransport::RestTransport(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 RestTransport::~RestTransport() = default;
 
 Result<std::unique_ptr<RestTransport>> RestTransport::Make(
-    RestOptions options, std::unique_ptr<CredentialSource> credentials, const Clock& clock) {
+    RestOptions options, std::shared_ptr<CredentialCache> credentials, const Clock& clock) {
   StartOpenSsl();
   ServerUrl url = TRY(ParseServerUrl(options.server));
   if (!options.proxy_url.empty()) {

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "operator/kube/client/credentials.h"
+#include "operator/kube/client/credential_cache.h"
 #include "operator/kube/client/http_transport.h"
 
 namespace backfill::kube {
@@ -29,7 +29,8 @@ struct RestOptions {
 //
 // An instance has connections of its own, one for each request or stream under way: what must not
 // queue behind something else (R34: lease, ledger, watches, the rest) has a transport of its own.
-// Connections are made anew when certificates have changed. It has no thread: cpprestsdk has a pool
+// Connections are made anew when certificates have changed. Transports to
+// one cluster share credentials. It has no thread: cpprestsdk has a pool
 // for the whole process, see StartHttpThreads.
 //
 // Thread-safe. No call may be under way when it is destroyed. `clock` outlives it.
@@ -37,7 +38,7 @@ class RestTransport final : public HttpTransport {
  public:
   // kInvalid: an option makes no sense. Does not connect yet, nor read credentials.
   static Result<std::unique_ptr<RestTransport>> Make(RestOptions options,
-                                                     std::unique_ptr<CredentialSource> credentials,
+                                                     std::shared_ptr<CredentialCache> credentials,
                                                      const Clock& clock);
   ~RestTransport() override;
 

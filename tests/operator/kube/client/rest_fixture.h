@@ -71,7 +71,9 @@ class RestFixture : public testing::Test {
   void Connect(int port, RestOptions options = {},
                std::unique_ptr<CredentialSource> credentials = NoCredentials()) {
     if (options.server.empty()) options.server = "http://127.0.0.1:" + std::to_string(port);
-    auto made = RestTransport::Make(std::move(options), std::move(credentials), clock_);
+    auto made = RestTransport::Make(
+        std::move(options), std::make_shared<CredentialCache>(std::move(credentials), clock_),
+        clock_);
     ASSERT_TRUE(made.ok()) << made.error().message;
     transport_ = std::move(made).value();
   }

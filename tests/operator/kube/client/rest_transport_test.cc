@@ -455,7 +455,8 @@ TEST_F(RestTransportTest, OptionsThatMakeNoSenseAreRefused) {
            RestOptions{.server = "https://a", .user_agent = "a\r\nb"},
            RestOptions{.server = "https://a", .max_requests = 0},
        }) {
-    const auto made = RestTransport::Make(options, NoCredentials(), clock_);
+    const auto made = RestTransport::Make(
+        options, std::make_shared<CredentialCache>(NoCredentials(), clock_), clock_);
     ASSERT_FALSE(made.ok()) << options.server;
     EXPECT_EQ(made.error().code, ErrorCode::kInvalid);
   }
