@@ -19,13 +19,11 @@ std::vector<std::string> TextsOf(const Json* list) {
   return texts;
 }
 
-Json Unauthenticated(const std::string& why) {
-  return {{"authenticated", false}, {"user", Json::object()}, {"error", why}};
-}
+Json Unauthenticated(const std::string& why) { return {{"user", Json::object()}, {"error", why}}; }
 
 Json TokenStatus(const Json& review, const std::map<std::string, FakeIdentity>& tokens) {
   const auto it = tokens.find(TextAt(review, {"spec", "token"}));
-  if (it == tokens.end()) return Unauthenticated("[invalid bearer token]");
+  if (it == tokens.end()) return Unauthenticated("invalid bearer token");
   const FakeIdentity& identity = it->second;
   std::vector<std::string> wanted = TextsOf(At(review, {"spec", "audiences"}));
   if (wanted.empty()) wanted.push_back(kOwnAudience);

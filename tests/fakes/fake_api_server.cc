@@ -168,7 +168,7 @@ Result<kube::HttpResponse> FakeApiServer::Served(const ApiCall& call,
                                                  const kube::HttpRequest& request, Time deadline,
                                                  const std::stop_token& stop) {
   // A read of a version that is not there yet is patient for a while.
-  const auto version = call.Number("resourceVersion");
+  const auto version = call.Version();
   if (IsRead(call) && version.ok() && version->has_value() && **version > Visible()) {
     const Time until = clock_.Steady() + kPatienceForVersion;
     WaitUntil(std::min(until, deadline), stop,

@@ -19,6 +19,12 @@ constexpr Duration kLastBookmarkBeforeEnd = 2s;
 constexpr std::uint64_t kDefaultSeconds = 1800;
 constexpr std::uint64_t kMaxSeconds = 24 * 3600;
 
+// Each minute, and a little before the server ends the watch.
+Time NextBookmark(Time now, Time ends) {
+  const Time last = ends - kLastBookmarkBeforeEnd;
+  return last > now ? std::min(last, now + kBookmarkEvery) : now + kBookmarkEvery;
+}
+
 std::string EventLine(std::string_view type, const Json& object) {
   return Dump(Json{{"type", type}, {"object", object}});
 }
@@ -76,10 +82,10 @@ void FakeApiServer::QueueInitialEvents(OpenStream& stream, bool until_bookmark) 
 std::optional<kube::HttpResponse> FakeApiServer::OpenWatch(const ApiCall& call, OpenStream& stream,
                                                            std::uint64_t& begin_at) {
   stream.kind = state_->KindOf(call);
-  if (stream.kind == nullptr) return ResponseTo(NoSuchPath());
+  if (stream.kind == nullptr) return NoSuchPath();
   const auto selector = Selector::Parse(call, *stream.kind);
   if (!selector.ok()) return ResponseTo(selector.error());
-  const auto version = call.Number("resourceVersion");
+  const auto version = call.Version();
   if (!version.ok()) return ResponseTo(version.error());
   const auto seconds = call.Number("timeoutSeconds");
   if (!seconds.ok()) return ResponseTo(seconds.error());
@@ -102,12 +108,12 @@ std::optional<kube::HttpResponse> FakeApiServer::OpenWatch(const ApiCall& call, 
   const std::uint64_t timeout = seconds->value_or(0) == 0 ? kDefaultSeconds : **seconds;
   const Time now = clock_.Steady();
   stream.ends = now + std::chrono::seconds(std::min(timeout, kMaxSeconds));
-  stream.next_bookmark = now + kBookmarkEvery;
-  stream.last_bookmark = now - kBookmarkEvery;
+  stream.next_bookmark = NextBookmark(now, stream.ends);
 
   begin_at = version->value_or(0);
   if (initial == "true" || (initial.empty() && begin_at == 0)) {
-    QueueInitialEvents(stream, initial == "true" && stream.bookmarks);
+    // With bookmarks their end is marked, asked for or not.
+    QueueInitialEvents(stream, stream.bookmarks);
   } else if (begin_at == 0) {  // sendInitialEvents=false: from now on
     stream.seen = VisibleTo(stream);
   } else if (begin_at < state_->history().compacted()) {
@@ -226,15 +232,12 @@ Result<kube::HttpResponse> FakeApiServer::RunStream(
           if (!finished()) return ended;  // after what was pending
           continue;
         }
-        const bool over = !stream.frozen && now >= stream.ends;
-        const bool due = over ? now - stream.last_bookmark >= kLastBookmarkBeforeEnd
-                              : !stream.frozen && now >= stream.next_bookmark;
-        if (stream.bookmarks && due) {
+        if (stream.bookmarks && !stream.frozen && now >= stream.next_bookmark) {
           line = BookmarkOf(stream, false);
-          stream.next_bookmark = now + kBookmarkEvery;
-          stream.last_bookmark = now;
+          stream.next_bookmark = NextBookmark(now, stream.ends);
           break;
         }
+        const bool over = !stream.frozen && now >= stream.ends;
         if (over) return ended;
         if (now - stream.last_line >= limits.idle) {
           return Error{ErrorCode::kDeadline, "nothing came for too long"};

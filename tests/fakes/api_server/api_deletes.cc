@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "tests/fakes/api_server/api_state.h"
@@ -96,17 +94,11 @@ Answer<Json> ApiState::Delete(const FakeKind& kind, const ApiCall& call, const s
   if (current == nullptr) return NotFound(kind, call.name);
   const std::string uid = TextAt(*current, {"metadata", "uid"});
   if (!options.uid.empty() && options.uid != uid) {
-    return Conflict(kind, call.name,
-                    fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: "
-                                "{}",
-                                options.uid, uid));
+    return NotAsExpected(kind, call.name, "UID", options.uid, uid);
   }
   const std::string version = TextAt(*current, {"metadata", "resourceVersion"});
   if (!options.version.empty() && options.version != version) {
-    return Conflict(kind, call.name,
-                    fmt::format("Precondition failed: ResourceVersion in precondition: {}, "
-                                "ResourceVersion in object meta: {}",
-                                options.version, version));
+    return NotAsExpected(kind, call.name, "ResourceVersion", options.version, version);
   }
   if (call.Option("dryRun") == "All") return *current;
   return DeleteOne(kind, key, options.policy, options.grace_seconds, now);

@@ -47,7 +47,7 @@ std::optional<Place> ParseToken(std::string_view token) {
 
 kube::HttpResponse ApiState::Read(const ApiCall& call, std::uint64_t visible) {
   const FakeKind* kind = KindOf(call);
-  if (kind == nullptr) return ResponseTo(NoSuchPath());
+  if (kind == nullptr) return NoSuchPath();
   const Answer<Json> answer =
       call.verb == "get" ? GetObject(*kind, call, visible) : ListObjects(*kind, call, visible);
   if (!answer.ok()) return ResponseTo(answer.error());
@@ -57,7 +57,7 @@ kube::HttpResponse ApiState::Read(const ApiCall& call, std::uint64_t visible) {
 Answer<Json> ApiState::GetObject(const FakeKind& kind, const ApiCall& call, std::uint64_t visible) {
   const std::string key = KeyOf(call.ns, call.name);
   JsonPtr object = history_.Find(kind, key);
-  const auto version = TRY(call.Number("resourceVersion"));
+  const auto version = TRY(call.Version());
   if (version && visible < history_.version()) {  // from a cache that lags behind
     const ObjectMap seen = history_.AllAt(kind, visible);
     const auto it = seen.find(key);
@@ -73,7 +73,7 @@ Answer<ApiState::Snapshot> ApiState::Continued(const FakeKind& kind, const ApiCa
     return BadRequest("specifying resource version is not allowed when using continue");
   }
   const auto place = ParseToken(call.Option("continue"));
-  if (!place) return BadRequest("continue key is not valid: encoded key is malformed");
+  if (!place) return BadRequest("invalid continue token: continue key is not valid");
   if (!place->consistent) {
     return Snapshot{history_.All(kind), history_.version(), place->key};
   }
@@ -93,7 +93,7 @@ Answer<ApiState::Snapshot> ApiState::Continued(const FakeKind& kind, const ApiCa
 Answer<ApiState::Snapshot> ApiState::SnapshotFor(const FakeKind& kind, const ApiCall& call,
                                                  std::uint64_t visible) {
   if (!call.Option("continue").empty()) return Continued(kind, call);
-  const auto version = TRY(call.Number("resourceVersion"));
+  const auto version = TRY(call.Version());
   const auto limit = TRY(call.Number("limit"));
   const std::string match = call.Option("resourceVersionMatch");
   if (!match.empty() && !version) {

@@ -57,7 +57,7 @@ class ApiState {
   Answer<Json> Create(const FakeKind& kind, const ApiCall& call, const std::string& body,
                       WallTime now, Warnings& warnings);
   Answer<Json> Update(const FakeKind& kind, const ApiCall& call, const std::string& body,
-                      Warnings& warnings);
+                      WallTime now, Warnings& warnings);
   Answer<Json> Patch(const FakeKind& kind, const ApiCall& call, const kube::HttpRequest& request,
                      WallTime now, Warnings& warnings);
   // Stores what shall stand in the place of `current`, if it may and if it differs.

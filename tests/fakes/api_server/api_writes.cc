@@ -12,6 +12,7 @@ constexpr std::size_t kMaxEtcdBytes = std::size_t{1536} << 10;
 constexpr std::size_t kMaxRequestBytes = std::size_t{3} << 20;
 constexpr std::size_t kMaxPatchOperations = 10'000;
 
+constexpr std::string_view kJsonBody = "application/json";
 constexpr std::string_view kJsonPatch = "application/json-patch+json";
 constexpr std::string_view kMergePatch = "application/merge-patch+json";
 constexpr std::string_view kApplyPatch = "application/apply-patch+yaml";
@@ -62,6 +63,12 @@ Answer<Json> Parsed(const FakeKind& kind, const ApiCall& call, const std::string
         kind.kind));
   }
   Json object = std::move(*parsed);
+  if (kind.custom && TextAt(object, {"kind"}).empty()) {
+    return BadRequest(
+        fmt::format("the object provided is unrecognized (must be of type {}): Object 'Kind' is "
+                    "missing",
+                    kind.kind));
+  }
   const std::string api_version = TextAt(object, {"apiVersion"});
   if (!api_version.empty() && api_version != kind.api_version()) {
     return BadRequest(
@@ -159,15 +166,20 @@ Answer<Json> Patched(const kube::HttpRequest& request, const Json& current) {
 kube::HttpResponse ApiState::Write(const ApiCall& call, const kube::HttpRequest& request,
                                    WallTime now) {
   const FakeKind* kind = KindOf(call);
-  if (kind == nullptr) return ResponseTo(NoSuchPath());
+  if (kind == nullptr) return NoSuchPath();
   if (request.body.size() > kMaxRequestBytes) return ResponseTo(TooLargeRequest());
   Warnings warnings;
+  const bool puts = (call.verb == "patch" && request.content_type == kApplyPatch) ||
+                    (call.verb == "update" && kind->created_by_put);
   const bool creates =
-      call.verb == "create" || (call.verb == "patch" && request.content_type == kApplyPatch &&
-                                history_.Find(*kind, KeyOf(call.ns, call.name)) == nullptr);
+      call.verb == "create" || (puts && history_.Find(*kind, KeyOf(call.ns, call.name)) == nullptr);
+  if ((call.verb == "create" || call.verb == "update") && request.content_type != kJsonBody) {
+    return ResponseTo(UnsupportedMediaType(
+        "application/json, application/yaml, application/vnd.kubernetes.protobuf"));
+  }
   const auto answer = [&]() -> Answer<Json> {
     if (call.verb == "create") return Create(*kind, call, request.body, now, warnings);
-    if (call.verb == "update") return Update(*kind, call, request.body, warnings);
+    if (call.verb == "update") return Update(*kind, call, request.body, now, warnings);
     if (call.verb == "patch") return Patch(*kind, call, request, now, warnings);
     if (call.verb == "delete") return Delete(*kind, call, request.body, now);
     return DeleteCollection(*kind, call, request.body, now);
@@ -263,7 +275,7 @@ Answer<Json> ApiState::Create(const FakeKind& kind, const ApiCall& call, const s
 }
 
 Answer<Json> ApiState::Update(const FakeKind& kind, const ApiCall& call, const std::string& body,
-                              Warnings& warnings) {
+                              WallTime now, Warnings& warnings) {
   const JsonPtr current = history_.Find(kind, KeyOf(call.ns, call.name));
   Json next = TRY(Parsed(kind, call, body));
   const std::string name = TextAt(next, {"metadata", "name"});
@@ -271,8 +283,17 @@ Answer<Json> ApiState::Update(const FakeKind& kind, const ApiCall& call, const s
     return BadRequest(fmt::format(
         "the name of the object ({}) does not match the name on the URL ({})", name, call.name));
   }
-  if (current == nullptr) return NotFound(kind, call.name);
   const std::string uid = TextAt(next, {"metadata", "uid"});
+  if (current == nullptr) {
+    if (!kind.created_by_put || !call.subresource.empty()) return NotFound(kind, call.name);
+    if (!uid.empty())
+      return Conflict(kind, name, "Precondition failed: UID in precondition: " + uid);
+    // Whatever version it names.
+    next["metadata"].erase("resourceVersion");
+    ApiCall create = call;
+    create.name.clear();
+    return Create(kind, create, Dump(next), now, warnings);
+  }
   const std::string its_uid = TextAt(*current, {"metadata", "uid"});
   if (!uid.empty() && uid != its_uid) {
     return Conflict(kind, name,
@@ -281,12 +302,7 @@ Answer<Json> ApiState::Update(const FakeKind& kind, const ApiCall& call, const s
                                 uid, its_uid));
   }
   const std::string version = TextAt(next, {"metadata", "resourceVersion"});
-  if (version.empty() && !kind.blind_update) {
-    return Invalid(kind, name,
-                   {{.reason = "FieldValueInvalid",
-                     .field = "metadata.resourceVersion",
-                     .message = "Invalid value: 0: must be specified for an update"}});
-  }
+  if (version.empty() && !kind.blind_update) return VersionMissing(kind, name);
   if (!version.empty() && version != TextAt(*current, {"metadata", "resourceVersion"})) {
     return ChangedMeanwhile(kind, name);
   }
@@ -328,6 +344,12 @@ Answer<Json> ApiState::Patch(const FakeKind& kind, const ApiCall& call,
     return BadRequest(
         fmt::format("the name of the object ({}) does not match the name on the URL ({})",
                     TextAt(next, {"metadata", "name"}), call.name));
+  }
+  if (const std::string is = TextAt(next, {"kind"}); is != kind.kind) {
+    return Invalid(kind, call.name,
+                   {{.reason = "FieldValueInvalid",
+                     .field = "kind",
+                     .message = "Invalid value: " + Dump(Json(is)) + ": must be " + kind.kind}});
   }
   if (TextAt(next, {"metadata", "resourceVersion"}) !=
       TextAt(*current, {"metadata", "resourceVersion"})) {

@@ -1,5 +1,6 @@
 #include "tests/fakes/api_server/call.h"
 
+#include <algorithm>
 #include <charconv>
 #include <vector>
 
@@ -85,12 +86,24 @@ bool ApiCall::Flag(const std::string& key) const {
 Answer<std::optional<std::uint64_t>> ApiCall::Number(const std::string& key) const {
   const std::string text = Option(key);
   if (text.empty()) return std::optional<std::uint64_t>();
-  std::uint64_t number = 0;
+  std::int64_t number = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
   if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size()) {
-    return BadRequest(key + ": Invalid value: \"" + text + "\": must be a number");
+    return BadRequest("strconv.ParseInt: parsing \"" + text + "\": invalid syntax");
   }
-  return std::optional<std::uint64_t>(number);
+  return std::optional<std::uint64_t>(
+      static_cast<std::uint64_t>(std::max<std::int64_t>(number, 0)));
+}
+
+Answer<std::optional<std::uint64_t>> ApiCall::Version() const {
+  auto number = Number("resourceVersion");
+  if (number.ok()) return number;
+  const std::string text = Option("resourceVersion");
+  Failure failure{500, "",
+                  "resourceVersion: Invalid value: \"" + text +
+                      "\": strconv.ParseUint: parsing \"" + text + "\": invalid syntax"};
+  if (verb == "watch") return failure;  // not told from a fault of its own
+  return BadRequest("invalid resource version: " + failure.message);
 }
 
 ApiCall ParseCall(const kube::HttpRequest& request) {

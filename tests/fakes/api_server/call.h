@@ -21,8 +21,10 @@ struct ApiCall {
 
   [[nodiscard]] std::string Option(const std::string& key) const;
   [[nodiscard]] bool Flag(const std::string& key) const;
-  // Absent: not given. Otherwise a number, or the request is refused.
+  // Absent: not given. Otherwise a number (of negative ones 0), or the request is refused.
   [[nodiscard]] Answer<std::optional<std::uint64_t>> Number(const std::string& key) const;
+  // The resourceVersion.
+  [[nodiscard]] Answer<std::optional<std::uint64_t>> Version() const;
 };
 
 // Any text is taken apart; what makes no sense has no plural.

@@ -58,8 +58,8 @@ Failure NotFound(const FakeKind& kind, const std::string& name) {
           DetailsOf(kind, name)};
 }
 
-Failure NoSuchPath() {
-  return {404, "NotFound", "the server could not find the requested resource"};
+kube::HttpResponse NoSuchPath() {
+  return {.status = 404, .body = "404 page not found\n", .retry_after = {}, .warnings = {}};
 }
 
 Failure AlreadyExists(const FakeKind& kind, const std::string& name) {
@@ -72,6 +72,28 @@ Failure Conflict(const FakeKind& kind, const std::string& name, std::string_view
       409, "Conflict",
       fmt::format("Operation cannot be fulfilled on {} \"{}\": {}", ResourceName(kind), name, why),
       DetailsOf(kind, name)};
+}
+
+Failure NotAsExpected(const FakeKind& kind, const std::string& name, const std::string& field,
+                      const std::string& wanted, const std::string& is) {
+  FakeKind named = kind;  // here the kind stands for the resource
+  named.plural = kind.kind;
+  const std::string_view why = field == "UID"
+                                   ? "The object might have been deleted and then recreated"
+                                   : "The object might have been modified";
+  return Conflict(
+      named, name,
+      fmt::format("the {0} in the precondition ({1}) does not match the {0} in record ({2}). {3}",
+                  field, wanted, is, why));
+}
+
+Failure VersionMissing(const FakeKind& kind, const std::string& name) {
+  FakeKind named = kind;  // here the resource stands for the kind
+  named.kind = kind.plural;
+  return Invalid(named, name,
+                 {{.reason = "FieldValueInvalid",
+                   .field = "metadata.resourceVersion",
+                   .message = "Invalid value: 0: must be specified for an update"}});
 }
 
 Failure ChangedMeanwhile(const FakeKind& kind, const std::string& name) {

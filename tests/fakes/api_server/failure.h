@@ -34,9 +34,14 @@ kube::HttpResponse ResponseTo(const Failure& failure);
 std::string ResourceName(const FakeKind& kind);
 
 Failure NotFound(const FakeKind& kind, const std::string& name);
-Failure NoSuchPath();
+// Of a path that names nothing: no Status, but a line of text.
+kube::HttpResponse NoSuchPath();
 Failure AlreadyExists(const FakeKind& kind, const std::string& name);
 Failure Conflict(const FakeKind& kind, const std::string& name, std::string_view why);
+// A precondition of a deletion that does not hold: `field` is UID or ResourceVersion.
+Failure NotAsExpected(const FakeKind& kind, const std::string& name, const std::string& field,
+                      const std::string& wanted, const std::string& is);
+Failure VersionMissing(const FakeKind& kind, const std::string& name);
 Failure ChangedMeanwhile(const FakeKind& kind, const std::string& name);
 Failure Invalid(const FakeKind& kind, const std::string& name,
                 const std::vector<kube::ApiCause>& causes);

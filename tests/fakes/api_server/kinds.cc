@@ -29,6 +29,7 @@ KindTable::KindTable() {
        .version = "v1",
        .plural = "leases",
        .kind = "Lease",
+       .created_by_put = true,
        .blind_update = false},
       {.group = "backfill.dev",
        .version = "v1alpha1",

@@ -17,10 +17,11 @@ struct FakeKind {
   std::string plural = {};
   std::string kind = {};
   bool namespaced = true;
-  bool status = false;       // has the subresource /status
-  bool custom = false;       // comes from a CRD
-  bool generation = false;   // counts changes of what is wanted
-  bool blind_update = true;  // PUT without a version is taken
+  bool status = false;          // has the subresource /status
+  bool custom = false;          // comes from a CRD
+  bool generation = false;      // counts changes of what is wanted
+  bool created_by_put = false;  // a PUT of what is not there makes it
+  bool blind_update = true;     // PUT without a version is taken
   // Unless the request says what becomes of dependents, they are left alone (Jobs, for ever).
   bool orphans = false;
   std::shared_ptr<const ObjectSchema> schema = {};  // null: anything is taken

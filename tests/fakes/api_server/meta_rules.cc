@@ -113,6 +113,20 @@ std::vector<kube::ApiCause> CheckMeta(const Json& object) {
       }
     }
   }
+  int controllers = 0;
+  if (const Json* owners = At(object, {"metadata", "ownerReferences"}); owners != nullptr) {
+    for (const Json& owner : *owners) {
+      if (TextAt(owner, {"uid"}).empty()) {
+        causes.push_back(InvalidValue("metadata.ownerReferences.uid", "", "must not be empty"));
+      }
+      const Json* controls = At(owner, {"controller"});
+      if (controls != nullptr && *controls == true) ++controllers;
+    }
+  }
+  if (controllers > 1) {
+    causes.push_back(InvalidValue("metadata.ownerReferences", "",
+                                  "Only one reference can have Controller set to true"));
+  }
   std::size_t bytes = 0;
   if (const Json* annotations = At(object, {"metadata", "annotations"}); annotations != nullptr) {
     for (const auto& [key, value] : annotations->items()) {

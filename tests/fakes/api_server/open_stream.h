@@ -24,7 +24,6 @@ struct OpenStream {
 
   Time last_line;  // or when it began
   Time next_bookmark;
-  Time last_bookmark;
   Time ends;  // by its timeoutSeconds
 };
 

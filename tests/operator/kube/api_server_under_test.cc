@@ -2,44 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-
-#include "tests/fakes/crd_schema.h"
-#include "tests/fakes/fake_api_server.h"
-#include "tests/fakes/manual_clock.h"
-
 namespace backfill::kube {
-namespace {
 
 using namespace std::chrono_literals;
-
-class FakeUnderTest final : public ApiServerUnderTest {
- public:
-  FakeUnderTest() : server_(clock_) {
-    server_.UseSchema("backfills", fakes::BackfillSchema());
-    std::ifstream in(BACKFILL_LEDGER_CRD);
-    std::stringstream text;
-    text << in.rdbuf();
-    server_.UseSchema("backfillledgers", fakes::SchemaOfCrd(text.str()));
-  }
-  HttpTransport& transport() override { return server_; }
-  const Clock& clock() override { return clock_; }
-  void LetTimePass() override { clock_.Advance(200ms); }
-
- private:
-  fakes::ManualClock clock_;
-  fakes::FakeApiServer server_;
-};
-
-}  // namespace
-
-std::vector<ServerKind> ServersUnderTest() {
-  std::vector<ServerKind> servers{
-      {"Fake", [](std::string& /*why_not*/) { return std::make_unique<FakeUnderTest>(); }}};
-  return servers;
-}
 
 std::string Reply::Text(const std::string& pointer) const {
   const nlohmann::json::json_pointer at(pointer);

@@ -33,8 +33,8 @@ struct ServerKind {
   // null: there is none, `why_not` says why.
   std::function<std::unique_ptr<ApiServerUnderTest>(std::string& why_not)> make;
 };
-// The fake, and, if this build can speak to it, the server that BACKFILL_TEST_KUBECONFIG names.
-std::vector<ServerKind> ServersUnderTest();
+// The fake in one binary, the server that BACKFILL_TEST_KUBECONFIG names in another.
+ServerKind ServerOfThisBinary();
 
 // What came back, with the body parsed.
 struct Reply {

