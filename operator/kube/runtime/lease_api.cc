@@ -70,12 +70,19 @@ void SetLeaseSpec(nlohmann::json& object, const LeaseRecord& record) {
   spec["leaseTransitions"] = record.transitions;
 }
 
-HttpRequest WriteOf(HttpMethod method, std::string target, const nlohmann::json& object) {
-  return {.method = method,
-          .target = std::move(target),
-          .content_type = "application/json",
-          .body = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-          .max_response_bytes = kMaxLeaseBytes};
+HttpRequest LeaseRequest(HttpMethod method, std::string target) {
+  HttpRequest request;
+  request.method = method;
+  request.target = std::move(target);
+  request.max_response_bytes = kMaxLeaseBytes;
+  return request;
+}
+
+HttpRequest LeaseWrite(HttpMethod method, std::string target, const nlohmann::json& object) {
+  HttpRequest request = LeaseRequest(method, std::move(target));
+  request.content_type = "application/json";
+  request.body = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return request;
 }
 
 }  // namespace
@@ -84,12 +91,8 @@ HttpLeaseApi::HttpLeaseApi(HttpTransport& transport, std::string ns, std::string
     : transport_(transport), ns_(std::move(ns)), name_(std::move(name)) {}
 
 ApiResult<StoredLease> HttpLeaseApi::Get(Time deadline, std::stop_token stop) {
-  return Send({.method = HttpMethod::kGet,
-               .target = PathOf(kLeaseType, ns_, name_),
-               .content_type = {},
-               .body = {},
-               .max_response_bytes = kMaxLeaseBytes},
-              deadline, std::move(stop), "reading");
+  return Send(LeaseRequest(HttpMethod::kGet, PathOf(kLeaseType, ns_, name_)), deadline,
+              std::move(stop), "reading");
 }
 
 ApiResult<StoredLease> HttpLeaseApi::Create(const LeaseRecord& record, Time deadline,
@@ -98,7 +101,7 @@ ApiResult<StoredLease> HttpLeaseApi::Create(const LeaseRecord& record, Time dead
                            {"kind", "Lease"},
                            {"metadata", {{"namespace", ns_}, {"name", name_}}}};
   SetLeaseSpec(object, record);
-  return Send(WriteOf(HttpMethod::kPost, PathOf(kLeaseType, ns_), object), deadline,
+  return Send(LeaseWrite(HttpMethod::kPost, PathOf(kLeaseType, ns_), object), deadline,
               std::move(stop), "creating");
 }
 
@@ -110,7 +113,7 @@ ApiResult<StoredLease> HttpLeaseApi::Update(const StoredLease& base, const Lease
   if (!meta.is_object()) meta = nlohmann::json::object();
   meta["resourceVersion"] = base.version;
   SetLeaseSpec(*object, record);
-  return Send(WriteOf(HttpMethod::kPut, PathOf(kLeaseType, ns_, name_), *object), deadline,
+  return Send(LeaseWrite(HttpMethod::kPut, PathOf(kLeaseType, ns_, name_), *object), deadline,
               std::move(stop), "writing");
 }
 
