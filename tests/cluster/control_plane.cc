@@ -21,6 +21,7 @@ using std::chrono_literals::operator""s;
 namespace fs = std::filesystem;
 
 constexpr std::string_view kTool = BACKFILL_CONTROL_PLANE;
+constexpr std::string_view kServer = "server: https://127.0.0.1:";
 
 std::string_view NameOf(Component component) {
   switch (component) {
@@ -111,10 +112,33 @@ Result<std::string> ControlPlane::Tool(std::string_view command,
   return Run(all, {}, at_most);
 }
 
+std::uint16_t ControlPlane::port() const {
+  const std::string config = e2e::ReadFile(kubeconfig_);
+  const std::size_t at = config.find(kServer);
+  if (at == std::string::npos) return 0;
+  return static_cast<std::uint16_t>(std::atoi(config.c_str() + at + kServer.size()));
+}
+
+fs::path ControlPlane::KubeconfigThrough(std::uint16_t port, const fs::path& dir) const {
+  std::string config = e2e::ReadFile(kubeconfig_);
+  if (const std::size_t at = config.find(kServer); at != std::string::npos) {
+    const std::size_t from = at + kServer.size();
+    config.replace(from, config.find('\n', from) - from, std::to_string(port));
+  }
+  const fs::path path = dir / ("kubeconfig-" + std::to_string(port));
+  e2e::WriteFile(path, config);
+  return path;
+}
+
 Result<std::string> ControlPlane::Kubectl(const std::vector<std::string>& args) const {
+  return KubectlWith(kubeconfig_, args);
+}
+
+Result<std::string> ControlPlane::KubectlWith(const fs::path& kubeconfig,
+                                              const std::vector<std::string>& args) const {
   std::vector<std::string> all{fs::path(kTool).parent_path() / "kubectl", "--request-timeout=30s"};
   all.insert(all.end(), args.begin(), args.end());
-  return Run(all, {{"KUBECONFIG", kubeconfig_}, {"HOME", state_}}, 60s);
+  return Run(all, {{"KUBECONFIG", kubeconfig}, {"HOME", state_}}, 60s);
 }
 
 Result<std::string> ControlPlane::Apply(std::string_view manifests) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -40,8 +41,17 @@ class ControlPlane {
   // With all rights.
   [[nodiscard]] const std::filesystem::path& kubeconfig() const { return kubeconfig_; }
 
+  // The API server's, on loopback; zero if the kubeconfig says none. Its certificate is for any
+  // port of 127.0.0.1, so a TcpProxy may stand in front.
+  [[nodiscard]] std::uint16_t port() const;
+  // A kubeconfig for who is to connect to another port, put into `dir`.
+  [[nodiscard]] std::filesystem::path KubeconfigThrough(std::uint16_t port,
+                                                        const std::filesystem::path& dir) const;
+
   // What kubectl writes to standard output; what it says otherwise is the error (kInternal).
   [[nodiscard]] Result<std::string> Kubectl(const std::vector<std::string>& args) const;
+  [[nodiscard]] Result<std::string> KubectlWith(const std::filesystem::path& kubeconfig,
+                                                const std::vector<std::string>& args) const;
   // kubectl apply of YAML or JSON.
   [[nodiscard]] Result<std::string> Apply(std::string_view manifests) const;
 

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "tests/cli/temp_dir.h"
+#include "tests/cluster/tcp_proxy.h"
 #include "tests/e2e/process.h"
 
 namespace backfill::cluster {
@@ -83,6 +85,24 @@ TEST_F(ControlPlaneTest, KnowsWhoHasAskedForWhat) {
   EXPECT_THAT(*of_others,
               ::testing::Not(Contains(Field(&AuditLine::user_agent, StartsWith("kubectl/")))));
   EXPECT_TRUE(shared_->Requests("nobody/").value().empty());
+}
+
+TEST_F(ControlPlaneTest, IsReachedThroughAProxy) {
+  TcpProxy proxy(shared_->port());
+  const cli::TempDir dir;
+  const std::filesystem::path through = shared_->KubeconfigThrough(proxy.port(), dir.path());
+  const std::vector<std::string> question = {"get", "namespace", space_,
+                                             "-o",  "name",      "--request-timeout=2s"};
+  const Result<std::string> answer = shared_->KubectlWith(through, question);
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(*answer, "namespace/" + space_ + "\n");
+  EXPECT_GT(proxy.accepted(), 0);
+  EXPECT_GT(proxy.passed(), 0U);
+
+  proxy.GoSilent();
+  const std::uint64_t passed = proxy.passed();
+  EXPECT_FALSE(shared_->KubectlWith(through, question).ok());
+  EXPECT_EQ(proxy.passed(), passed);
 }
 
 }  // namespace
