@@ -68,6 +68,11 @@ std::vector<HttpRequest> ScriptedTransport::streams() const {
   return streams_;
 }
 
+kube::StreamLimits ScriptedTransport::last_limits() const {
+  MutexLock l(mu_);
+  return limits_;
+}
+
 bool ScriptedTransport::AwaitSilence(Duration most) {
   MutexLock l(mu_);
   return changed_.wait_for(mu_, most, [this]() REQUIRES(mu_) {
@@ -115,6 +120,7 @@ Result<HttpResponse> ScriptedTransport::Stream(
   {
     MutexLock l(mu_);
     streams_.push_back(request);
+    limits_ = limits;
   }
   while (true) {
     std::optional<StreamStep> step = NextStep(stop);

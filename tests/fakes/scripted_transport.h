@@ -47,6 +47,7 @@ class ScriptedTransport final : public kube::HttpTransport {
   // ---- what was asked for
   [[nodiscard]] std::vector<kube::HttpRequest> sent() const;
   [[nodiscard]] std::vector<kube::HttpRequest> streams() const;
+  [[nodiscard]] kube::StreamLimits last_limits() const;
   // Both scripts are at their end, and somebody waits for more. False: not in time.
   [[nodiscard]] bool AwaitSilence(Duration most = std::chrono::seconds(10));
 
@@ -79,6 +80,7 @@ class ScriptedTransport final : public kube::HttpTransport {
   std::deque<StreamStep> steps_ GUARDED_BY(mu_);
   std::vector<kube::HttpRequest> sent_ GUARDED_BY(mu_);
   std::vector<kube::HttpRequest> streams_ GUARDED_BY(mu_);
+  kube::StreamLimits limits_ GUARDED_BY(mu_);
   int waiting_ GUARDED_BY(mu_) = 0;
 };
 

@@ -1,5 +1,7 @@
 #include "operator/kube/cache/informer.h"
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <utility>
 
@@ -44,6 +46,9 @@ Informer::~Informer() { Stop(); }
 
 void Informer::Start() {
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
+  // 15 characters at most.
+  const std::string name = "watch-" + std::string(resource_.type.plural.substr(0, 9));
+  pthread_setname_np(thread_.native_handle(), name.c_str());
 }
 
 void Informer::Stop() {
@@ -124,7 +129,8 @@ std::optional<WatcherAction> Informer::Step(WatcherInput input) {
   Note(output.problem);
   std::visit(Overloaded{[](std::monostate) {},
                         [&](ReplaceCache& all) {
-                          cache_.Replace(std::move(all.objects), std::move(all.version));
+                          cache_.Replace(std::move(all.objects), std::move(all.version),
+                                         all.unreadable);
                         },
                         [&](ApplyChange& one) { cache_.Apply(one.change, one.version); },
                         [&](const AdvanceVersion& to) { cache_.Advance(to.version); }},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "operator/kube/cache/resource_version.h"
@@ -176,14 +177,22 @@ void ObjectCache::Advance(std::string_view version) {
   DeliverVersion(version);
 }
 
-void ObjectCache::Replace(std::vector<ApiObjectPtr> objects, std::string version) {
-  // In order of their keys, the last one of each: a list of several pages may repeat an object.
-  std::stable_sort(objects.begin(), objects.end(), ByKey());
-  const auto same_key = [](const ApiObjectPtr& a, const ApiObjectPtr& b) {
-    return ByKey::Of(a) == ByKey::Of(b);
-  };
-  objects.erase(objects.begin(), std::unique(objects.rbegin(), objects.rend(), same_key).base());
-
+void ObjectCache::Replace(std::vector<ApiObjectPtr> objects, std::string version,
+                          const std::vector<ObjectKey>& unreadable) {
+  // In front, so that what could be read after all wins.
+  std::vector<ApiObjectPtr> listed;
+  listed.reserve(unreadable.size() + objects.size());
+  for (const ObjectKey& key : unreadable) {
+    if (ApiObjectPtr known = Get(key.ns, key.name)) listed.push_back(std::move(known));
+  }
+  listed.insert(listed.end(), std::make_move_iterator(objects.begin()),
+                std::make_move_iterator(objects.end()));
+  objects = std::move(listed);
+  {
+    // In order of their keys, the last one of each: a list of several pages may repeat an object.
+    const Objects last(objects.rbegin(), objects.rend());
+    objects.assign(last.begin(), last.end());
+  }
   // A server that was restored gives the versions that it has forgotten to others: they say
   // nothing.
   const std::vector<ApiObjectPtr> before = List();

@@ -90,7 +90,9 @@ class ObjectCache {
   [[nodiscard]] bool HasSeen(const ObjectKey& key, std::string_view version) const;
 
   // ---- the writer
-  void Replace(std::vector<ApiObjectPtr> objects, std::string version);
+  // Of what is `unreadable` the cache keeps what it has: it is out of date, but not gone.
+  void Replace(std::vector<ApiObjectPtr> objects, std::string version,
+               const std::vector<ObjectKey>& unreadable = {});
   // `version` may be empty: then the cache's own stays.
   void Apply(const Change& change, std::string_view version);
   void Advance(std::string_view version);

@@ -75,7 +75,6 @@ WatcherOutput Watcher::On(Begin, Moment at) {
 WatcherAction Watcher::List() {
   phase_ = Phase::kListing;
   ++counts_.lists;
-  objects_ = std::vector<ApiObjectPtr>();
   list_version_.clear();
   token_.clear();
   pages_ = 0;
@@ -91,13 +90,16 @@ WatcherOutput Watcher::On(PageArrived input, Moment at) {
   if (phase_ != Phase::kListing) return {};
   ListPage& page = input.page;
   counts_.broken_items += page.broken;
-  if (++pages_ > options_.max_pages || objects_.size() + page.items.size() > options_.max_objects)
+  if (++pages_ > options_.max_pages ||
+      objects_.size() + unreadable_.size() + page.items.size() + page.broken > options_.max_objects)
     return BadList("the list has no end", at);
   // All pages are of one version. If they are not, what has changed since the first one is told
   // again by the watch.
   if (list_version_.empty()) list_version_ = std::move(page.resource_version);
   objects_.insert(objects_.end(), std::make_move_iterator(page.items.begin()),
                   std::make_move_iterator(page.items.end()));
+  unreadable_.insert(unreadable_.end(), std::make_move_iterator(page.unreadable.begin()),
+                     std::make_move_iterator(page.unreadable.end()));
   if (!page.next.empty()) {
     if (page.next == token_) return BadList("the list repeats a page", at);
     token_ = page.next;
@@ -110,7 +112,9 @@ WatcherOutput Watcher::On(PageArrived input, Moment at) {
   from_ = ordered_ ? ListFrom::kLast : ListFrom::kNewest;
   all_at_once_ = false;
   skipped_ = false;
-  ReplaceCache replace{.objects = std::exchange(objects_, {}), .version = version_};
+  ReplaceCache replace{.objects = std::exchange(objects_, {}),
+                       .version = version_,
+                       .unreadable = std::exchange(unreadable_, {})};
   return {.cache = std::move(replace), .action = Watch(at), .problem = std::move(page.problem)};
 }
 
@@ -269,7 +273,9 @@ WatcherAction Watcher::Wait(Then then, std::optional<std::chrono::milliseconds> 
   ++counts_.failures;
   phase_ = Phase::kWaiting;
   then_ = then;
+  // Of a list that failed nothing is kept, nor is memory while nothing is done.
   objects_ = std::vector<ApiObjectPtr>();
+  unreadable_ = std::vector<ObjectKey>();
   if (at.now - healthy_since_ >= options_.healthy) next_wait_ = options_.first_wait;
   auto wait = std::chrono::duration_cast<Duration>(next_wait_ * (1.0 + at.chance));
   next_wait_ = std::min(next_wait_ * 2, options_.longest_wait);

@@ -83,6 +83,8 @@ using WatcherAction = std::variant<GetPage, StartWatch, WaitUntil>;
 struct ReplaceCache {  // by these and no others
   std::vector<ApiObjectPtr> objects;
   std::string version;
+  // Exist, but could not be read: what the cache has of them stays.
+  std::vector<ObjectKey> unreadable;
 };
 struct ApplyChange {
   Change change;
@@ -193,6 +195,7 @@ class Watcher {
   ListFrom from_ = ListFrom::kAny;
   bool all_at_once_ = false;
   std::vector<ApiObjectPtr> objects_;  // of the pages so far
+  std::vector<ObjectKey> unreadable_;
   std::string list_version_;
   std::string token_;
   std::size_t pages_ = 0;

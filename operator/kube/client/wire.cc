@@ -64,7 +64,12 @@ Result<ListPage> ParseList(std::string_view body, DecodeObject decode) {
     Result<ApiObjectPtr> object = DecodeNamed(item, too_deep, decode);
     if (object.ok()) {
       page.items.push_back(std::move(object).value());
-    } else if (page.broken++ == 0) {
+      return;
+    }
+    const json& of = Member(item, "metadata");
+    ObjectKey key{.ns = TextOf(of, "namespace"), .name = TextOf(of, "name")};
+    if (!key.name.empty()) page.unreadable.push_back(std::move(key));
+    if (page.broken++ == 0) {
       page.problem =
           fmt::format("item {} ({}): {}", page.items.size(), NameIn(item), object.error().message);
     }

@@ -18,6 +18,7 @@ struct ListPage {
   std::vector<ApiObjectPtr> items;
   std::size_t broken = 0;  // items that did not decode; `problem` has the first
   std::string problem;
+  std::vector<ObjectKey> unreadable;  // those of them whose names could be read: they exist
   std::string resource_version;
   std::string next;  // the token of the next page; empty: this is the last
 };

@@ -54,6 +54,26 @@ TEST(CachedBytesTest, R11_APodTakesAtMost1KiB) {
   EXPECT_LE(BytesEach(&WorkerPodMetadataText, &DecodePod), 1024U);
 }
 
+TEST(CachedBytesTest, NothingStaysOfObjectsThatHaveGone) {
+  ObjectCache cache{{ByController()}};
+  cache.Replace({}, "1");
+  std::size_t before = 0;
+  for (int i = 0; i < 2000; ++i) {
+    if (i == 1000) before = HeapBytes();
+    auto job = std::make_shared<Job>();
+    job->meta.name = "a";
+    job->meta.uid = "uid-" + std::to_string(i);
+    job->meta.owners.push_back({.api_version = "backfill.dev/v1alpha1",
+                                .kind = "Backfill",
+                                .name = "b",
+                                .uid = "an-owner-of-its-own-" + std::to_string(i),
+                                .controller = true});
+    cache.Apply({.type = ChangeType::kAdded, .object = job}, "2");
+    cache.Apply({.type = ChangeType::kDeleted, .object = job}, "3");
+  }
+  EXPECT_LE(HeapBytes(), before);
+}
+
 // Serves any number of objects in pages, as asked for.
 class Pages {
  public:
@@ -124,6 +144,29 @@ TEST(CachedBytesTest, TenThousandPodsAreListedWatchedAndListedAgainWithin100MiB)
 
 TEST(CachedBytesTest, TenThousandJobsAreListedWatchedAndListedAgainWithin100MiB) {
   ListAndWatch({.type = kJobs, .decode = &DecodeJob}, &WorkerJobText, 100 * kMiB);
+}
+
+// At version 0 a server answers from memory, and then with everything whatever the limit.
+TEST(CachedBytesTest, TenThousandPodsInOnePageAreListedWithin100MiB) {
+  fakes::ManualClock clock;
+  fakes::ScriptedTransport server(clock);
+  std::vector<std::string> items;
+  for (int i = 0; i < kObjects; ++i)
+    items.push_back(WorkerPodMetadataText({.version = "123456", .index = i}));
+  std::string text = ListText(items, "200000");
+  items = std::vector<std::string>();
+  const std::size_t text_bytes = text.capacity();  // counts as received
+  server.Answer(200, std::move(text));
+  ObjectCache cache;
+  ResetPeak();
+  const std::size_t before = HeapBytes() - text_bytes;
+  Informer informer(server, clock, {.type = kPods, .decode = &DecodePod}, cache, {});
+  informer.Start();
+  ASSERT_TRUE(server.AwaitSilence(30s));
+  ASSERT_EQ(cache.size(), std::size_t{kObjects});
+  const std::size_t listed = PeakHeapBytes() - before;
+  std::printf("MiB: one page at most %zu\n", listed / kMiB);
+  EXPECT_LE(listed, 100 * kMiB);
 }
 
 }  // namespace

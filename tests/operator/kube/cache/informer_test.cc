@@ -168,6 +168,8 @@ TEST_F(InformerTest, F5_AHalfOpenWatchIsGivenUpAndGoesOn) {
   EXPECT_GE(clock_.Steady() - before, 245s);
   EXPECT_LE(clock_.Steady() - before, 297s);
   EXPECT_EQ(server_.sent().size(), 1U);
+  // Bookmarks are promised by nobody, so silence alone is no reason to give up sooner.
+  EXPECT_EQ(server_.last_limits().idle, server_.last_limits().deadline - clock_.Steady());
 }
 
 TEST_F(InformerTest, R7_GarbageIsSkippedAndMadeUpFor) {
@@ -207,6 +209,18 @@ TEST_F(InformerTest, AListThatIsNoListIsAskedForAgain) {
   EXPECT_THAT(told_.Take(), ElementsAre("+a@90"));
   EXPECT_EQ(Waits().size(), 9U);
   EXPECT_THAT(informer_.stats().last_problem, Not(""));
+}
+
+TEST_F(InformerTest, F23_AnObjectThatCannotBeReadIsNotTakenForDeleted) {
+  Synced();
+  server_.Answer(200, ListText({R"({"metadata":{"namespace":"shop","name":"a","uid":7}})",
+                                PodText("b", "103")},
+                               "106"));
+  server_.Line(EventText("ERROR", StatusText(410, "Expired")));
+  Settle();
+  EXPECT_THAT(told_.Take(), ElementsAre("+b@103"));
+  EXPECT_EQ(cache_.size(), 2U);
+  EXPECT_EQ(informer_.stats().counts.broken_items, 1U);
 }
 
 TEST_F(InformerTest, TellsWhenItLastHeardOfTheServer) {

@@ -135,6 +135,16 @@ TEST_F(ObjectCacheTest, AnObjectThatARelistFindsUnchangedStaysTheSame) {
   EXPECT_THAT(listener_.Take(), IsEmpty());
 }
 
+TEST_F(ObjectCacheTest, WhatExistsButCannotBeReadIsNotGone) {
+  Fill();
+  cache_.Replace({Object("c", "3")}, "110",
+                 {{.ns = "shop", .name = "a"}, {.ns = "shop", .name = "never-read"}});
+  EXPECT_THAT(listener_.Take(), ElementsAre("-b@2 relist", "+c@3 relist"));
+  EXPECT_THAT(Named(cache_.List()), ElementsAre("a@1", "c@3"));
+  cache_.Replace({Object("a", "120")}, "120", {{.ns = "shop", .name = "a"}});
+  EXPECT_THAT(listener_.Take(), ElementsAre("a@1>a@120 relist", "-c@3 relist"));
+}
+
 TEST_F(ObjectCacheTest, ChangesAreAppliedAndDelivered) {
   Fill();
   cache_.Apply(Added(Object("c", "101")), "101");

@@ -212,7 +212,9 @@ TEST_F(WatcherTest, R7_ItemsThatDoNotDecodeAreCounted) {
   page.resource_version = "100";
   page.broken = 2;
   page.problem = "item 3";
+  page.unreadable = {{.ns = "shop", .name = "x"}};
   EXPECT_EQ(Feed(PageArrived{page}), "cache a at 100; watch from 100");
+  EXPECT_EQ(std::get<ReplaceCache>(last_.cache).unreadable, page.unreadable);
   EXPECT_EQ(last_.problem, "item 3");
   EXPECT_EQ(watcher_.counts().broken_items, 2U);
 }
@@ -472,6 +474,7 @@ TEST_F(WatcherTest, R5_AWatchThatEndsWithinASecondWithoutNewsIsAFailure) {
   Due();
   Mark("101");
   EXPECT_EQ(End(), "watch from 101");
+  EXPECT_EQ(End(), "wait 3200 ms");
 }
 
 TEST_F(WatcherTest, ATimerThatIsEarlyWaitsOn) {

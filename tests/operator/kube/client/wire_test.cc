@@ -83,6 +83,7 @@ TEST(ParseListTest, ABrokenItemDoesNotLoseThePage) {
   ASSERT_TRUE(page.ok());
   EXPECT_THAT(Names(*page), ElementsAre("a", "z"));
   EXPECT_EQ(page->broken, 3u);
+  EXPECT_THAT(page->unreadable, ElementsAre(ObjectKey{.ns = "", .name = "b"}));
   EXPECT_EQ(page->problem, "item 1 (b): metadata.labels: must be an object of strings");
 }
 
