@@ -11,29 +11,12 @@ constexpr Duration kMaxHoldOff = std::chrono::seconds(60);
 // The clock need not be the one that a condition variable waits by.
 constexpr Duration kLook = std::chrono::milliseconds(50);
 
-double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
-
 }  // namespace
-
-double TokenBucket::TokensAt(Time now) const {
-  return std::min(burst_, tokens_ + std::max(0.0, Seconds(now - at_)) * per_second_);
-}
-
-Time TokenBucket::Next(Time now) const {
-  const double missing = 1 - TokensAt(now);
-  if (missing <= 0) return now;
-  return now + std::chrono::ceil<Duration>(std::chrono::duration<double>(missing / per_second_));
-}
-
-void TokenBucket::Take(Time now) {
-  tokens_ = TokensAt(now) - 1;
-  at_ = now;
-}
 
 ApiResult<Ok> RateLimiter::Wait(Time deadline, const std::stop_token& stop) {
   MutexLock l(mu_);
   const Time begin = clock_.Steady();
-  const Time turn = bucket_.Next(begin);
+  const Time turn = begin + bucket_.WaitFor(begin);
   Time at = std::max(turn, held_until_);
   const auto too_late = [&](Time now) {
     ApiError e;
@@ -43,7 +26,7 @@ ApiResult<Ok> RateLimiter::Wait(Time deadline, const std::stop_token& stop) {
     return e;
   };
   if (at > deadline) return too_late(begin);
-  bucket_.Take(begin);
+  bucket_.Reserve(begin);
   while (true) {
     if (stop.stop_requested()) {
       ApiError e;

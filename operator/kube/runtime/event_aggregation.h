@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "operator/kube/runtime/event.h"
-#include "operator/kube/runtime/token_bucket.h"
+#include "operator/kube/client/token_bucket.h"
 
 namespace backfill::kube {
 

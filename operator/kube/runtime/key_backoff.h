@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "operator/kube/client/api_object.h"
-#include "operator/kube/runtime/token_bucket.h"
+#include "operator/kube/client/token_bucket.h"
 
 namespace backfill::kube {
 

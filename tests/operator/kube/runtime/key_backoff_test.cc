@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "operator/kube/runtime/token_bucket.h"
+#include "operator/kube/client/token_bucket.h"
 
 namespace backfill::kube {
 namespace {

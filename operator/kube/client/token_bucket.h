@@ -13,10 +13,16 @@ class TokenBucket {
   // Starts full. `interval` above zero, `burst` at least 1.
   TokenBucket(Duration interval, int burst) : interval_(interval), burst_(burst) {}
 
-  // Takes a token, if need be one that comes later: how long to wait for it.
+  // How long to wait for a token.
+  [[nodiscard]] Duration WaitFor(Time now) const {
+    const Time full_at = std::max(full_at_, now) + interval_;
+    return std::max(Duration::zero(), Duration(full_at - now) - burst_ * interval_);
+  }
+  // Takes it, even if it comes later: how long to wait for it.
   Duration Reserve(Time now) {
+    const Duration wait = WaitFor(now);
     full_at_ = std::max(full_at_, now) + interval_;
-    return std::max(Duration::zero(), Duration(full_at_ - now) - burst_ * interval_);
+    return wait;
   }
   // Takes a token if there is one.
   bool TryTake(Time now) {
