@@ -17,7 +17,7 @@ namespace backfill::cluster {
 namespace {
 
 using e2e::Process;
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 constexpr std::string_view kTool = BACKFILL_CONTROL_PLANE;
@@ -83,6 +83,11 @@ AuditLine Decode(const nlohmann::json& event) {
 }
 
 }  // namespace
+
+std::string UniqueName(std::string_view begin) {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::string(begin) + "-" + std::to_string(getpid()) + "-" + std::to_string(now / 1us);
+}
 
 ControlPlane::ControlPlane(fs::path state)
     : state_(std::move(state)), kubeconfig_(state_ / "kubeconfig") {}

@@ -24,6 +24,9 @@ struct AuditLine {
   int code = 0;
 };
 
+// A name for a namespace that no other test has, nor this one when it is repeated.
+std::string UniqueName(std::string_view begin);
+
 // A real Kubernetes API for a test: etcd, kube-apiserver and kube-controller-manager on free ports
 // of loopback. Jobs get pods, which stay Pending, as there is no node.
 //

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -41,7 +40,7 @@ class ControlPlaneTest : public ::testing::Test {
   }
 
   std::optional<ControlPlane> shared_;
-  const std::string space_ = "control-plane-test-" + std::to_string(getpid());
+  const std::string space_ = UniqueName("control-plane-test");
 };
 
 TEST_F(ControlPlaneTest, JobsGetPods) {

@@ -100,7 +100,10 @@ void TcpProxy::Drip(std::size_t bytes, Duration every) {
 }
 
 void TcpProxy::CutAfter(std::uint64_t bytes) {
-  Pull([bytes](Levers& levers) { levers.cut_after = bytes; });
+  Pull([bytes](Levers& levers) {
+    levers.cut_after = bytes;
+    ++levers.cut;
+  });
 }
 
 void TcpProxy::Reset() {
@@ -240,14 +243,18 @@ bool TcpProxy::Write(Flow& flow, bool downwards, const Levers& levers, Time now)
     if (flow.next > now) return true;
     most = std::min(most, levers.drip_bytes);
   }
-  bool cut = false;
+  // Counted before they are sent: whoever has received them and pulls a lever then means later
+  // ones.
+  std::uint64_t cut = 0;
   if (downwards) {
     MutexLock lock(mu_);
     if (levers_.end_all) return true;  // perhaps since a moment ago, by another connection
-    if (levers_.cut_after && *levers_.cut_after <= most) {
-      most = static_cast<std::size_t>(*levers_.cut_after);
-      cut = true;
+    if (levers_.cut_after) {
+      most = static_cast<std::size_t>(std::min<std::uint64_t>(most, *levers_.cut_after));
+      *levers_.cut_after -= most;
     }
+    cut = levers_.cut;
+    passed_ += most;
   }
   std::size_t sent = 0;
   if (most > 0) {
@@ -259,10 +266,10 @@ bool TcpProxy::Write(Flow& flow, bool downwards, const Levers& levers, Time now)
   }
   if (downwards) {
     MutexLock lock(mu_);
-    passed_ += sent;
-    if (levers_.cut_after) {
-      *levers_.cut_after -= std::min<std::uint64_t>(*levers_.cut_after, sent);
-      if (cut && *levers_.cut_after == 0) {
+    passed_ -= most - sent;
+    if (levers_.cut_after && levers_.cut == cut) {
+      *levers_.cut_after += most - sent;
+      if (*levers_.cut_after == 0) {
         levers_.cut_after.reset();
         levers_.end_all = Ending::kClose;
         eventfd_write(wake_, 1);

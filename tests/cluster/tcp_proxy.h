@@ -72,6 +72,7 @@ class TcpProxy {
     std::size_t drip_bytes = 0;
     Duration drip_every{};
     std::optional<std::uint64_t> cut_after;
+    std::uint64_t cut = 0;  // which one that is
     std::optional<Ending> end_all;
   };
 

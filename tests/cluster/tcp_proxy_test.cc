@@ -218,6 +218,17 @@ TEST_F(TcpProxyTest, CutsAnAnswerShortOnce) {
   EXPECT_EQ(later.client.Receive(20), "seven of these bytes");
 }
 
+TEST_F(TcpProxyTest, DoesNotCountWhatHasArrivedBeforeACut) {
+  for (int i = 0; i < 300; ++i) {
+    const Pair pair = Connect();
+    pair.server.Send("arrived before");
+    ASSERT_EQ(pair.client.Receive(14), "arrived before");
+    proxy_.CutAfter(5);
+    pair.server.Send("later");
+    ASSERT_EQ(pair.client.Receive(100), "later") << i;
+  }
+}
+
 TEST_F(TcpProxyTest, ResetsOrClosesWhatIsOpen) {
   const Pair reset = Connect();
   reset.server.Send("1");
