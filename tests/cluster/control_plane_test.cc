@@ -72,7 +72,7 @@ TEST_F(ControlPlaneTest, KnowsWhoHasAskedForWhat) {
       Field(&AuditLine::resource, "configmaps"), Field(&AuditLine::space, space_),
       Field(&AuditLine::name, "noticed"), Field(&AuditLine::stage, "ResponseComplete"));
   std::vector<AuditLine> lines;
-  EXPECT_TRUE(e2e::TimeUntil(5s,
+  EXPECT_TRUE(e2e::TimeUntil(20s,
                              [&] {
                                lines = shared_->Requests("kubectl/").value();
                                return ::testing::Matches(Contains(created))(lines);

@@ -141,7 +141,7 @@ TEST_F(ApiClientClusterTest, CreatesReadsChangesAndDeletes) {
   EXPECT_TRUE(gone.ok()) << gone.error().message;
   EXPECT_EQ(KindOf(me_->client.Get(kConfigMap, Key("one"), Within())), ApiErrorKind::kNotFound);
 
-  EXPECT_TRUE(e2e::TimeUntil(5s, [&] {
+  EXPECT_TRUE(e2e::TimeUntil(20s, [&] {
     std::vector<std::string> verbs;
     for (const AuditLine& line : Asked()) verbs.push_back(line.verb);
     return ::testing::Matches(ElementsAre("create", "create", "patch", "delete", "get"))(verbs);
@@ -259,7 +259,7 @@ TEST_F(ApiClientClusterTest, R30_RefusalsSayWhy) {
       R"({"spec":{"restartPolicy":"Never","containers":[{"name":"one","image":"localhost/any:1"}]}}}})";
   // The quota counts once a controller has looked at it.
   std::optional<ApiError> refused;
-  ASSERT_TRUE(e2e::TimeUntil(10s, [&] {
+  ASSERT_TRUE(e2e::TimeUntil(30s, [&] {
     const auto created = me_->client.Create(kJob, ns_, job, Within());
     if (!created.ok()) refused = created.error();
     if (created.ok()) (void)me_->client.Delete(kJob, Key("refused"), {}, Within());
@@ -336,7 +336,7 @@ TEST_F(ApiClientClusterTest, R32_AWriteWhoseAnswerIsLostIsNotSentTwice) {
     if (proxy.accepted() == before) break;
   }
   ASSERT_EQ(proxy.accepted(), before) << "no connection was used twice";
-  EXPECT_TRUE(e2e::TimeUntil(5s, [&] {
+  EXPECT_TRUE(e2e::TimeUntil(20s, [&] {
     return me_->client.Get(kConfigMap, Key("unheard"), Within()).ok();
   })) << "it has happened all the same";
   const auto again = far->client.Create(kConfigMap, ns_, Map("unheard"), Within());
@@ -351,7 +351,7 @@ TEST_F(ApiClientClusterTest, R32_AWriteWhoseAnswerIsLostIsNotSentTwice) {
     }
     return of_that_name;
   };
-  EXPECT_TRUE(e2e::TimeUntil(5s, [&] { return codes().size() >= 2; }));
+  EXPECT_TRUE(e2e::TimeUntil(20s, [&] { return codes().size() >= 2; }));
   EXPECT_THAT(codes(), ElementsAre(201, 409));
 }
 
