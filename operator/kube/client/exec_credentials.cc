@@ -60,6 +60,7 @@ class ExecCredentials final : public CredentialSource {
 std::optional<WallTime> ParseRfc3339(std::string_view text) {
   constexpr std::size_t kSeconds = 19;  // 2026-11-23T03:28:59
   if (text.size() <= kSeconds) return std::nullopt;
+  if (text.substr(0, 4) < "1900" || text.substr(0, 4) > "2200") return std::nullopt;
   std::string whole(text.substr(0, kSeconds));
   if (whole[10] == 't' || whole[10] == ' ') whole[10] = 'T';
   const std::optional<WallTime> base = ParseWallTime(whole + "Z");

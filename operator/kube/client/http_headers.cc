@@ -33,7 +33,7 @@ std::optional<WallTime> ParseHttpDate(std::string_view text) {
   const auto second = Number(text.substr(23, 2));
   if (month == kMonths.end() || !day || !year || !hour || !minute || !second) return std::nullopt;
   const std::chrono::year_month_day date(
-      std::chrono::year(*year),
+      std::chrono::year(std::clamp(*year, 1970, 2200)),  // a WallTime ends in 2262
       std::chrono::month(static_cast<unsigned>(month - kMonths.begin()) + 1),
       std::chrono::day(static_cast<unsigned>(*day)));
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;

@@ -24,6 +24,8 @@ TEST(RetryAfterTest, R34_TakesSecondsAndDatesUpToAMinute) {
   EXPECT_EQ(after("Mon, 23 Nov 2026 03:29:09 GMT"), seconds(10));
   EXPECT_EQ(after("Mon, 23 Nov 2026 03:28:00 GMT"), milliseconds(0));
   EXPECT_EQ(after("Tue, 24 Nov 2026 03:28:00 GMT"), seconds(60));
+  EXPECT_EQ(after("Mon, 23 Nov 9999 03:29:09 GMT"), seconds(60));
+  EXPECT_EQ(after("Mon, 23 Nov 0001 03:29:09 GMT"), milliseconds(0));
   EXPECT_EQ(ParseRetryAfter("Mon, 23 Nov 2026 03:29:00 GMT", now + milliseconds(400)),
             milliseconds(600));
   for (const char* value : {"", " ", "-1", "1.5", "7s", "soon", "Mon, 23 Nov 2026 03:29:09 CET",
