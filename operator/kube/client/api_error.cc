@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "operator/kube/client/http_headers.h"
 #include "operator/kube/client/json_fields.h"
 
 namespace backfill::kube {
@@ -17,7 +18,6 @@ constexpr std::size_t kMaxFieldBytes = 256;
 constexpr std::size_t kMaxCauses = 32;
 constexpr std::size_t kMaxExcerptBytes = 200;     // of what is no Status
 constexpr std::size_t kMaxStatusBytes = 1 << 20;  // a Status repeats what it refuses
-constexpr std::chrono::milliseconds kMaxRetryAfter = std::chrono::seconds(60);
 
 // One line, of a length for a log, whatever was sent.
 std::string Line(std::string_view text, std::size_t max_bytes) {

@@ -3,14 +3,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
-#include "operator/kube/client/credential_cache.h"
-#include "tests/fakes/manual_clock.h"
 #include "tests/worker/target/certificates.h"
 
 namespace backfill::kube {
@@ -102,132 +98,6 @@ TEST_F(FileCredentialsTest, CertificatesAreLookedAtBeforeAHandshake) {
               HasSubstr("key cannot be read"));
   EXPECT_THAT(Refusal({.certificate_file = dir_ / "key", .key_file = dir_ / "key"}),
               HasSubstr("certificate cannot be read"));
-}
-
-// Says what the test wants, and counts.
-class Source final : public CredentialSource {
- public:
-  explicit Source(Result<Credentials>& next) : next_(next) {}
-  Result<Credentials> Load(Time, std::stop_token) override {
-    ++loads;
-    while (hold) std::this_thread::yield();
-    return next_;
-  }
-  std::atomic<int> loads{0};
-  std::atomic<bool> hold{false};
-
- private:
-  Result<Credentials>& next_;
-};
-
-class CredentialCacheTest : public testing::Test {
- protected:
-  std::string Token() {
-    const auto got = cache_.Get(Soon(), {});
-    return got.ok() ? (*got)->token : got.error().message;
-  }
-  std::string TokenAfter401() {
-    const auto now = cache_.Get(Soon(), {});
-    const auto got = cache_.Replace(*now, Soon(), {});
-    return got.ok() ? (*got)->token : got.error().message;
-  }
-
-  fakes::ManualClock clock_;
-  Result<Credentials> next_ = Credentials{.token = "a"};
-  Source* const source_ = new Source(next_);
-  CredentialCache cache_{std::unique_ptr<CredentialSource>(source_), clock_};
-};
-
-TEST_F(CredentialCacheTest, R35_ReadsOnceAMinute) {
-  EXPECT_EQ(Token(), "a");
-  next_ = Credentials{.token = "b"};
-  clock_.Advance(seconds(59));
-  EXPECT_EQ(Token(), "a");
-  EXPECT_EQ(source_->loads, 1);
-  clock_.Advance(seconds(1));
-  EXPECT_EQ(Token(), "b");
-  EXPECT_EQ(source_->loads, 2);
-}
-
-TEST_F(CredentialCacheTest, R35_ReadsAfterARefusalOnceASecond) {
-  EXPECT_EQ(Token(), "a");
-  next_ = Credentials{.token = "b"};
-  EXPECT_EQ(TokenAfter401(), "b");
-  next_ = Credentials{.token = "c"};
-  EXPECT_EQ(TokenAfter401(), "b");
-  clock_.Advance(seconds(1));
-  EXPECT_EQ(TokenAfter401(), "c");
-  EXPECT_EQ(source_->loads, 3);
-}
-
-TEST_F(CredentialCacheTest, WhatAnotherHasReplacedIsNotReadAgain) {
-  const auto old = cache_.Get(Soon(), {}).value();
-  next_ = Credentials{.token = "b"};
-  EXPECT_EQ((*cache_.Replace(old, Soon(), {}))->token, "b");
-  clock_.Advance(seconds(5));
-  EXPECT_EQ((*cache_.Replace(old, Soon(), {}))->token, "b");
-  EXPECT_EQ(source_->loads, 2);
-}
-
-TEST_F(CredentialCacheTest, KeepsWhatItHasWhileFilesCannotBeRead) {
-  EXPECT_EQ(Token(), "a");
-  next_ = Error{ErrorCode::kUnauthenticated, "gone"};
-  clock_.Advance(seconds(60));
-  EXPECT_EQ(Token(), "a");
-  EXPECT_EQ(Token(), "a");
-  EXPECT_EQ(source_->loads, 2);
-  clock_.Advance(seconds(60));
-  EXPECT_EQ(TokenAfter401(), "gone");
-  next_ = Credentials{.token = "b"};
-  clock_.Advance(seconds(60));
-  EXPECT_EQ(Token(), "b");
-}
-
-TEST_F(CredentialCacheTest, WhereThereAreNoneAsksOnceASecond) {
-  next_ = Error{ErrorCode::kUnauthenticated, "gone"};
-  EXPECT_EQ(Token(), "gone");
-  EXPECT_EQ(Token(), "gone");
-  EXPECT_EQ(source_->loads, 1);
-  next_ = Credentials{.token = "b"};
-  clock_.Advance(seconds(1));
-  EXPECT_EQ(Token(), "b");
-}
-
-TEST_F(CredentialCacheTest, ReplacesWhatExpiresBeforeItDoes) {
-  next_ = Credentials{.token = "a", .expires = clock_.Wall() + seconds(30)};
-  EXPECT_EQ(Token(), "a");
-  next_ = Credentials{.token = "b"};
-  clock_.Advance(seconds(19));
-  EXPECT_EQ(Token(), "a");
-  clock_.Advance(seconds(1));
-  EXPECT_EQ(Token(), "b");
-}
-
-TEST_F(CredentialCacheTest, OneReadsAndTheOthersDoNotWaitForIt) {
-  EXPECT_EQ(Token(), "a");
-  clock_.Advance(seconds(60));
-  source_->hold = true;
-  next_ = Credentials{.token = "b"};
-  {
-    const std::jthread reader([&] { EXPECT_EQ(Token(), "b"); });
-    while (source_->loads < 2) std::this_thread::yield();
-    EXPECT_EQ(Token(), "a");
-    source_->hold = false;
-  }
-  EXPECT_EQ(Token(), "b");
-  EXPECT_EQ(source_->loads, 2);
-}
-
-TEST_F(CredentialCacheTest, TheFirstIsWaitedForUntilADeadlineOrAStop) {
-  source_->hold = true;
-  const std::jthread reader([&] { EXPECT_EQ(Token(), "a"); });
-  while (source_->loads < 1) std::this_thread::yield();
-  EXPECT_EQ(cache_.Get(std::chrono::steady_clock::now(), {}).error().code, ErrorCode::kDeadline);
-  std::stop_source stop;
-  stop.request_stop();
-  EXPECT_EQ(cache_.Get(Soon(), stop.get_token()).error().code, ErrorCode::kAborted);
-  const std::jthread waiter([&] { EXPECT_EQ(Token(), "a"); });
-  source_->hold = false;
 }
 
 }  // namespace
