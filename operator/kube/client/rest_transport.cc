@@ -29,8 +29,10 @@ using http::client::http_client;
 using http::client::http_client_config;
 using tcp_socket = boost::asio::ip::tcp::socket;
 
-// cpprestsdk's own timeout is one for each step, and would only get in the way.
-constexpr std::chrono::seconds kLibraryTimeout{900};
+// cpprestsdk's own timeout is one for each step. It ends what cannot be cancelled: a proxy that
+// does not answer.
+constexpr std::chrono::seconds kRequestStep{120};
+constexpr std::chrono::seconds kStreamStep{900};
 // How often a connection is looked at from the side.
 constexpr Duration kLook = std::chrono::milliseconds(100);
 // Of what is received and not handed over: TLS, the head, the kernel's buffer.
@@ -106,11 +108,13 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
 // What the library tells about its one connection, on its own threads.
 class ConnectionHooks {
  public:
-  ConnectionHooks(const ServerUrl& url, bool proxied, CredentialCache::Snapshot credentials)
+  ConnectionHooks(const ServerUrl& url, const RestOptions& options,
+                  CredentialCache::Snapshot credentials)
       : tls_(url.tls),
+        verified_(!options.skip_tls_verify),
         // Where there is one address, the socket it begins with is the one that it ends with.
         one_address_(IsIpv4(url.host)),
-        visible_(!proxied && (url.tls || one_address_)),
+        visible_(options.proxy_url.empty() && (url.tls || one_address_)),
         credentials_(std::move(credentials)) {}
 
   void Begin(std::shared_ptr<RestExchange> exchange, int attempts) {
@@ -120,7 +124,7 @@ class ConnectionHooks {
     refused_.clear();
   }
   void OnNewConnection(boost::asio::ssl::context& context) {
-    ApplyTls(context.native_handle(), *credentials_, &on_refused_);
+    ApplyTls(context.native_handle(), *credentials_, verified_ ? &on_refused_ : nullptr);
     MutexLock l(mu_);
     ++connections_;
   }
@@ -148,6 +152,7 @@ class ConnectionHooks {
 
  private:
   const bool tls_;
+  const bool verified_;
   const bool one_address_;
   const bool visible_;
   const CredentialCache::Snapshot credentials_;
@@ -265,6 +270,9 @@ class RestTransport::Impl {
         !IsSendable(request.target, false) || !IsSendable(request.content_type, true) ||
         (request.content_type.empty() && !request.body.empty()))
       return Error{ErrorCode::kInvalid, "a request that cannot be sent as it is"};
+    if (stop.stop_requested()) return Error{ErrorCode::kAborted, "stopped before it was sent"};
+    if (clock_.Steady() >= limits.deadline)
+      return Error{ErrorCode::kDeadline, "too late before it was sent"};
     SlotPool& pool = on_line != nullptr ? streams_ : requests_;
     const SlotPool::Slot slot = TRY(pool.Take(limits.deadline, stop));
     Link& link = (on_line != nullptr ? stream_links_ : request_links_)[slot.index()];
@@ -282,17 +290,18 @@ class RestTransport::Impl {
   }
 
  private:
-  void Connect(Link& link, const CredentialCache::Snapshot& who) {
+  void Connect(Link& link, const CredentialCache::Snapshot& who, const Limits& limits) {
     if (link.last != nullptr && link.hooks->credentials().SameTls(*who) &&
         clock_.Steady() - link.idle_since < kMaxIdle) {
       // Without a way to look at it a connection is not used again.
-      const auto socket = link.last->TakeSocket(clock_.Steady() + kRelease);
+      const auto socket =
+          link.last->TakeSocket(std::min(limits.deadline, clock_.Steady() + kRelease));
       if (socket != nullptr && socket->IsQuiet()) return;
     }
     Drop(link);
-    link.hooks = std::make_shared<ConnectionHooks>(url_, !options_.proxy_url.empty(), who);
+    link.hooks = std::make_shared<ConnectionHooks>(url_, options_, who);
     http_client_config config;
-    config.set_timeout(kLibraryTimeout);
+    config.set_timeout(limits.idle ? kStreamStep : kRequestStep);
     config.set_max_redirects(0);
     config.set_validate_certificates(!options_.skip_tls_verify);
     config.set_proxy(options_.proxy_url.empty() ? web::web_proxy(web::web_proxy::disabled)
@@ -371,7 +380,7 @@ class RestTransport::Impl {
       Drop(link);
       return Error{code, std::move(why)};
     };
-    Connect(link, who);
+    Connect(link, who, limits);
     if (Status started = Start(link, who, request, exchange, cancel.get_token()); !started.ok())
       return give_up(started.error().code, started.error().message);
 
@@ -383,7 +392,9 @@ class RestTransport::Impl {
       Time until = std::min(limits.deadline, clock_.Steady() + kLook);
       if (limits.idle) until = std::min(until, heard + *limits.idle);
       RestExchange::News news = exchange->Wait(until, stop);
-      if (stop.stop_requested()) return give_up(ErrorCode::kAborted, "stopped");
+      // A response that is there tells more than that nobody waits for it.
+      if (stop.stop_requested() && (on_line != nullptr || !news.done))
+        return give_up(ErrorCode::kAborted, "stopped");
       if (news.head) {
         heard = clock_.Steady();
         streaming = on_line != nullptr && news.head->status == 200;

@@ -33,7 +33,8 @@ struct RestOptions {
 // one cluster share credentials. It has no thread: cpprestsdk has a pool
 // for the whole process, see StartHttpThreads.
 //
-// Thread-safe. No call may be under way when it is destroyed. `clock` outlives it.
+// Thread-safe. No call may be under way when it is destroyed. `clock` outlives it, and runs: by it
+// the time of day and deadlines are read.
 class RestTransport final : public HttpTransport {
  public:
   // kInvalid: an option makes no sense. Does not connect yet, nor read credentials.

@@ -1,5 +1,8 @@
 // TLS, tokens and certificates that change, against a server with certificates of its own making.
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <filesystem>
@@ -9,6 +12,7 @@
 
 #include "tests/operator/kube/client/rest_fixture.h"
 #include "tests/worker/target/certificates.h"
+#include "tests/worker/target/raw_server.h"
 #include "tests/worker/target/tls_server.h"
 
 namespace backfill::kube {
@@ -16,6 +20,7 @@ namespace {
 
 using fakes::Authority;
 using fakes::Identity;
+using fakes::RawServer;
 using fakes::TlsServer;
 using fakes::TlsServerOptions;
 using std::chrono::seconds;
@@ -36,9 +41,15 @@ class RestTlsTest : public RestFixture {
     dir_ = path;
     authority_.WriteTo(ca());
     files_.ca_file = ca();
+    // The system has one authority here: no 144 to be read for each connection.
+    system_.WriteTo(dir_ / "system.crt");
+    ::setenv("SSL_CERT_FILE", (dir_ / "system.crt").c_str(), 1);
+    ::setenv("SSL_CERT_DIR", (dir_ / "none").c_str(), 1);
   }
   ~RestTlsTest() override {
     Close();
+    ::unsetenv("SSL_CERT_FILE");
+    ::unsetenv("SSL_CERT_DIR");
     std::filesystem::remove_all(dir_);
   }
   void Close() {
@@ -66,6 +77,7 @@ class RestTlsTest : public RestFixture {
 
   std::filesystem::path dir_;
   const Authority authority_;
+  const Authority system_{"system"};
   const Identity good_ = authority_.Issue("DNS:localhost,IP:127.0.0.1");
   CredentialFiles files_;
   std::unique_ptr<TlsServer> server_;
@@ -89,6 +101,15 @@ TEST_F(RestTlsTest, KeepsItsConnection) {
   ConnectTo("127.0.0.1");
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(Get().ok());
   EXPECT_EQ(server_->handshakes(), 1);
+}
+
+TEST_F(RestTlsTest, R32_BelievesTheSystemOnlyWithoutAnAuthorityOfItsOwn) {
+  ServeAs(system_.Issue("IP:127.0.0.1"));
+  ConnectTo("127.0.0.1");
+  EXPECT_EQ(FailsWith(Get(), ErrorCode::kUnauthenticated, "certificate"), "");
+  files_.ca_file = "";
+  ConnectTo("127.0.0.1");
+  EXPECT_TRUE(Get().ok());
 }
 
 TEST_F(RestTlsTest, BelievesNobodyElse) {
@@ -232,6 +253,62 @@ TEST_F(RestTlsTest, R33_WhatTheLibraryKeepsToItselfIsBoundedToo) {
   EXPECT_EQ(FailsWith(Send(HttpRequest{.target = "/x"}, seconds(15)), ErrorCode::kInvalid), "");
   Close();
   EXPECT_LT(said, std::size_t{1} << 30);
+}
+
+// Passes bytes on, both ways, until one side has had enough.
+void Relay(int fd, int port) {
+  const int other = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  a.sin_port = htons(static_cast<std::uint16_t>(port));
+  bool open = ::connect(other, reinterpret_cast<sockaddr*>(&a), sizeof a) == 0;  // NOLINT
+  pollfd ends[2] = {{.fd = fd, .events = POLLIN, .revents = 0},
+                    {.fd = other, .events = POLLIN, .revents = 0}};
+  char buffer[4096];
+  while (open && ::poll(ends, 2, -1) > 0) {
+    for (int i = 0; i < 2; ++i) {
+      if (ends[i].revents == 0) continue;
+      const ssize_t n = ::recv(ends[i].fd, buffer, sizeof buffer, 0);
+      open = open && n > 0 &&
+             ::send(ends[1 - i].fd, buffer, static_cast<std::size_t>(n), MSG_NOSIGNAL) == n;
+    }
+  }
+  ::close(other);
+}
+
+TEST_F(RestTlsTest, R36_GoesThroughAProxyAndStillKnowsTheServer) {
+  ServeAs(good_);
+  RawServer proxy([this](int fd, const std::string& request, int) {
+    if (!request.starts_with("CONNECT 127.0.0.1:")) return false;
+    RawServer::Say(fd, "HTTP/1.1 200 Connected\r\n\r\n");
+    Relay(fd, server_->port());
+    return false;
+  });
+  ConnectTo("127.0.0.1", {.proxy_url = "http://127.0.0.1:" + std::to_string(proxy.port())});
+  for (int i = 0; i < 2; ++i) {
+    const auto response = Send(HttpMethod::kPost, "/x", "{}");
+    ASSERT_TRUE(response.ok()) << response.error().message;
+    EXPECT_EQ(response->body, "ok");
+  }
+  EXPECT_EQ(proxy.accepted(), 2);  // a connection that cannot be looked at is not kept
+  Close();
+}
+
+TEST_F(RestTlsTest, R36_AProxyThatRefusesOrHangsIsNoServer) {
+  ServeAs(good_);
+  RawServer proxy([](int fd, const std::string&, int number) {
+    if (number == 1) return RawServer::Say(fd, "HTTP/1.1 403 Forbidden\r\n\r\n");
+    HoldUntilClosed(fd);
+    return false;
+  });
+  ConnectTo("127.0.0.1", {.proxy_url = "http://127.0.0.1:" + std::to_string(proxy.port())});
+  EXPECT_EQ(FailsWith(Get(), ErrorCode::kUnavailable), "");
+  EXPECT_EQ(FailsWith(Send(HttpMethod::kGet, "/x", "", std::chrono::milliseconds(200)),
+                      ErrorCode::kDeadline),
+            "");
+  EXPECT_LT(took_, seconds(2));
+  Close();
 }
 
 TEST_F(RestTlsTest, R32_ADeadlineCoversAHandshakeThatDoesNotEnd) {

@@ -233,8 +233,11 @@ TEST_F(RestTransportTest, StopsBeforeAndDuringAResponse) {
   stop_ = {};
   EXPECT_EQ(FailsWith(Get(), ErrorCode::kAborted), "");
   EXPECT_LT(took_, seconds(2));
-  // Stopped already: nothing is sent.
+  // Stopped already, or too late: nothing is sent.
   EXPECT_EQ(FailsWith(Get(), ErrorCode::kAborted), "");
+  stop_ = {};
+  EXPECT_EQ(FailsWith(Send(HttpMethod::kPost, "/x", "{}", {}), ErrorCode::kDeadline), "");
+  EXPECT_THAT(server_->requests(), SizeIs(2));
 }
 
 TEST_F(RestTransportTest, IsUnavailableWhereNobodyListens) {
