@@ -121,11 +121,6 @@ std::optional<WatcherAction> Informer::Step(WatcherInput input) {
   // Not uniform_real_distribution, which may return 1.
   const double chance = static_cast<double>(random_() >> 11U) * 0x1.0p-53;
   WatcherOutput output = watcher_.Step(std::move(input), now, chance);
-  {
-    MutexLock l(mu_);
-    stats_.counts = watcher_.counts();
-    if (heard) stats_.last_heard = now;
-  }
   Note(output.problem);
   std::visit(Overloaded{[](std::monostate) {},
                         [&](ReplaceCache& all) {
@@ -135,6 +130,12 @@ std::optional<WatcherAction> Informer::Step(WatcherInput input) {
                         [&](ApplyChange& one) { cache_.Apply(one.change, one.version); },
                         [&](const AdvanceVersion& to) { cache_.Advance(to.version); }},
              output.cache);
+  {
+    // After what it counts: who sees the count sees the cache.
+    MutexLock l(mu_);
+    stats_.counts = watcher_.counts();
+    if (heard) stats_.last_heard = now;
+  }
   return std::move(output.action);
 }
 
