@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "operator/kube/object_writes.h"
 
@@ -41,6 +42,18 @@ bool IsNameable(const ObjectRef& ref) {
 
 Error UnknownKind(const ObjectRef& ref) {
   return {ErrorCode::kInvalid, Describe(ref) + ": the API server keeps no such kind for us"};
+}
+
+// Of what Update() replaces.
+std::string DigestOf(const Object& object) {
+  std::string text = object.content;
+  for (const auto* texts : {&object.labels, &object.annotations}) {
+    for (const auto& [key, value] : *texts) {
+      text += fmt::format("\n{}:{}{}:{}", key.size(), key, value.size(), value);
+    }
+    text += "\n;";
+  }
+  return Sha256Hex(text);
 }
 
 // `token` is the server's, and opaque.
@@ -184,8 +197,19 @@ Result<Object> ApiStore::Update(const Object& object, Durability /*durability*/)
   const StoredKind* kind = FindStoredKind(object.ref.kind);
   if (kind == nullptr || !IsNameable(object.ref)) return NotFound(object.ref);
   TRY(CheckWanted(object));
-  const HiddenMeta hidden = TRY(HiddenOf(*kind, object));
-  std::string body = TRY(ReplaceBody(*kind, object, hidden));
+  // Nothing to change is nothing to write: a server may count a replacement as a change all the
+  // same, as it also records whose the fields are.
+  std::optional<Seen> seen = SeenOf(object.ref);
+  if (!seen || seen->version != object.resource_version || seen->digest == DigestOf(object)) {
+    StoredObject current = TRY(GetStored(*kind, object.ref));
+    if (current.object.resource_version != object.resource_version) {
+      return Error{ErrorCode::kConflict, fmt::format("{}: changed since it was read; read it again",
+                                                     Describe(object.ref))};
+    }
+    if (DigestOf(current.object) == DigestOf(object)) return std::move(current.object);
+    seen = Seen{.version = {}, .uid = {}, .hidden = std::move(current.hidden), .digest = {}};
+  }
+  std::string body = TRY(ReplaceBody(*kind, object, seen->hidden));
   return Written(*kind, object.ref,
                  Call(HttpMethod::kPut, PathOf(kind->type, object.ref.ns, object.ref.name),
                       std::move(body), kJson));
@@ -252,27 +276,20 @@ Result<std::optional<OwnerReference>> ApiStore::OwnerOf(const Object& object) {
   return Error{ErrorCode::kNotFound, Describe(object.ref) + ": its owner is gone"};
 }
 
-// The object as it was when `object` was read; if it has changed since, the write is too late.
-Result<HiddenMeta> ApiStore::HiddenOf(const StoredKind& kind, const Object& object) {
-  {
-    MutexLock l(mu_);
-    const auto it = seen_.find(object.ref);
-    if (it != seen_.end() && it->second.version == object.resource_version) {
-      return it->second.hidden;
-    }
-  }
-  const StoredObject current = TRY(GetStored(kind, object.ref));
-  if (current.object.resource_version != object.resource_version) {
-    return Error{ErrorCode::kConflict,
-                 fmt::format("{}: changed since it was read; read it again", Describe(object.ref))};
-  }
-  return current.hidden;
+std::optional<ApiStore::Seen> ApiStore::SeenOf(const ObjectRef& ref) {
+  MutexLock l(mu_);
+  const auto it = seen_.find(ref);
+  return it == seen_.end() ? std::nullopt : std::optional<Seen>(it->second);
 }
 
 void ApiStore::Remember(const StoredObject& stored) {
+  Seen seen{.version = stored.object.resource_version,
+            .uid = stored.object.uid,
+            .hidden = stored.hidden,
+            .digest = DigestOf(stored.object)};
   MutexLock l(mu_);
   if (seen_.size() >= kMaxSeen) seen_.clear();  // it is but a saving
-  seen_[stored.object.ref] = {stored.object.resource_version, stored.object.uid, stored.hidden};
+  seen_[stored.object.ref] = std::move(seen);
 }
 
 void ApiStore::Forget(const ObjectRef& ref) {

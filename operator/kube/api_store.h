@@ -59,6 +59,7 @@ class ApiStore final : public ObjectStore {
     std::string version;
     std::string uid;
     HiddenMeta hidden;
+    std::string digest;  // of what a replacement would replace
   };
 
   Result<HttpResponse> Call(HttpMethod method, std::string target, std::string body = {},
@@ -70,7 +71,7 @@ class ApiStore final : public ObjectStore {
   Result<std::vector<Object>> ListAll(const StoredKind& kind, std::string_view ns, bool& expired);
   Result<std::optional<OwnerReference>> OwnerOf(const Object& object);
   std::optional<OwnerReference> KnownOwner(const Object& object);
-  Result<HiddenMeta> HiddenOf(const StoredKind& kind, const Object& object);
+  std::optional<Seen> SeenOf(const ObjectRef& ref);
   void Remember(const StoredObject& stored);
   void Forget(const ObjectRef& ref);
 

@@ -59,6 +59,7 @@ std::vector<ObjectCase> ReadObjectCases(const std::string& file) {
     const bool change = item.Find("current") != nullptr;
     one.current = change ? Merged(base, Need(item, "current")) : base;
     one.next = Merged(one.current, Need(item, change ? "next" : "merge"));
+    one.server = Need(item, "server").text;
     for (const Node& problem : Need(item, "problems").items) one.problems.push_back(problem.text);
     cases.push_back(std::move(one));
   }

@@ -13,6 +13,7 @@ struct ObjectCase {
   Node current;                       // of a change: the object that is there
   Node next;                          // the object to judge
   std::vector<std::string> problems;  // "path: message"
+  std::string server;                 // what an API server does: Accepts or Refuses
 };
 
 // A case of a text file: between "=== name" and "---" a file, then what is said about it.

@@ -91,6 +91,15 @@ TEST_F(ApiStoreTest, AnUpdateOfWhatWasSeenBeforeIsOneCall) {
   EXPECT_THAT(server_.Calls(), SizeIs(3));  // one to see what it must keep
 }
 
+// R28
+TEST_F(ApiStoreTest, R28_AnUpdateThatChangesNothingIsNotSent) {
+  Object object = Created(Ref("a"));
+  EXPECT_EQ(Must(Update(object)).resource_version, object.resource_version);
+  EXPECT_EQ(server_.Count({.verb = "update"}), 0);
+  PatchByOthers("a", R"({"metadata":{"labels":{"a":"b"}}})");
+  EXPECT_EQ(CodeOf(Update(object)), "conflict");
+}
+
 // F8: what was remembered is of another version than what is there.
 TEST_F(ApiStoreTest, F8_AnUpdateAfterAForeignEditIsAConflictAndLosesNothing) {
   const Object object = Created(Ref("a"));
@@ -126,6 +135,7 @@ TEST_F(ApiStoreTest, AStatusNeedsNoRightToUpdate) {
   server_.FailAlways(Fault::ForbiddenByRole(), {.verb = "update"});
   object.status = R"({"phase":"Planning"})";
   object = Must(store_.UpdateStatus(object, Durability::kPower));
+  object.labels = {{"a", "b"}};
   EXPECT_EQ(CodeOf(Update(object)), "permission denied");
 }
 
