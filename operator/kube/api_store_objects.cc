@@ -114,33 +114,34 @@ Result<StoredObject> ReadStored(const StoredKind& kind, std::string_view body) {
 
 Result<StoredPage> ReadStoredPage(const StoredKind& kind, std::string_view body) {
   const std::string doing = "listing objects of kind " + std::string(kind.type.kind);
-  auto parsed = ParseBounded(body, Envelope::kList);
-  if (!parsed.ok()) return Error{ErrorCode::kInternal, doing + ": " + parsed.error().message};
-  const Json& list = parsed->value;
-  if (!list.is_object() || !list.contains("metadata") || !list["metadata"].is_object()) {
-    return Error{ErrorCode::kInternal, doing + ": the answer is not a list"};
-  }
   StoredPage page;
-  std::string problem;
-  const JsonFields meta = JsonFields(list, "", problem).Object("metadata");
-  page.version = meta.String("resourceVersion");
-  page.next = meta.String("continue");
-  if (!problem.empty()) return Error{ErrorCode::kInternal, doing + ": " + problem};
-  const auto items = list.find("items");
-  if (items == list.end() || items->is_null()) return page;
-  if (!items->is_array()) return Error{ErrorCode::kInternal, doing + ": items is not a list"};
-  for (std::size_t i = 0; i < items->size(); ++i) {
-    if (parsed->deep_items.contains(i)) {
+  const auto on_item = [&](const Json& item, bool too_deep) {
+    if (too_deep) {
       page.problems.push_back(doing + ": an object is nested too deeply");
-      continue;
+      return;
     }
-    auto object = ReadStored(kind, (*items)[i]);
+    auto object = ReadStored(kind, item);
     if (object.ok()) {
       page.objects.push_back(std::move(object).value());
     } else {
       page.problems.push_back(object.error().message);
     }
+  };
+  const auto parsed = ParseBounded(body, Envelope::kList, on_item);
+  if (!parsed.ok()) return Error{ErrorCode::kInternal, doing + ": " + parsed.error().message};
+  const Json& list = parsed->value;
+  if (!list.is_object() || !list.contains("metadata") || !list["metadata"].is_object()) {
+    return Error{ErrorCode::kInternal, doing + ": the answer is not a list"};
   }
+  const auto items = list.find("items");
+  if (items != list.end() && !items->is_null() && !items->is_array()) {
+    return Error{ErrorCode::kInternal, doing + ": items is not a list"};
+  }
+  std::string problem;
+  const JsonFields meta = JsonFields(list, "", problem).Object("metadata");
+  page.version = meta.String("resourceVersion");
+  page.next = meta.String("continue");
+  if (!problem.empty()) return Error{ErrorCode::kInternal, doing + ": " + problem};
   return page;
 }
 

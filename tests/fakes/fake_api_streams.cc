@@ -35,20 +35,26 @@ std::string ExpiredLine(std::uint64_t version, std::uint64_t oldest) {
       StatusOf(Expired(fmt::format("too old resource version: {} ({})", version, oldest))));
 }
 
+// Of an object as the reader wants to see it.
+std::string ObjectLine(const OpenStream& stream, std::string_view type, const Json& object) {
+  return EventLine(type, stream.as == Representation::kWhole ? object : PartialOf(object));
+}
+
 // What a change means for who sees only what the selector lets through.
-std::optional<std::string> LineOf(const StoredChange& change, const Selector& selector) {
+std::optional<std::string> LineOf(const StoredChange& change, const OpenStream& stream) {
+  const Selector& selector = stream.selector;
   const bool was_seen = change.before != nullptr && selector.Matches(*change.before);
   if (change.object == nullptr) {
     if (!was_seen) return std::nullopt;
-    return EventLine("DELETED", *change.last);
+    return ObjectLine(stream, "DELETED", *change.last);
   }
   if (selector.Matches(*change.object)) {
-    return EventLine(was_seen ? "MODIFIED" : "ADDED", *change.object);
+    return ObjectLine(stream, was_seen ? "MODIFIED" : "ADDED", *change.object);
   }
   if (!was_seen) return std::nullopt;
   Json left = *change.before;
   left["metadata"]["resourceVersion"] = std::to_string(change.version);
-  return EventLine("DELETED", left);
+  return ObjectLine(stream, "DELETED", left);
 }
 
 }  // namespace
@@ -63,9 +69,10 @@ std::string FakeApiServer::BookmarkOf(const OpenStream& stream, bool initial_end
   Json metadata{{"resourceVersion", std::to_string(std::max(stream.seen, VisibleTo(stream)))},
                 {"creationTimestamp", nullptr}};
   if (initial_end) metadata["annotations"] = {{"k8s.io/initial-events-end", "true"}};
-  return EventLine("BOOKMARK", Json{{"kind", stream.kind->kind},
-                                    {"apiVersion", stream.kind->api_version()},
-                                    {"metadata", std::move(metadata)}});
+  return ObjectLine(stream, "BOOKMARK",
+                    Json{{"kind", stream.kind->kind},
+                         {"apiVersion", stream.kind->api_version()},
+                         {"metadata", std::move(metadata)}});
 }
 
 void FakeApiServer::QueueInitialEvents(OpenStream& stream, bool until_bookmark) {
@@ -73,7 +80,8 @@ void FakeApiServer::QueueInitialEvents(OpenStream& stream, bool until_bookmark) 
   const ObjectMap objects = state_->history().AllAt(*stream.kind, visible);
   for (const auto& [key, object] : objects) {
     if (!stream.ns.empty() && NamespaceOf(key) != stream.ns) continue;
-    if (stream.selector.Matches(*object)) stream.pending.push_back(EventLine("ADDED", *object));
+    if (stream.selector.Matches(*object))
+      stream.pending.push_back(ObjectLine(stream, "ADDED", *object));
   }
   stream.seen = visible;
   if (until_bookmark) stream.pending.push_back(BookmarkOf(stream, true));
@@ -104,6 +112,7 @@ std::optional<kube::HttpResponse> FakeApiServer::OpenWatch(const ApiCall& call, 
   }
   stream.selector = *selector;
   stream.ns = call.ns;
+  stream.as = call.as;
   stream.bookmarks = call.Flag("allowWatchBookmarks");
   const std::uint64_t timeout = seconds->value_or(0) == 0 ? kDefaultSeconds : **seconds;
   const Time now = clock_.Steady();
@@ -153,7 +162,7 @@ std::optional<std::string> FakeApiServer::NextLine(OpenStream& stream) {
     stream.seen = it->version;
     if (it->kind != stream.kind) continue;
     if (!stream.ns.empty() && NamespaceOf(it->key) != stream.ns) continue;
-    std::optional<std::string> line = LineOf(*it, stream.selector);
+    std::optional<std::string> line = LineOf(*it, stream);
     if (!line || TakeEventLever(drops_, stream.kind->plural)) continue;
     if (TakeEventLever(repeats_, stream.kind->plural)) stream.pending.push_back(*line);
     return line;

@@ -64,7 +64,11 @@ Answer<Json> ApiState::GetObject(const FakeKind& kind, const ApiCall& call, std:
     object = it == seen.end() ? nullptr : it->second;
   }
   if (object == nullptr) return NotFound(kind, call.name);
-  return *object;
+  if (call.as == Representation::kMetadataList) {
+    return NotAcceptable(
+        "you requested PartialObjectMetadataList, but the requested object is not a list");
+  }
+  return call.as == Representation::kMetadata ? PartialOf(*object) : *object;
 }
 
 Answer<ApiState::Snapshot> ApiState::Continued(const FakeKind& kind, const ApiCall& call) {
@@ -123,6 +127,10 @@ Answer<ApiState::Snapshot> ApiState::SnapshotFor(const FakeKind& kind, const Api
 
 Answer<Json> ApiState::ListObjects(const FakeKind& kind, const ApiCall& call,
                                    std::uint64_t visible) {
+  if (call.as == Representation::kMetadata) {
+    return NotAcceptable("you requested PartialObjectMetadata, but the requested object is a list");
+  }
+  const bool partial = call.as == Representation::kMetadataList;
   const Selector selector = TRY(Selector::Parse(call, kind));
   const Snapshot snapshot = TRY(SnapshotFor(kind, call, visible));
   const std::uint64_t limit = TRY(call.Number("limit")).value_or(0);
@@ -138,8 +146,8 @@ Answer<Json> ApiState::ListObjects(const FakeKind& kind, const ApiCall& call,
       ++remaining;
       continue;
     }
-    Json item = *it->second;
-    if (!kind.custom) {  // items of built-in lists do not repeat what they are
+    Json item = partial ? PartialOf(*it->second) : *it->second;
+    if (!kind.custom && !partial) {  // items of built-in lists do not repeat what they are
       item.erase("kind");
       item.erase("apiVersion");
     }
@@ -150,8 +158,8 @@ Answer<Json> ApiState::ListObjects(const FakeKind& kind, const ApiCall& call,
     metadata["continue"] = Token(kConsistent, snapshot.version, last);
     if (selector.empty()) metadata["remainingItemCount"] = remaining;
   }
-  return Json{{"kind", kind.kind + "List"},
-              {"apiVersion", kind.api_version()},
+  return Json{{"kind", partial ? "PartialObjectMetadataList" : kind.kind + "List"},
+              {"apiVersion", partial ? "meta.k8s.io/v1" : kind.api_version()},
               {"metadata", std::move(metadata)},
               {"items", std::move(items)}};
 }

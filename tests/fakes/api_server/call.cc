@@ -108,6 +108,7 @@ Answer<std::optional<std::uint64_t>> ApiCall::Version() const {
 
 ApiCall ParseCall(const kube::HttpRequest& request) {
   ApiCall call;
+  call.as = RepresentationOf(request.accept);
   const std::string_view target = request.target;
   const std::size_t question = target.find('?');
   call.path = std::string(target.substr(0, question));

@@ -8,6 +8,7 @@
 
 #include "operator/kube/client/http_transport.h"
 #include "tests/fakes/api_server/failure.h"
+#include "tests/fakes/api_server/representation.h"
 
 namespace backfill::fakes {
 
@@ -18,6 +19,7 @@ struct ApiCall {
   std::string group, version, plural;  // empty plural: the path names no resource
   std::string ns, name, subresource;
   std::map<std::string, std::string> query;
+  Representation as = Representation::kWhole;
 
   [[nodiscard]] std::string Option(const std::string& key) const;
   [[nodiscard]] bool Flag(const std::string& key) const;

@@ -173,6 +173,8 @@ Failure MethodNotAllowed() {
           "the server does not allow this method on the requested resource"};
 }
 
+Failure NotAcceptable(std::string message) { return {406, "NotAcceptable", std::move(message)}; }
+
 Failure PatchFailed() {
   return {422, "Invalid", "the server rejected our request due to an error in our request"};
 }

@@ -56,6 +56,8 @@ Failure TooLargeRequest();
 Failure TooLargeForEtcd();
 Failure UnsupportedMediaType(std::string_view allowed);
 Failure MethodNotAllowed();
+// Metadata of one object was asked of a list, or the other way round.
+Failure NotAcceptable(std::string message);
 Failure PatchFailed();
 
 }  // namespace backfill::fakes

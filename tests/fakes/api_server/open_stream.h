@@ -14,6 +14,7 @@ struct OpenStream {
   Selector selector;
   std::string ns;
   bool bookmarks = false;
+  Representation as = Representation::kWhole;
 
   std::uint64_t seen = 0;           // changes up to here are delivered or none of its business
   std::deque<std::string> pending;  // lines to deliver before anything else

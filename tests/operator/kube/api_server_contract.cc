@@ -48,9 +48,13 @@ std::string ApiServerContractTest::Path(const std::string& plural, const std::st
 }
 
 Reply ApiServerContractTest::Send(HttpMethod method, const std::string& target,
-                                  const std::string& body, const std::string& content_type) {
-  const HttpRequest request{
-      .method = method, .target = target, .content_type = content_type, .body = body};
+                                  const std::string& body, const std::string& content_type,
+                                  const std::string& accept) {
+  const HttpRequest request{.method = method,
+                            .target = target,
+                            .content_type = content_type,
+                            .body = body,
+                            .accept = accept};
   auto sent = std::async(std::launch::async, [&] {
     return server_->transport().Send(request, server_->clock().Steady() + 60s, {});
   });

@@ -27,7 +27,7 @@ class ApiServerContractTest : public ::testing::TestWithParam<ServerKind> {
   [[nodiscard]] std::string Path(const std::string& plural, const std::string& name = "") const;
 
   Reply Send(HttpMethod method, const std::string& target, const std::string& body = "",
-             const std::string& content_type = "");
+             const std::string& content_type = "", const std::string& accept = "");
   Reply Post(const std::string& target, const nlohmann::json& object) {
     return Send(HttpMethod::kPost, target, object.dump(), kJson);
   }

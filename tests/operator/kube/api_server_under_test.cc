@@ -17,13 +17,14 @@ bool Reply::Has(const std::string& pointer) const {
   return body.contains(nlohmann::json::json_pointer(pointer));
 }
 
-WatchReader::WatchReader(ApiServerUnderTest& server, std::string target)
-    : server_(server), target_(std::move(target)), thread_([this] {
-        const HttpRequest request{
-            .method = HttpMethod::kGet, .target = target_, .content_type = {}, .body = {}};
+WatchReader::WatchReader(ApiServerUnderTest& server, std::string target, std::string accept)
+    : server_(server),
+      request_{
+          .method = HttpMethod::kGet, .target = std::move(target), .accept = std::move(accept)},
+      thread_([this] {
         const Time now = server_.clock().Steady();
         auto result = server_.transport().Stream(
-            request, {.deadline = now + 10min, .idle = 10min}, stop_.get_token(),
+            request_, {.deadline = now + 10min, .idle = 10min}, stop_.get_token(),
             [this](std::string_view line) {
               MutexLock l(mu_);
               events_.push_back(nlohmann::json::parse(line, nullptr, false));

@@ -50,7 +50,7 @@ struct Reply {
 // A watch on a thread of its own. Stops when it goes.
 class WatchReader {
  public:
-  WatchReader(ApiServerUnderTest& server, std::string target);
+  WatchReader(ApiServerUnderTest& server, std::string target, std::string accept = {});
   ~WatchReader();
   // The next event but bookmarks (unless asked for); fails the test after 30 s.
   nlohmann::json Next(bool bookmarks = false);
@@ -62,7 +62,7 @@ class WatchReader {
 
  private:
   ApiServerUnderTest& server_;
-  const std::string target_;
+  const HttpRequest request_;
   std::stop_source stop_;
   Mutex mu_;
   std::condition_variable_any changed_;

@@ -189,6 +189,32 @@ TEST_P(ApiServerContractTest, R6_TheEndOfWhatIsThereIsMarkedForAWatchOfVersionZe
   EXPECT_EQ(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
 }
 
+// R11
+TEST_P(ApiServerContractTest, R11_MetadataAloneCanBeAskedFor) {
+  const std::string of_one = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+  const std::string of_list = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+  nlohmann::json object = Labelled("a", "x");
+  object["data"] = {{"k", "v"}};
+  Create("configmaps", object);
+  const std::string collection = Path("configmaps") + "?labelSelector=team";
+  const Reply list = Send(HttpMethod::kGet, collection, "", "", of_list + ",application/json");
+  EXPECT_EQ(list.Text("/kind"), "PartialObjectMetadataList");
+  EXPECT_EQ(list.Text("/items/0/kind"), "PartialObjectMetadata");
+  EXPECT_EQ(list.Text("/items/0/metadata/labels/team"), "x");
+  EXPECT_FALSE(list.Has("/items/0/data"));
+  const Reply one = Send(HttpMethod::kGet, Path("configmaps", "a"), "", "", of_one);
+  EXPECT_EQ(one.Text("/kind"), "PartialObjectMetadata");
+  EXPECT_FALSE(one.Has("/data"));
+  EXPECT_EQ(Send(HttpMethod::kGet, collection, "", "", of_one).status, 406);
+  EXPECT_EQ(Send(HttpMethod::kGet, Path("configmaps", "a"), "", "", of_list).status, 406);
+  WatchReader watch(*server_, collection + "&watch=1&resourceVersion=0", of_one);
+  const nlohmann::json event = watch.Next();
+  EXPECT_EQ(event["type"], "ADDED");
+  EXPECT_EQ(event["object"]["kind"], "PartialObjectMetadata");
+  EXPECT_EQ(event["object"]["metadata"]["name"], "a");
+  EXPECT_FALSE(event["object"].contains("data"));
+}
+
 TEST_P(ApiServerContractTest, AWatchThatMakesNoSenseIsRefused) {
   WatchReader version(*server_, Path("configmaps") + "?watch=1&resourceVersion=x");
   EXPECT_EQ(Must(version.End()).status, 500);

@@ -1,7 +1,6 @@
 #include "tests/operator/kube/real_api_server.h"
 
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -11,7 +10,7 @@
 #include "operator/api/json.h"
 #include "operator/api/node.h"
 #include "operator/api/yaml_reader.h"
-#include "operator/kube/client/credentials.h"
+#include "operator/kube/client/kube_config.h"
 #include "operator/kube/client/rest_transport.h"
 
 namespace backfill::kube {
@@ -30,23 +29,6 @@ std::string ReadFile(const std::string& path) {
 std::optional<Node> ReadYamlFile(const std::string& path) {
   api::Problems problems;
   return api::ReadYaml(ReadFile(path), problems);
-}
-
-std::string Base64Decoded(const std::string& text) {
-  std::string out(3 * text.size() / 4 + 3, '\0');
-  const int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                reinterpret_cast<const unsigned char*>(text.data()),
-                                static_cast<int>(text.size()));
-  out.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
-  while (!out.empty() && out.back() == '\0') out.pop_back();  // of the padding
-  return out;
-}
-
-std::string TextIn(const Node& node, std::string_view list, std::string_view path) {
-  const Node* items = node.At(list, Node::Kind::kList);
-  if (items == nullptr || items->items.empty()) return "";
-  const Node* text = items->items.front().At(path, Node::Kind::kString);
-  return text == nullptr ? "" : text->text;
 }
 
 class RealApiServer final : public ApiServerUnderTest {
@@ -105,18 +87,15 @@ std::unique_ptr<ApiServerUnderTest> MakeRealApiServer(std::string& why_not) {
     why_not = "BACKFILL_TEST_KUBECONFIG names no API server";
     return nullptr;
   }
-  const auto config = ReadYamlFile(kubeconfig);
-  if (!config) {
-    why_not = std::string(kubeconfig) + " cannot be read: there is no API server";
+  const auto access = LoadKubeConfig({.files = {kubeconfig}});
+  if (!access.ok()) {
+    why_not = access.error().message;
+    if (access.error().code != ErrorCode::kNotFound) ADD_FAILURE() << why_not;
     return nullptr;
   }
-  CredentialFiles files;
-  files.ca_pem = Base64Decoded(TextIn(*config, "clusters", "cluster.certificate-authority-data"));
-  files.certificate_pem = Base64Decoded(TextIn(*config, "users", "user.client-certificate-data"));
-  files.key_pem = Base64Decoded(TextIn(*config, "users", "user.client-key-data"));
-  auto transport = RestTransport::Make(
-      {.server = TextIn(*config, "clusters", "cluster.server"), .user_agent = "contract-test"},
-      MakeFileCredentials(std::move(files)), RealApiServer::SharedClock());
+  const Clock& clock = RealApiServer::SharedClock();
+  auto transport = RestTransport::Make(OptionsFor(*access, {.user_agent = "contract-test"}),
+                                       MakeCredentials(*access, clock), clock);
   if (!transport.ok()) {
     ADD_FAILURE() << transport.error().message;
     return nullptr;
