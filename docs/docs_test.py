@@ -60,6 +60,13 @@ class Documents(unittest.TestCase):
                     self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
         self.assertGreater(shown, 3)
 
+    def test_the_example_of_the_runtime_is_the_one_that_runs(self):
+        runtime = ROOT / "operator/kube"
+        source = (runtime / "example/copier.cc").read_text()
+        shown = [text for kind, text in FENCED.findall((runtime / "README.md").read_text()) if kind == "cpp"]
+        self.assertEqual(len(shown), 1)
+        self.assertIn(shown[0], source)
+
     def test_commands_and_options_exist(self):
         helps = {}
         shown = 0
