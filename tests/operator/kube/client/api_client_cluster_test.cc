@@ -41,7 +41,7 @@ constexpr Resource kJob{
 struct Caller {
   Caller(const Clock& clock, std::unique_ptr<RestTransport> with, std::vector<std::string>& said)
       : transport(std::move(with)),
-        limiter({.per_second = 200, .burst = 200}, clock),
+        limiter({.interval = std::chrono::milliseconds(5), .burst = 200}, clock),
         client(*transport, &limiter,
                {.on_warning = [&said](std::string_view, std::string_view warning) {
                  said.emplace_back(warning);
