@@ -124,8 +124,7 @@ std::optional<WatcherAction> Informer::Step(WatcherInput input) {
   Note(output.problem);
   std::visit(Overloaded{[](std::monostate) {},
                         [&](ReplaceCache& all) {
-                          cache_.Replace(std::move(all.objects), std::move(all.version),
-                                         all.unreadable);
+                          cache_.Replace(std::move(all.objects), all.version, all.unreadable);
                         },
                         [&](ApplyChange& one) { cache_.Apply(one.change, one.version); },
                         [&](const AdvanceVersion& to) { cache_.Advance(to.version); }},

@@ -177,7 +177,7 @@ void ObjectCache::Advance(std::string_view version) {
   DeliverVersion(version);
 }
 
-void ObjectCache::Replace(std::vector<ApiObjectPtr> objects, std::string version,
+void ObjectCache::Replace(std::vector<ApiObjectPtr> objects, std::string_view version,
                           const std::vector<ObjectKey>& unreadable) {
   // In front, so that what could be read after all wins.
   std::vector<ApiObjectPtr> listed;

@@ -91,7 +91,7 @@ class ObjectCache {
 
   // ---- the writer
   // Of what is `unreadable` the cache keeps what it has: it is out of date, but not gone.
-  void Replace(std::vector<ApiObjectPtr> objects, std::string version,
+  void Replace(std::vector<ApiObjectPtr> objects, std::string_view version,
                const std::vector<ObjectKey>& unreadable = {});
   // `version` may be empty: then the cache's own stays.
   void Apply(const Change& change, std::string_view version);

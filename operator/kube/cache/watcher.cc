@@ -125,7 +125,7 @@ WatcherOutput Watcher::BadList(std::string problem, Moment at) {
       .cache = {}, .action = Wait(Then::kList, std::nullopt, at), .problem = std::move(problem)};
 }
 
-WatcherOutput Watcher::On(ListFailed input, Moment at) {
+WatcherOutput Watcher::On(const ListFailed& input, Moment at) {
   if (phase_ != Phase::kListing) return {};
   const ApiError& error = input.error;
   if (error.kind == ApiErrorKind::kGone && token_.empty() && from_ != ListFrom::kNewest) {
@@ -207,7 +207,7 @@ WatcherOutput Watcher::OnEvent(Change change, Moment at) {
   return {.cache = std::move(apply), .action = {}, .problem = {}};
 }
 
-WatcherOutput Watcher::OnEvent(Bookmark bookmark, Moment at) {
+WatcherOutput Watcher::OnEvent(const Bookmark& bookmark, Moment at) {
   ++counts_.bookmarks;
   if (!MoveTo(bookmark.resource_version)) {
     // A server that was restored is silent to a watch ahead of it, but for these.
@@ -229,7 +229,7 @@ WatcherOutput Watcher::OnEvent(Broken broken, Moment at) {
   return {.cache = {}, .action = {}, .problem = std::move(broken.problem)};
 }
 
-WatcherOutput Watcher::OnEvent(ApiError error, Moment at) {
+WatcherOutput Watcher::OnEvent(const ApiError& error, Moment at) {
   WatcherOutput out{.cache = {}, .action = {}, .problem = error.Annotate("watching").message};
   if (error.kind == ApiErrorKind::kGone) {  // R3
     out.action = ListAgain(RelistReason::kExpired, error.retry_after, at);
@@ -244,7 +244,7 @@ WatcherOutput Watcher::OnEvent(ApiError error, Moment at) {
   return out;
 }
 
-WatcherOutput Watcher::On(StreamEnded input, Moment at) {
+WatcherOutput Watcher::On(const StreamEnded& input, Moment at) {
   if (phase_ != Phase::kWatching) return {};
   const std::optional<ApiError>& error = input.error;
   WatcherOutput out;

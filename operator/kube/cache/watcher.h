@@ -169,14 +169,14 @@ class Watcher {
 
   WatcherOutput On(Begin, Moment at);
   WatcherOutput On(PageArrived input, Moment at);
-  WatcherOutput On(ListFailed input, Moment at);
+  WatcherOutput On(const ListFailed& input, Moment at);
   WatcherOutput On(EventArrived input, Moment at);
-  WatcherOutput On(StreamEnded input, Moment at);
+  WatcherOutput On(const StreamEnded& input, Moment at);
   WatcherOutput On(TimerDue, Moment at);
 
   WatcherOutput OnEvent(Change change, Moment at);
-  WatcherOutput OnEvent(Bookmark bookmark, Moment at);
-  WatcherOutput OnEvent(ApiError error, Moment at);
+  WatcherOutput OnEvent(const Bookmark& bookmark, Moment at);
+  WatcherOutput OnEvent(const ApiError& error, Moment at);
   WatcherOutput OnEvent(Broken broken, Moment at);
   bool MoveTo(const std::string& version);
 
