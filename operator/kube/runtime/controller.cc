@@ -38,7 +38,8 @@ Controller::Controller(ControllerOptions options, Reconciler& reconciler, const 
       metrics_(metrics, options_.name),
       dispatcher_({.controller = options_.name,
                    .time_limit = options_.time_limit,
-                   .call_limit = options_.call_limit},
+                   .call_limit = options_.call_limit,
+                   .may_act = options_.may_act},
                   reconciler, caches, queue_, guard_, clock, metrics_) {
   if (const std::string problem = options_.Validate(); !problem.empty()) {
     Log(LogLevel::kError, "a controller cannot work with its options", {{"problem", problem}});

@@ -20,6 +20,8 @@ struct ControllerOptions {
   int workers = 4;   // R18
   Duration time_limit = std::chrono::seconds(30);
   int call_limit = 100;
+  // Asked before each call of a reconcile: LeaderElection::IsLeaderAt (R38). Absent: always.
+  std::function<bool(Time now)> may_act = {};
   WorkQueue::Options queue = {};
   WriteGuard::Options guard = {};
   // Adds every key there is, with low priority: after the queue had no room for some.

@@ -14,17 +14,23 @@ constexpr std::size_t kReconcileIdBytes = 8;
 }  // namespace
 
 ReconcileContext::ReconcileContext(ObjectKey key, std::string id, const Limits& limits,
-                                   std::stop_token stop, const Clock& clock, WriteGuard& guard)
+                                   std::stop_token stop, const MayAct& may_act, const Clock& clock,
+                                   WriteGuard& guard)
     : key_(std::move(key)),
       id_(std::move(id)),
       limits_(limits),
       stop_(std::move(stop)),
+      may_act_(may_act),
       clock_(clock),
       guard_(guard) {}
 
 Status ReconcileContext::BeginCall() {
   if (stop_.stop_requested()) return Error{ErrorCode::kAborted, "the controller is stopping"};
-  if (calls_ >= limits_.calls || clock_.Steady() >= limits_.deadline) {
+  const Time now = clock_.Steady();
+  if (may_act_ && !may_act_(now)) {
+    return Error{ErrorCode::kAborted, "this process does not lead any more"};
+  }
+  if (calls_ >= limits_.calls || now >= limits_.deadline) {
     exhausted_ = true;
     return Error{ErrorCode::kDeadline, "this reconcile has done its share, the next one goes on"};
   }
@@ -77,7 +83,7 @@ void Dispatcher::Handle(const WorkQueue::Taken& taken, const std::stop_token& st
 
   ReconcileContext context(taken.key, RandomHex(kReconcileIdBytes),
                            {.deadline = start + options_.time_limit, .calls = options_.call_limit},
-                           stop, clock_, guard_);
+                           stop, options_.may_act, clock_, guard_);
   metrics_.active_workers.Set(++active_);
   const Outcome outcome = Call(taken.key, context);
   metrics_.active_workers.Set(--active_);

@@ -33,6 +33,7 @@ class Dispatcher {
     std::string controller;
     Duration time_limit = std::chrono::seconds(30);  // R18
     int call_limit = 100;
+    ReconcileContext::MayAct may_act = {};
   };
 
   Dispatcher(Options options, Reconciler& reconciler, const CacheView& caches, WorkQueue& queue,

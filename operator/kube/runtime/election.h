@@ -66,6 +66,10 @@ struct ElectionOptions {
 // - Each leader's epoch is higher than that of the one before, unless the Lease was deleted and
 //   nobody who is alive has seen it.
 //
+// What does not hold: a machine that is suspended together with its monotonic clock, such as a
+// virtual one that is paused, wakes up as the leader it was, until its next renewal. As everywhere
+// in Kubernetes.
+//
 // Being leader is no fence: what was sent in time may arrive late. Whoever stores something
 // compares versions or epochs.
 class Election {

@@ -113,6 +113,7 @@ ApiResult<StoredLease> HttpLeaseApi::Update(const StoredLease& base, const Lease
   if (!meta.is_object()) meta = nlohmann::json::object();
   meta["resourceVersion"] = base.version;
   SetLeaseSpec(*object, record);
+  // A PUT makes a Lease that is not there, unless the object has a uid, as what was read has.
   return Send(LeaseWrite(HttpMethod::kPut, PathOf(kLeaseType, ns_, name_), *object), deadline,
               std::move(stop), "writing");
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -44,8 +45,10 @@ class ReconcileContext {
     Time deadline{};
     int calls = 0;
   };
+  // `may_act` may be empty: then always.
+  using MayAct = std::function<bool(Time now)>;
   ReconcileContext(ObjectKey key, std::string id, const Limits& limits, std::stop_token stop,
-                   const Clock& clock, WriteGuard& guard);
+                   const MayAct& may_act, const Clock& clock, WriteGuard& guard);
 
   // For log lines: one for each reconcile (R35).
   [[nodiscard]] const std::string& id() const { return id_; }
@@ -54,7 +57,7 @@ class ReconcileContext {
 
   // Ask before each call to the API server, and return what it says if it is an error: kDeadline
   // when time or calls are used up, which is no failure (R18: the next reconcile goes on), or
-  // kAborted.
+  // kAborted when it is stopped, or may not act because it leads no longer (R38).
   Status BeginCall();
   [[nodiscard]] bool exhausted() const { return exhausted_; }
 
@@ -72,6 +75,7 @@ class ReconcileContext {
   const std::string id_;
   const Limits limits_;
   const std::stop_token stop_;
+  const MayAct& may_act_;
   const Clock& clock_;
   WriteGuard& guard_;
   int calls_ = 0;

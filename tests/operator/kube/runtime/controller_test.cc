@@ -179,6 +179,22 @@ TEST_F(DispatcherTest, R18_AReconcileHasThirtySeconds) {
   EXPECT_EQ(Results("requeue"), 1);
 }
 
+TEST_F(DispatcherTest, R38_WhoLeadsNoLongerMakesNoMoreCalls) {
+  bool leads = true;
+  Dispatcher dispatcher({.controller = "test", .may_act = [&](Time) { return leads; }}, reconciler_,
+                        caches_, queue_, guard_, clock_, counted_);
+  Answer([&](ReconcileContext& context) {
+    EXPECT_TRUE(context.BeginCall().ok());
+    leads = false;
+    const Status may = context.BeginCall();
+    EXPECT_EQ(may.error().code, ErrorCode::kAborted);
+    return Outcome::Failed(may.error());
+  });
+  queue_.Add(kKey);
+  dispatcher.Handle(*queue_.TryPop(), {});
+  EXPECT_EQ(reconciler_.calls, 1);
+}
+
 TEST_F(DispatcherTest, R21_AKeyIsPutOffUntilTheCacheHasItsOwnWrite) {
   Answer([&](ReconcileContext& context) {
     context.OnWrite({.resource = "jobs", .object = {"shop", "a-run"}, .version = "5"});

@@ -368,7 +368,7 @@ TEST(CrashSweepTest, R22_WithoutTheFirstLiveReadWorkRunsTwice) {
 TEST(CrashSweepTest, R22_WithoutAwaitingWhatWasReadLiveWorkRunsTwice) {
   int too_many = 0;
   for (int crash_at = 1; crash_at <= 14; ++crash_at) {
-    for (unsigned seed = 0; seed < 200; ++seed) {
+    for (unsigned seed = 0; seed < 100; ++seed) {
       too_many += RunsTooMany({.crash_at = crash_at, .seed = seed, .awaits_live_read = false});
     }
   }
