@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "operator/kube/runtime/event.h"
 #include "operator/kube/client/token_bucket.h"
+#include "operator/kube/runtime/event.h"
 
 namespace backfill::kube {
 
