@@ -368,7 +368,7 @@ TEST(InformerFaultsTest, F2F4F5F6_ConvergesAfterAnyFaults) {
     ASSERT_EQ(world.Converged(), "");
     for (const std::uint64_t n : world.counts().relists) relists += n;
   }
-  EXPECT_GT(relists, 25U);
+  EXPECT_GT(relists, 5U);  // how many depends on threads; a few of any seed's faults need one
 }
 
 }  // namespace
