@@ -274,6 +274,47 @@ TEST_F(RealServerTest, SaysWhoMayDoWhat) {
   EXPECT_FALSE(forged->authenticated);
 }
 
+// A worker's token, and ourselves with such a token in place of a certificate.
+TEST_F(RealServerTest, KnowsWhoseTokenItIs) {
+  const auto token = [&](const std::string& audiences) {
+    const auto made = client_->Call(
+        {.method = HttpMethod::kPost,
+         .target = "/api/v1/namespaces/" + ns_ + "/serviceaccounts/default/token",
+         .content_type = "application/json",
+         .body =
+             R"({"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"audiences":[)" +
+             audiences + "]}}"},
+        "asking for a token", Soon());
+    return made.ok() ? json::parse(*made)["status"]["token"].get<std::string>() : std::string();
+  };
+  std::string worker;
+  // The account comes a moment after its namespace.
+  for (const Time end = clock_.Steady() + seconds(10); worker.empty() && clock_.Steady() < end;)
+    worker = token("\"backfill-operator\"");
+  const auto known = ReviewToken(*client_, worker, {"backfill-operator"}, Soon());
+  ASSERT_TRUE(known.ok()) << known.error().message;
+  EXPECT_TRUE(known->authenticated) << known->error;
+  EXPECT_EQ(known->user.username, "system:serviceaccount:" + ns_ + ":default");
+  EXPECT_THAT(known->user.groups, Contains("system:serviceaccounts"));
+  EXPECT_THAT(known->audiences, testing::ElementsAre("backfill-operator"));
+  EXPECT_FALSE(ReviewToken(*client_, worker, {"another"}, Soon())->authenticated);
+
+  const auto file = ProcessEnvironment()("BACKFILL_TEST_KUBECONFIG");
+  auto access = LoadKubeConfig({.files = {*file}}).value();
+  access.files = {
+      .token = token(""), .ca_pem = access.files.ca_pem, .ca_file = access.files.ca_file};
+  const auto connect = [&] {
+    return RestTransport::Make(OptionsFor(access), MakeCredentials(access, clock_), clock_).value();
+  };
+  const auto ours = connect();
+  const ApiClient as_account(*ours, nullptr);
+  EXPECT_EQ(KindOf(as_account.Get(kConfigMaps, Key("a"), Soon())), "forbidden");
+  access.files.token = worker;  // for another audience
+  const auto theirs = connect();
+  EXPECT_EQ(KindOf(ApiClient(*theirs, nullptr).Get(kConfigMaps, Key("a"), Soon())),
+            "unauthenticated");
+}
+
 TEST_F(RealServerTest, KeepsItsConnectionOverTls) {
   MustCreate("a");
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(client_->Get(kConfigMaps, Key("a"), Soon()).ok());

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/operator/kube/client/rest_fixture.h"
@@ -25,6 +26,20 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
+
+// As a main does it, so that all of this is known to work with so few.
+class FourThreads final : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (!std::exchange(started_, true)) {
+      ASSERT_TRUE(StartHttpThreads(4));
+    }
+  }
+
+ private:
+  bool started_ = false;  // once in a process, however often the tests are repeated
+};
+const testing::Environment* const four_threads = testing::AddGlobalTestEnvironment(new FourThreads);
 
 class RestTransportTest : public RestFixture {
  protected:
@@ -448,6 +463,11 @@ TEST_F(RestTransportTest, ATokenNeedsTls) {
   const auto refused = Get();
   EXPECT_EQ(FailsWith(refused, ErrorCode::kUnauthenticated, "without TLS"), "");
   EXPECT_THAT(refused.error().message, Not(HasSubstr("t0ken")));
+}
+
+TEST_F(RestTransportTest, ThreadsAreChosenOnceInAProcess) {
+  ASSERT_NE(four_threads, nullptr);
+  EXPECT_FALSE(StartHttpThreads(8));
 }
 
 TEST_F(RestTransportTest, OptionsThatMakeNoSenseAreRefused) {
