@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <stop_token>
@@ -11,6 +12,7 @@
 
 namespace backfill::kube {
 
+// Less than one at a time, or time that goes back, counts for the least there is.
 struct RateLimits {  // R34: 20/s, burst 30
   Duration interval = std::chrono::milliseconds(50);
   int burst = 30;
@@ -21,7 +23,7 @@ struct RateLimits {  // R34: 20/s, burst 30
 class RateLimiter {
  public:
   RateLimiter(RateLimits limits, const Clock& clock)
-      : clock_(clock), bucket_(limits.interval, limits.burst) {}
+      : clock_(clock), bucket_(std::max(limits.interval, Duration(1)), std::max(limits.burst, 1)) {}
 
   // Returns when it is our turn. kTooManyRequests, at once, if that is not before the deadline,
   // with how long it would have been: so nothing piles up here. kAborted.

@@ -40,6 +40,14 @@ TEST_F(RateLimiterTest, R34_LetsABurstOf30ThroughAndThen20ASecond) {
   EXPECT_EQ(PassingNow(), 30);
 }
 
+TEST_F(RateLimiterTest, LimitsThatMakeNoSenseStillLetSomethingThrough) {
+  RateLimiter limiter({.interval = -std::chrono::seconds(1), .burst = -3}, clock_);
+  EXPECT_TRUE(limiter.Wait(clock_.Steady(), {}).ok());
+  EXPECT_FALSE(limiter.Wait(clock_.Steady(), {}).ok());
+  clock_.Advance(Duration(1));
+  EXPECT_TRUE(limiter.Wait(clock_.Steady(), {}).ok());
+}
+
 TEST_F(RateLimiterTest, SaysAtOnceThatItIsTooLateAndTakesNothing) {
   EXPECT_EQ(PassingNow(), 30);
   for (int i = 0; i < 100; ++i) {
