@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -463,6 +465,33 @@ TEST_F(RestTransportTest, ATokenNeedsTls) {
   const auto refused = Get();
   EXPECT_EQ(FailsWith(refused, ErrorCode::kUnauthenticated, "without TLS"), "");
   EXPECT_THAT(refused.error().message, Not(HasSubstr("t0ken")));
+}
+
+TEST_F(RestTransportTest, LeavesNothingOpenHoweverRequestsEnd) {
+  const auto open = [] {
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return std::distance(begin(files), end(files));
+  };
+  const auto serve = [this] {
+    Serve([](int fd, const std::string&, int number) {
+      if (number % 3 == 0) return RawServer::Say(fd, Reply("x"));
+      if (number % 3 == 1) RawServer::Say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx");
+      HoldUntilClosed(fd);
+      return false;
+    });
+  };
+  serve();  // what the library opens once
+  EXPECT_FALSE(Send(HttpMethod::kGet, "/x", "", milliseconds(10)).ok());
+  Close();
+  const auto before = open();
+  serve();
+  int ok = 0;
+  for (int i = 0; i < 60; ++i)
+    ok += Send(HttpMethod::kPut, "/x", "{}", milliseconds(50)).ok() ? 1 : 0;
+  EXPECT_GT(ok, 0);
+  EXPECT_LT(ok, 60);
+  Close();
+  EXPECT_TRUE(Eventually([&] { return open() <= before; })) << open() << " after " << before;
 }
 
 TEST_F(RestTransportTest, ThreadsAreChosenOnceInAProcess) {
