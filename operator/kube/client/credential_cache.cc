@@ -20,18 +20,19 @@ bool CredentialCache::IsFresh() const {
 }
 
 Result<CredentialCache::Snapshot> CredentialCache::Get(Time deadline, std::stop_token stop) {
-  bool first = false;
+  std::optional<std::uint64_t> under_way;
   {
     MutexLock l(mu_);
     if (IsFresh()) return current_;
-    first = current_ == nullptr;
+    const bool first = current_ == nullptr;
     if (!first && loading_) return current_;
     if (problem_ && clock_.Steady() - loaded_at_ < kAfterFailure) {
       if (first) return *problem_;
       return current_;
     }
+    under_way = Claim();
   }
-  Result<Snapshot> loaded = Load(first, deadline, stop);
+  Result<Snapshot> loaded = under_way ? Await(*under_way, deadline, stop) : Load(deadline, stop);
   if (loaded.ok()) return loaded;
   MutexLock l(mu_);
   if (current_ != nullptr) return current_;
@@ -40,34 +41,45 @@ Result<CredentialCache::Snapshot> CredentialCache::Get(Time deadline, std::stop_
 
 Result<CredentialCache::Snapshot> CredentialCache::Replace(const Snapshot& refused, Time deadline,
                                                            std::stop_token stop) {
+  std::optional<std::uint64_t> under_way;
   {
     MutexLock l(mu_);
-    if (current_ != nullptr && current_ != refused) return current_;  // another has been here
-    const Time now = clock_.Steady();
-    if (replaced_at_ && now - *replaced_at_ < kAfterFailure && current_ != nullptr) return current_;
-    replaced_at_ = now;
+    const bool others =
+        current_ != nullptr && (current_->token != refused->token || !current_->SameTls(*refused));
+    if (others) return current_;  // another has been here
+    if (!loading_) {
+      const Time now = clock_.Steady();
+      if (replaced_at_ && now - *replaced_at_ < kAfterFailure && current_ != nullptr)
+        return current_;
+      replaced_at_ = now;
+    }
+    under_way = Claim();
   }
-  return Load(/*wait=*/true, deadline, stop);
+  // Who is refused while another looks for others already gets what that one finds.
+  return under_way ? Await(*under_way, deadline, stop) : Load(deadline, stop);
 }
 
-// With `wait` the outcome of a load that another thread is at counts as ours.
-Result<CredentialCache::Snapshot> CredentialCache::Load(bool wait, Time deadline,
+// The number of the load that is under way; nothing: it is the caller's to do, now.
+std::optional<std::uint64_t> CredentialCache::Claim() {
+  if (loading_) return loads_;
+  loading_ = true;
+  return std::nullopt;
+}
+
+Result<CredentialCache::Snapshot> CredentialCache::Await(std::uint64_t load, Time deadline,
+                                                         const std::stop_token& stop) {
+  MutexLock l(mu_);
+  const bool ended =
+      loaded_.wait_until(mu_, stop, deadline, [&]() REQUIRES(mu_) { return loads_ != load; });
+  if (stop.stop_requested())
+    return Error{ErrorCode::kAborted, "stopped while credentials were being read"};
+  if (!ended) return Error{ErrorCode::kDeadline, "credentials are still being read"};
+  if (problem_) return *problem_;
+  return current_;
+}
+
+Result<CredentialCache::Snapshot> CredentialCache::Load(Time deadline,
                                                         const std::stop_token& stop) {
-  {
-    MutexLock l(mu_);
-    if (loading_ && !wait) return current_;
-    if (loading_) {
-      const std::uint64_t seen = loads_;
-      const bool ended =
-          loaded_.wait_until(mu_, stop, deadline, [&]() REQUIRES(mu_) { return loads_ != seen; });
-      if (stop.stop_requested())
-        return Error{ErrorCode::kAborted, "stopped while credentials were being read"};
-      if (!ended) return Error{ErrorCode::kDeadline, "credentials are still being read"};
-      if (problem_) return *problem_;
-      return current_;
-    }
-    loading_ = true;
-  }
   Result<Credentials> loaded = source_->Load(deadline, stop);
   MutexLock l(mu_);
   loading_ = false;

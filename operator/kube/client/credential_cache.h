@@ -25,12 +25,14 @@ class CredentialCache {
 
   Result<Snapshot> Get(Time deadline, std::stop_token stop);
   // After a server has refused these: others, or the same again if there are none. Looks for others
-  // once in a second, however many requests are refused.
+  // once in a second, however many requests are refused; who is refused meanwhile waits for that.
   Result<Snapshot> Replace(const Snapshot& refused, Time deadline, std::stop_token stop);
 
  private:
   [[nodiscard]] bool IsFresh() const REQUIRES(mu_);
-  Result<Snapshot> Load(bool wait, Time deadline, const std::stop_token& stop);
+  std::optional<std::uint64_t> Claim() REQUIRES(mu_);
+  Result<Snapshot> Await(std::uint64_t load, Time deadline, const std::stop_token& stop);
+  Result<Snapshot> Load(Time deadline, const std::stop_token& stop);
 
   const std::unique_ptr<CredentialSource> source_;
   const Clock& clock_;

@@ -138,5 +138,29 @@ TEST_F(CredentialCacheTest, TheFirstIsWaitedForUntilADeadlineOrAStop) {
   source_->hold = false;
 }
 
+// Of many that are refused at once one reads, and all go on with what it has read.
+TEST_F(CredentialCacheTest, R35_WhoIsRefusedWhileAnotherReadsWaitsForThat) {
+  const auto refused = cache_.Get(InGoodTime(), {}).value();
+  next_ = Credentials{.token = "b"};
+  source_->hold = true;
+  const std::jthread reader(
+      [&] { EXPECT_EQ((*cache_.Replace(refused, InGoodTime(), {}))->token, "b"); });
+  while (source_->loads < 2) std::this_thread::yield();
+  const auto too_soon = cache_.Replace(refused, std::chrono::steady_clock::now(), {});
+  source_->hold = false;
+  ASSERT_FALSE(too_soon.ok()) << "goes on with what was refused";
+  EXPECT_EQ(too_soon.error().code, ErrorCode::kDeadline);
+  EXPECT_EQ((*cache_.Replace(refused, InGoodTime(), {}))->token, "b");
+  EXPECT_EQ(source_->loads, 2);
+}
+
+TEST_F(CredentialCacheTest, R35_TheSameReadAgainMeanwhileIsNoOther) {
+  const auto refused = cache_.Get(InGoodTime(), {}).value();
+  clock_.Advance(seconds(60));
+  EXPECT_EQ(Token(), "a");
+  next_ = Credentials{.token = "b"};
+  EXPECT_EQ((*cache_.Replace(refused, InGoodTime(), {}))->token, "b");
+}
+
 }  // namespace
 }  // namespace backfill::kube
