@@ -196,8 +196,10 @@ Error Translate(std::exception_ptr problem, const std::string& refused) {
   try {
     std::rethrow_exception(problem);
   } catch (const http::http_exception& e) {
+    // The library gives numbers of others as if they were errno's. The lowest are always of others:
+    // the end of a stream, one of TLS that was cut short, a name that is not found.
     const std::error_code& code = e.error_code();
-    what = code && code.value() > 0 && code.value() < 200
+    what = code && code.value() > 4 && code.value() < 200
                ? fmt::format("{} ({})", e.what(), std::generic_category().message(code.value()))
                : std::string(e.what());
   } catch (const std::exception& e) {
