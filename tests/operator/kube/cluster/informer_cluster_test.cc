@@ -196,8 +196,8 @@ TEST_F(InformerClusterTest, R4_WatchesOnAfterResetsAndCloses) {
   ExpectNeverListedAgain();
 }
 
-// R35: a list that does not come, at the very beginning.
-TEST_F(InformerClusterTest, ListsAtLastWhereTheNetworkComesLate) {
+// R5: a list that does not come, at the very beginning.
+TEST_F(InformerClusterTest, R5_ListsAtLastWhereTheNetworkComesLate) {
   for (int i = 0; i < 4; ++i) maps_->Create("waiting-" + std::to_string(i));
   proxy_->CutAfter(3000);  // within the first list, or the handshake before it
   Follow();
