@@ -19,11 +19,17 @@ for d in plan ledger lease throttle; do
   if grep -nE '#include <(grpc|cpprest|nlohmann)' -r "operator/$d"; then echo "operator/$d is pure"; exit 1; fi
 done
 if grep -nE '#include <(grpc|boost/asio|nlohmann)' -r worker/engine; then echo "worker/engine is pure"; exit 1; fi
+if grep -nE '#include <(cpprest|prometheus|Civet|yaml-cpp|sys/socket)' -r operator/kube/{cache,runtime}; then
+  echo "what is below the transport and the metrics stays there"; exit 1
+fi
+if grep -lE '#include <cpprest/http_client' -r --include='*.cc' --include='*.h' . --exclude-dir=build | grep -v '^./operator/kube/client/rest_'; then
+  echo "cpprestsdk is behind HttpTransport"; exit 1
+fi
 
 echo "the page about the file"
 /usr/bin/python3 docs/reference/generate.py --check
 
 echo "clang: warnings and thread safety of what is shipped"
-cmake --build build/tidy -j "$(nproc)" --target backfill backfill-worker >build/tidy/build.log 2>&1 || { grep -E 'error:|warning:' build/tidy/build.log; tail -20 build/tidy/build.log; exit 1; }
+cmake --build build/tidy -j "$(nproc)" --target backfill backfill-worker copier-example backfill_kube_probes >build/tidy/build.log 2>&1 || { grep -E 'error:|warning:' build/tidy/build.log; tail -20 build/tidy/build.log; exit 1; }
 
 echo "lint: nothing found"

@@ -6,7 +6,7 @@
 
 #include "operator/kube/client/reviews.h"
 #include "tests/fakes/manual_clock.h"
-#include "tests/operator/kube/client/scripted_transport.h"
+#include "tests/operator/kube/client/answering_transport.h"
 
 namespace backfill::kube {
 namespace {
@@ -46,7 +46,7 @@ class ApiClientTest : public testing::Test {
   [[nodiscard]] const HttpRequest& Asked(std::size_t i = 0) const { return wire_.requests.at(i); }
 
   fakes::ManualClock clock_;
-  ScriptedTransport wire_;
+  AnsweringTransport wire_;
   RateLimiter limiter_{{}, clock_};
   std::vector<std::string> warnings_;
   ApiClient client_{

@@ -11,7 +11,7 @@
 namespace backfill::kube {
 
 // Answers with what it was given, in turn, and remembers what it was asked. One thread.
-class ScriptedTransport final : public HttpTransport {
+class AnsweringTransport final : public HttpTransport {
  public:
   void Answer(int status, std::string body = "{}") {
     answers_.emplace_back(HttpResponse{.status = status, .body = std::move(body)});
