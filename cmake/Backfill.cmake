@@ -50,11 +50,13 @@ function(backfill_component name)
   endif()
 endfunction()
 
-# backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL] [CONTROL_PLANE])
+# backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL] [CONTROL_PLANE]
+# [WHOLE])
 # CONTROL_PLANE: ctest starts a real Kubernetes API first, whose kubeconfig is $BACKFILL_TEST_KUBECONFIG (tests/cluster).
+# WHOLE: one run of the binary for all of its tests, as they share what takes long to start.
 # One binary per component: linking dominates. gtest and gmock are precompiled, once for all of them.
 function(backfill_test name)
-  cmake_parse_arguments(ARG "SERIAL;CONTROL_PLANE" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;CONTROL_PLANE;WHOLE" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -77,6 +79,11 @@ function(backfill_test name)
     set(control_plane FIXTURES_REQUIRED control_plane
       ENVIRONMENT BACKFILL_TEST_KUBECONFIG=${CMAKE_BINARY_DIR}/control-plane/kubeconfig)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES
-    LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL} ${control_plane})
+  set(properties LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL} ${control_plane})
+  if(ARG_WHOLE)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES ${properties} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  else()
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+  endif()
 endfunction()
