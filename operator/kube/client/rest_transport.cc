@@ -270,6 +270,7 @@ class RestTransport::Impl {
                            const std::stop_token& stop, const OnLine* on_line) {
     if (!request.target.starts_with('/') || request.target.starts_with("//") ||
         !IsSendable(request.target, false) || !IsSendable(request.content_type, true) ||
+        !IsSendable(request.accept, true) ||
         (request.content_type.empty() && !request.body.empty()))
       return Error{ErrorCode::kInvalid, "a request that cannot be sent as it is"};
     if (stop.stop_requested()) return Error{ErrorCode::kAborted, "stopped before it was sent"};

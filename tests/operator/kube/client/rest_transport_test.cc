@@ -393,6 +393,7 @@ TEST_F(RestTransportTest, RefusesWhatCannotBeSent) {
            HttpRequest{.target = "/x y"},
            HttpRequest{.target = "/x\r\nX: y"},
            HttpRequest{.target = "/x\xc3\xa4"},
+           HttpRequest{.target = "/x", .accept = "a/b\r\nX: y"},
            HttpRequest{.method = HttpMethod::kPost, .target = "/x", .body = "{}"},
            HttpRequest{.method = HttpMethod::kPost,
                        .target = "/x",
