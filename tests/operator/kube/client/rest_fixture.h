@@ -9,12 +9,14 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "base/clock.h"
 #include "operator/kube/client/rest_transport.h"
+#include "tests/worker/target/raw_server.h"
 
 namespace backfill::kube {
 
@@ -124,6 +126,30 @@ class RestFixture : public testing::Test {
   std::stop_source stop_;
   std::unique_ptr<RestTransport> transport_;
   Duration took_{};
+};
+
+// With a server that does what a test says.
+class RawServerFixture : public RestFixture {
+ protected:
+  // What `serve` does with the number of a request and its text.
+  void Serve(fakes::RawServer::Serve serve) {
+    server_.emplace(std::move(serve));
+    Connect(server_->port());
+  }
+  void ServeText(std::string text) {
+    Serve([text = std::move(text)](int fd, const std::string&, int) {
+      fakes::RawServer::Say(fd, text);
+      return false;
+    });
+  }
+  // Before what the server uses is gone.
+  void Close() {
+    transport_.reset();
+    server_.reset();
+  }
+  void TearDown() override { Close(); }
+
+  std::optional<fakes::RawServer> server_;
 };
 
 // "" or what is wrong.

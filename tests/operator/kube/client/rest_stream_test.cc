@@ -17,27 +17,10 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-class RestStreamTest : public RestFixture {
+class RestStreamTest : public RawServerFixture {
  protected:
-  void Serve(RawServer::Serve serve) {
-    server_.emplace(std::move(serve));
-    Connect(server_->port());
-  }
-  void ServeText(std::string text) {
-    Serve([text = std::move(text)](int fd, const std::string&, int) {
-      RawServer::Say(fd, text);
-      return false;
-    });
-  }
-  // Before what the server uses is gone.
-  void Close() {
-    transport_.reset();
-    server_.reset();
-  }
-  void TearDown() override { Close(); }
   std::vector<std::string> lines_;
   std::atomic<int> lines_seen_{0};
-  std::optional<RawServer> server_;
 };
 
 TEST_F(RestStreamTest, R7_LinesEndAtNewlinesAcrossChunksAndInsideCharacters) {

@@ -43,28 +43,7 @@ class FourThreads final : public testing::Environment {
 };
 const testing::Environment* const four_threads = testing::AddGlobalTestEnvironment(new FourThreads);
 
-class RestTransportTest : public RestFixture {
- protected:
-  // What `serve` does with the number of a request and its text.
-  void Serve(RawServer::Serve serve) {
-    server_.emplace(std::move(serve));
-    Connect(server_->port());
-  }
-  void ServeText(std::string text) {
-    Serve([text = std::move(text)](int fd, const std::string&, int) {
-      RawServer::Say(fd, text);
-      return false;
-    });
-  }
-  // Before what the server uses is gone.
-  void Close() {
-    transport_.reset();
-    server_.reset();
-  }
-  void TearDown() override { Close(); }
-
-  std::optional<RawServer> server_;
-};
+class RestTransportTest : public RawServerFixture {};
 
 TEST_F(RestTransportTest, R35_SendsWhatItIsTold) {
   server_.emplace([](int fd, const std::string&, int) { return RawServer::Say(fd, Reply("{}")); });
