@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/log.h"
+#include "operator/kube/client/query.h"
 #include "operator/kube/object_writes.h"
 
 namespace backfill::kube {
@@ -54,21 +55,6 @@ std::string DigestOf(const Object& object) {
     text += "\n;";
   }
   return Sha256Hex(text);
-}
-
-// `token` is the server's, and opaque.
-std::string QueryEscaped(std::string_view token) {
-  static constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-  std::string escaped;
-  for (const char c : token) {
-    if (kPlain.find(c) != std::string_view::npos) {
-      escaped += c;
-    } else {
-      escaped += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return escaped;
 }
 
 // What is said of a refusal of what names an object; two of them as every store of ours says them.
@@ -129,12 +115,14 @@ Result<std::vector<Object>> ApiStore::List(std::string_view kind_name, std::stri
 Result<std::vector<Object>> ApiStore::ListAll(const StoredKind& kind, std::string_view ns,
                                               bool& expired) {
   const std::string doing = fmt::format("listing {}", kind.type.plural);
-  const std::string collection = fmt::format("{}?limit={}", PathOf(kind.type, ns), kPageSize);
+  const std::string collection = PathOf(kind.type, ns);
   std::vector<Object> objects;
   std::string next;
   for (int pages = 0; pages < kMaxPages; ++pages) {
-    const std::string target =
-        next.empty() ? collection : collection + "&continue=" + QueryEscaped(next);
+    const std::string target = Query()
+                                   .Add("limit", std::to_string(kPageSize))
+                                   .AddUnlessEmpty("continue", next)
+                                   .After(collection);
     const HttpResponse response =
         TRY(Call(HttpMethod::kGet, target, {}, {}, kMaxListBytes).Annotate(doing));
     if (response.status != 200) {

@@ -1,47 +1,14 @@
 #include "operator/kube/cache/list_watch_request.h"
 
-#include <utility>
+#include "operator/kube/client/query.h"
 
 namespace backfill::kube {
 namespace {
 
 constexpr std::size_t kMaxListBytes = std::size_t{64} << 20;
 
-// Adds to a query: ?a=b, then &c=d.
-class Query {
- public:
-  explicit Query(std::string path) : target_(std::move(path)) {}
-
-  void Add(std::string_view name, std::string_view value) {
-    target_ += std::exchange(separator_, '&');
-    target_ += name;
-    target_ += '=';
-    constexpr std::string_view kHex = "0123456789ABCDEF";
-    for (const char c : value) {
-      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                         (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
-      if (plain) {
-        target_ += c;
-        continue;
-      }
-      const auto byte = static_cast<unsigned char>(c);
-      target_ += '%';
-      target_ += kHex[byte >> 4U];
-      target_ += kHex[byte & 15U];
-    }
-  }
-  void AddUnlessEmpty(std::string_view name, std::string_view value) {
-    if (!value.empty()) Add(name, value);
-  }
-  std::string Take() && { return std::move(target_); }
-
- private:
-  std::string target_;
-  char separator_ = '?';
-};
-
-Query QueryFor(const ResourceType& type, const Selection& selection) {
-  Query query(PathOf(type, selection.ns));
+Query QueryFor(const Selection& selection) {
+  Query query;
   query.AddUnlessEmpty("labelSelector", selection.labels);
   query.AddUnlessEmpty("fieldSelector", selection.fields);
   return query;
@@ -55,7 +22,7 @@ std::string Accept(const Selection& selection, std::string_view kind) {
 }  // namespace
 
 HttpRequest RequestOf(const GetPage& page, const ResourceType& type, const Selection& selection) {
-  Query query = QueryFor(type, selection);
+  Query query = QueryFor(selection);
   if (page.limit > 0) query.Add("limit", std::to_string(page.limit));
   query.AddUnlessEmpty("continue", page.token);
   if (page.token.empty()) {  // a token has a version of its own
@@ -66,7 +33,7 @@ HttpRequest RequestOf(const GetPage& page, const ResourceType& type, const Selec
       query.Add("resourceVersionMatch", "NotOlderThan");
   }
   HttpRequest request;
-  request.target = std::move(query).Take();
+  request.target = query.After(PathOf(type, selection.ns));
   request.accept = Accept(selection, "PartialObjectMetadataList");
   request.max_response_bytes = kMaxListBytes;
   return request;
@@ -74,13 +41,13 @@ HttpRequest RequestOf(const GetPage& page, const ResourceType& type, const Selec
 
 HttpRequest RequestOf(const StartWatch& watch, const ResourceType& type,
                       const Selection& selection) {
-  Query query = QueryFor(type, selection);
+  Query query = QueryFor(selection);
   query.Add("watch", "true");
   query.Add("allowWatchBookmarks", "true");
   query.Add("resourceVersion", watch.version);
   query.Add("timeoutSeconds", std::to_string(watch.timeout_seconds));
   HttpRequest request;
-  request.target = std::move(query).Take();
+  request.target = query.After(PathOf(type, selection.ns));
   request.accept = Accept(selection, "PartialObjectMetadata");
   return request;
 }
