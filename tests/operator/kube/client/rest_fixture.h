@@ -52,6 +52,16 @@ inline void HoldUntilClosed(int fd) {
   }
 }
 
+// More than may be received without being handed over, and no end. False: the other side has had
+// enough before all of it was said.
+template <typename Say>
+[[nodiscard]] bool SayTooMuch(Say say) {
+  const std::string piece(1 << 20, 'y');
+  for (int i = 0; i < 128; ++i)
+    if (!say(piece)) return false;
+  return true;
+}
+
 inline std::string Reply(std::string_view body, std::string_view headers = "",
                          std::string_view status = "200 OK") {
   return "HTTP/1.1 " + std::string(status) + "\r\nContent-Length: " + std::to_string(body.size()) +
