@@ -286,6 +286,19 @@ struct ProcessPool::Impl {
     }
   }
 
+  void SetDesired(const StageKey& key, int replicas) {
+    MutexLock l(mu);
+    Pool& pool = pools[key];
+    if (pool.desired == replicas && pool.slots.size() >= static_cast<std::size_t>(replicas)) return;
+    // A worker that is wanted anew has work again.
+    for (auto i = static_cast<std::size_t>(pool.desired); i < pool.slots.size(); ++i)
+      pool.slots[i].finished = false;
+    pool.desired = replicas;
+    if (pool.slots.size() < static_cast<std::size_t>(replicas))
+      pool.slots.resize(static_cast<std::size_t>(replicas));
+    wake.notify_all();
+  }
+
   // The last thing that happens to the children of a pool that goes away.
   void KillAndReap() {
     MutexLock l(mu);
@@ -335,22 +348,15 @@ Status ProcessPool::Start() {
   return Ok{};
 }
 
-Status ProcessPool::Scale(const StageKey& key, int replicas) {
-  MutexLock l(impl_->mu);
-  Impl::Pool& pool = impl_->pools[key];
-  if (pool.desired == replicas && pool.slots.size() >= static_cast<std::size_t>(replicas))
-    return Ok{};
-  // A worker that is wanted anew has work again.
-  for (auto i = static_cast<std::size_t>(pool.desired); i < pool.slots.size(); ++i)
-    pool.slots[i].finished = false;
-  pool.desired = replicas;
-  if (pool.slots.size() < static_cast<std::size_t>(replicas))
-    pool.slots.resize(static_cast<std::size_t>(replicas));
-  impl_->wake.notify_all();
+Status ProcessPool::Scale(const api::Backfill& backfill, Stage stage, int replicas) {
+  impl_->SetDesired(KeyOf(backfill, stage), replicas);
   return Ok{};
 }
 
-Status ProcessPool::Stop(const StageKey& key) { return Scale(key, 0); }
+Status ProcessPool::Stop(const StageKey& key) {
+  impl_->SetDesired(key, 0);
+  return Ok{};
+}
 
 PoolStatus ProcessPool::Observe(const StageKey& key) {
   MutexLock l(impl_->mu);

@@ -42,7 +42,7 @@ class ProcessPool final : public WorkerPool {
   // kInvalid: the worker binary is missing or cannot be executed. Call once, before Scale().
   Status Start();
 
-  Status Scale(const StageKey& key, int replicas) override;
+  Status Scale(const api::Backfill& backfill, Stage stage, int replicas) override;
   Status Stop(const StageKey& key) override;
   PoolStatus Observe(const StageKey& key) override;
 

@@ -89,10 +89,6 @@ struct Reconciler::Impl {
     conditions.push_back(by);
   }
 
-  static StageKey KeyOf(const api::Backfill& b, Stage stage) {
-    return {b.ns, b.name, b.uid, stage};
-  }
-
   ObservedStage ObserveStage(const api::Backfill& b, Stage stage, Memory& memory) {
     const StageKey key = KeyOf(b, stage);
     ObservedStage seen;
@@ -229,7 +225,7 @@ struct Reconciler::Impl {
     return Ok{};
   }
   Status Perform(const ScaleWorkers& a, const Observed& o, api::Status&, std::stop_token) {
-    return workers.Scale(KeyOf(o.backfill, a.stage), a.replicas).Annotate("starting workers");
+    return workers.Scale(o.backfill, a.stage, a.replicas).Annotate("starting workers");
   }
   Status Perform(const StopWorkers& a, const Observed& o, api::Status&, std::stop_token) {
     return workers.Stop(KeyOf(o.backfill, a.stage)).Annotate("stopping workers");

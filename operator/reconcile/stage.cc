@@ -12,4 +12,8 @@ std::string_view ToString(Stage stage) {
   return "run";
 }
 
+StageKey KeyOf(const api::Backfill& backfill, Stage stage) {
+  return {backfill.ns, backfill.name, backfill.uid, stage};
+}
+
 }  // namespace backfill::reconcile

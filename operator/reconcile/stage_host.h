@@ -29,6 +29,7 @@ struct StageKey {
   Stage stage = Stage::kRun;
   auto operator<=>(const StageKey&) const = default;
 };
+StageKey KeyOf(const api::Backfill& backfill, Stage stage);
 
 struct LedgerSummary {
   std::string plan_hash;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "operator/api/backfill.h"
 #include "operator/reconcile/stage_host.h"
 
 namespace backfill::reconcile {
@@ -23,10 +24,11 @@ class WorkerPool {
  public:
   virtual ~WorkerPool() = default;
 
-  // Makes the pool have `replicas` workers; the highest indexes go first (SIGTERM: they drain).
-  // Ended workers are started again with back-off, as the Job controller does. Idempotent.
+  // Makes the pool of that stage have `replicas` workers; the highest indexes go first (SIGTERM:
+  // they drain). What else the workers are is the Backfill's: template, labels, the image of the
+  // plan. Ended workers are started again with back-off, as the Job controller does. Idempotent.
   // kInvalid: no worker can ever start here, with the reason.
-  virtual Status Scale(const StageKey& key, int replicas) = 0;
+  virtual Status Scale(const api::Backfill& backfill, Stage stage, int replicas) = 0;
   // Ends all workers: SIGTERM, then SIGKILL after the grace period. Returns at once; Observe()
   // tells when they are gone.
   virtual Status Stop(const StageKey& key) = 0;

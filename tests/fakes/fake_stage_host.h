@@ -138,11 +138,14 @@ class FakeWorkerPool final : public reconcile::WorkerPool {
     failures_[stage] += static_cast<std::uint64_t>(replicas_[stage]);
   }
 
-  Status Scale(const reconcile::StageKey& key, int replicas) override {
-    replicas_[key.stage] = replicas;
+  Status Scale(const api::Backfill&, reconcile::Stage stage, int replicas) override {
+    replicas_[stage] = replicas;
     return Ok{};
   }
-  Status Stop(const reconcile::StageKey& key) override { return Scale(key, 0); }
+  Status Stop(const reconcile::StageKey& key) override {
+    replicas_[key.stage] = 0;
+    return Ok{};
+  }
   reconcile::PoolStatus Observe(const reconcile::StageKey& key) override {
     reconcile::PoolStatus s;
     s.desired = s.alive = replicas_[key.stage];

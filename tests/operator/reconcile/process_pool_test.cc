@@ -82,7 +82,14 @@ class ProcessPoolTest : public testing::Test {
   }
 
   const std::filesystem::path dir_;
-  const StageKey key_{"default", "reprice", "uid-1", Stage::kRun};
+  const api::Backfill backfill_ = [] {
+    api::Backfill b;
+    b.ns = "default";
+    b.name = "reprice";
+    b.uid = "uid-1";
+    return b;
+  }();
+  const StageKey key_ = KeyOf(backfill_, Stage::kRun);
   SystemClock clock_;
   Duration grace_ = 10s;
   int lock_fd_ = -1;
@@ -103,7 +110,7 @@ TEST_F(ProcessPoolTest, TellsWorkersWhoTheyAreAndNothingElseOfOurs) {
   setenv("BACKFILL_LEFTOVER", "x", 1);  // NOLINT(concurrency-mt-unsafe): before any thread
   WorkerIs("env | grep ^BACKFILL_ | sort; exit 0");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return IsGone("run-0"); }));
   EXPECT_THAT(Log(), HasSubstr("BACKFILL_COORDINATOR=unix:/nowhere\n"));
   EXPECT_THAT(Log(), HasSubstr("BACKFILL_STAGE=run\nBACKFILL_TOKEN=s3cret\nBACKFILL_UID=uid-"
@@ -115,7 +122,7 @@ TEST_F(ProcessPoolTest, EachWorkerHasAFileForItsNotesThatOutlivesIt) {
   sent_dir_ = dir_ / "sent";
   WorkerIs("echo $BACKFILL_SENT_FD; readlink /proc/self/fd/5; exit 0");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 2).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 2).ok());
   ASSERT_TRUE(Eventually([&] { return IsGone("run-0") && IsGone("run-1"); }));
   EXPECT_THAT(Log(), HasSubstr("5\n"));
   EXPECT_THAT(Log(), HasSubstr((sent_dir_ / "run-0.").string()));
@@ -125,10 +132,10 @@ TEST_F(ProcessPoolTest, EachWorkerHasAFileForItsNotesThatOutlivesIt) {
 TEST_F(ProcessPoolTest, AWorkerThatFinishedIsNotStartedAgain) {
   WorkerIs("echo ran; exit 0");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return IsGone("run-0"); }));
-  ASSERT_TRUE(
-      pool_->Scale(key_, 2).ok());  // the second one is started after every look at the first
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 2)
+                  .ok());  // the second one is started after every look at the first
   ASSERT_TRUE(Eventually([&] { return IsGone("run-1"); }));
   EXPECT_EQ(Log(), "ran\nran\n");
   EXPECT_EQ(pool_->Observe(key_).failures, 0U);
@@ -137,7 +144,7 @@ TEST_F(ProcessPoolTest, AWorkerThatFinishedIsNotStartedAgain) {
 TEST_F(ProcessPoolTest, AWorkerThatEndsBadlyIsStartedAgainAndCounted) {
   WorkerIs("exit 3");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).failures >= 3; }));
   EXPECT_THAT(pool_->Observe(key_).last_failure, HasSubstr("run-0 exited with 3"));
   EXPECT_FALSE(pool_->Observe(key_).config_error);
@@ -146,7 +153,7 @@ TEST_F(ProcessPoolTest, AWorkerThatEndsBadlyIsStartedAgainAndCounted) {
 TEST_F(ProcessPoolTest, AConfigurationErrorIsNotRetried) {
   WorkerIs("exit 78");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).config_error; }));
   EXPECT_EQ(pool_->Observe(key_).failures, 1U);
 }
@@ -155,9 +162,9 @@ TEST_F(ProcessPoolTest, ScalingDownDrainsTheHighestIndexes) {
   WorkerIs(
       "trap 'echo drained $BACKFILL_WORKER; exit 143' TERM; echo up; while :; do sleep 0.01; done");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 3).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 3).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\nup\nup\n"; }));
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).alive == 1; }));
   EXPECT_THAT(Log(), HasSubstr("drained run-1"));
   EXPECT_THAT(Log(), HasSubstr("drained run-2"));
@@ -168,11 +175,11 @@ TEST_F(ProcessPoolTest, ScalingDownDrainsTheHighestIndexes) {
 TEST_F(ProcessPoolTest, WorkersThatWereAskedToGoComeBackWhenTheyAreWantedAgain) {
   WorkerIs("trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
   ASSERT_TRUE(pool_->Stop(key_).ok());
   ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).alive == 0; }));
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   EXPECT_TRUE(Eventually([&] { return Log() == "up\nup\n"; }));
 }
 
@@ -180,7 +187,7 @@ TEST_F(ProcessPoolTest, AWorkerThatDoesNotDrainIsKilledAfterTheGrace) {
   grace_ = 50ms;
   WorkerIs("trap '' TERM; echo up; while :; do sleep 0.01; done");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
   ASSERT_TRUE(pool_->Stop(key_).ok());
   EXPECT_TRUE(Eventually([&] { return pool_->Observe(key_).alive == 0; }));
@@ -189,7 +196,7 @@ TEST_F(ProcessPoolTest, AWorkerThatDoesNotDrainIsKilledAfterTheGrace) {
 TEST_F(ProcessPoolTest, AKilledWorkerIsReplaced) {
   WorkerIs("echo $$; exec sleep 1000");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return !Log().empty(); }));
   const std::string first = Log();
   kill(std::stoi(first), SIGKILL);
@@ -200,7 +207,7 @@ TEST_F(ProcessPoolTest, AKilledWorkerIsReplaced) {
 TEST_F(ProcessPoolTest, TheLockIsFreeOnlyOnceTheLastWorkerIsGone) {
   WorkerIs("echo up; exec sleep 1000");
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(pool_->Scale(key_, 1).ok());
+  ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
   const int other = open((dir_ / "alive").c_str(), O_RDWR | O_CLOEXEC);
   EXPECT_NE(flock(other, LOCK_EX | LOCK_NB), 0);
@@ -218,7 +225,7 @@ TEST_F(ProcessPoolTest, WorkersSeeTheirRunnerDie) {
   WorkerIs("echo up; cat <&3; echo lost the runner");
   const pid_t runner = fork();
   if (runner == 0) {
-    if (!Start().ok() || !pool_->Scale(key_, 1).ok()) _exit(1);
+    if (!Start().ok() || !pool_->Scale(backfill_, Stage::kRun, 1).ok()) _exit(1);
     pause();
   }
   ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
