@@ -21,8 +21,6 @@
 namespace backfill::reconcile {
 namespace {
 
-constexpr Duration kObservePeriod =
-    200ms;  // while a stage is open: bounds how late a budget or an end is seen
 constexpr Duration kRetryMin = 200ms;
 constexpr Duration kRetryMax = 10s;
 
@@ -295,7 +293,7 @@ struct Reconciler::Impl {
     if (performed.ok()) {
       memory.last_error.reset();
       memory.retry = kRetryMin;
-      outcome.requeue_after = decision.observe_soon ? kObservePeriod : Duration::zero();
+      outcome.requeue_after = decision.observe_soon ? options.observe_period : Duration::zero();
     } else {
       Log(LogLevel::kWarning, "an action failed and will be retried",
           {{"backfill", observed.backfill.name}, {"error", performed.error().message}});
@@ -318,7 +316,7 @@ struct Reconciler::Impl {
     }
     // A step that changed the object or did something is followed by one that sees the result.
     const bool acted = performed.ok() && !decision.observe_soon && !decision.settled;
-    if (acted) outcome.requeue_after = kObservePeriod;
+    if (acted) outcome.requeue_after = options.observe_period;
     outcome.settled =
         decision.settled && performed.ok() && Lasting(written->status) == Lasting(status);
     outcome.backfill = std::move(*written);
@@ -360,6 +358,49 @@ struct Reconciler::Impl {
       result = written.error();
     return result;
   }
+
+  Status HandOver() {
+    std::vector<StageKey> open;
+    {
+      MutexLock l(mu);
+      for (const auto& [ref, memory] : memories) {
+        if (!memory.stored) continue;
+        for (const Stage stage : {Stage::kDryRun, Stage::kRun})
+          open.push_back(KeyOf(*memory.stored, stage));
+      }
+      memories.clear();
+    }
+    Status result = Ok{};
+    for (const StageKey& key : open) {
+      if (!stages.Snapshot(key)) continue;
+      const Status closed = stages.Close(key);
+      if (!closed.ok()) result = closed.error().Annotate("closing the ledger");
+    }
+    return result;
+  }
+
+  void Forget(const kube::ObjectRef& ref) {
+    std::optional<api::Backfill> gone;
+    {
+      MutexLock l(mu);
+      const auto it = memories.find(ref);
+      if (it == memories.end()) return;
+      gone = std::move(it->second.stored);
+      memories.erase(it);
+    }
+    if (!gone) return;
+    for (const Stage stage : {Stage::kDryRun, Stage::kRun}) {
+      const StageKey key = KeyOf(*gone, stage);
+      if (!stages.Snapshot(key)) continue;
+      // What it owned goes with it; this is for who still works on it.
+      if (const Status stopped = workers.Stop(key); !stopped.ok())
+        Log(LogLevel::kWarning, "workers of a backfill that is gone were not stopped",
+            {{"backfill", ref.name}, {"error", stopped.error().message}});
+      if (const Status closed = stages.Close(key); !closed.ok())
+        Log(LogLevel::kWarning, "the ledger of a backfill that is gone was not closed",
+            {{"backfill", ref.name}, {"error", closed.error().message}});
+    }
+  }
 };
 
 Reconciler::Reconciler(kube::ObjectStore& store, StageHost& stages, WorkerPool& workers,
@@ -373,5 +414,9 @@ Result<ReconcileOutcome> Reconciler::Reconcile(const kube::ObjectRef& ref, std::
 }
 
 Status Reconciler::Release(const kube::ObjectRef& ref) { return impl_->Release(ref); }
+
+Status Reconciler::HandOver() { return impl_->HandOver(); }
+
+void Reconciler::Forget(const kube::ObjectRef& ref) { impl_->Forget(ref); }
 
 }  // namespace backfill::reconcile

@@ -20,6 +20,8 @@ using namespace std::chrono_literals;
 struct ReconcilerOptions {
   Duration status_period =
       5s;  // between status writes that carry only progress; 500 ms on one machine
+  // While a stage is open: bounds how late a budget or an end is seen.
+  Duration observe_period = 200ms;
   Duration drain_timeout = 20s;  // how long workers may take to give their leases back
   int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
   int crash_limit = 5;      // for each worker: ends in a row before any connects; then a person
@@ -52,6 +54,15 @@ class Reconciler {
   // stages are closed. The object stays as declared. kUnavailable: something could not be written;
   // what was promised is durable all the same.
   Status Release(const kube::ObjectRef& ref);
+
+  // This process ends, or another leads from now on: leases stop, all is flushed, stages are
+  // closed. Workers go on with what they hold and wait for whoever leads next. No Reconcile() may
+  // be under way. kUnavailable: as above.
+  Status HandOver();
+
+  // The object is gone. If it went without being let go, its workers end and its stages are closed.
+  // Nothing is remembered of it.
+  void Forget(const kube::ObjectRef& ref);
 
  private:
   struct Impl;

@@ -157,6 +157,38 @@ TEST_F(ReconcilerTest, ADeletedAndRecreatedBackfillDoesNotRunAgain) {
   EXPECT_EQ(stages_.times_opened(Stage::kRun), 1);
 }
 
+TEST_F(ReconcilerTest, AHandOverClosesStagesAndLeavesWorkersAlone) {
+  Apply(kFile);
+  GoReal();
+  complete_work_ = false;
+  Step(10);
+  ASSERT_TRUE(stages_.IsOpen(Stage::kRun));
+  const int alive = pool_.alive(Stage::kRun);
+  ASSERT_GT(alive, 0);
+  ASSERT_TRUE(reconciler_->HandOver().ok());
+  EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+  EXPECT_EQ(pool_.alive(Stage::kRun), alive);
+  // Whoever leads next goes on.
+  StartOperator();
+  complete_work_ = true;
+  RunToEnd();
+  EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed");
+}
+
+TEST_F(ReconcilerTest, WhatIsGoneUnderItsWorkersIsWoundDown) {
+  Apply(kFile);
+  GoReal();
+  complete_work_ = false;
+  Step(10);
+  ASSERT_TRUE(stages_.IsOpen(Stage::kRun));
+  Delete();
+  ASSERT_FALSE(reconciler_->Reconcile(ref_, {}).ok());
+  reconciler_->Forget(ref_);
+  EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+  EXPECT_EQ(pool_.alive(Stage::kRun), 0);
+  reconciler_->Forget(ref_);  // of what is not known: nothing
+}
+
 TEST_F(ReconcilerTest, ARunDeletedHalfWayDoesNotRunAgainEither) {
   Apply(kFile);
   GoReal();

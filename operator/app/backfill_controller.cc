@@ -1,0 +1,31 @@
+#include "operator/app/backfill_controller.h"
+
+#include <utility>
+
+#include "operator/kube/object_store.h"
+
+namespace backfill::app {
+
+using kube::Outcome;
+
+BackfillController::BackfillController(reconcile::Reconciler& reconciler, BackfillObserver observer)
+    : reconciler_(reconciler), observer_(std::move(observer)) {}
+
+Outcome BackfillController::Reconcile(const kube::ObjectKey& key, kube::ReconcileContext& context) {
+  if (const Status may = context.BeginCall(); !may.ok()) return Outcome::Failed(may.error());
+  const auto done =
+      reconciler_.Reconcile({std::string(kube::kBackfillKind), key.ns, key.name}, context.stop());
+  if (!done.ok()) {
+    if (done.error().code == ErrorCode::kAborted) return Outcome::Done();
+    if (done.error().code != ErrorCode::kNotFound) return Outcome::Failed(done.error());
+    reconciler_.Forget({std::string(kube::kBackfillKind), key.ns, key.name});
+    if (observer_.on_gone) observer_.on_gone(key);
+    return Outcome::Done();
+  }
+  if (observer_.on_seen) observer_.on_seen(done->backfill);
+  // What failed is in the status, and has a back-off of its own.
+  if (done->requeue_after > Duration::zero()) return Outcome::AgainAfter(done->requeue_after);
+  return Outcome::Done();
+}
+
+}  // namespace backfill::app

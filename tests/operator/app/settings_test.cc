@@ -1,0 +1,101 @@
+#include "operator/app/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace backfill::app {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class SettingsTest : public ::testing::Test {
+ protected:
+  // With what has no default.
+  static Result<Settings> Read(std::vector<std::string> more) {
+    more.insert(more.begin(), {"--namespace", "backfill-system", "--worker-image", "worker:1"});
+    const Result<Invocation> read = ReadInvocation(more);
+    if (!read.ok()) return read.error();
+    if (!read->run) return Error{ErrorCode::kInvalid, read->text};
+    return *read->run;
+  }
+  static std::string WhyNot(std::vector<std::string> more) {
+    const auto read = Read(std::move(more));
+    return read.ok() ? "accepted" : read.error().message;
+  }
+  void Set(const char* name, const char* value) {
+    setenv(name, value, 1);
+    set_.emplace_back(name);
+  }
+  void TearDown() override {
+    for (const std::string& name : set_) unsetenv(name.c_str());
+  }
+  std::vector<std::string> set_;
+};
+
+TEST_F(SettingsTest, HasTheDefaultsOfTheDesign) {
+  const auto read = Read({});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->lease_duration, 5s);
+  EXPECT_EQ(read->renew_deadline, 3s);
+  EXPECT_EQ(read->retry_period, 1s);
+  EXPECT_EQ(read->status_period, 5s);
+  EXPECT_EQ(read->probes_port, 8080);
+  EXPECT_EQ(read->coordinator_address, "dns:///backfill-coordinator.backfill-system.svc:9443");
+  EXPECT_THAT(read->watch_namespaces, IsEmpty());
+}
+
+TEST_F(SettingsTest, AFlagWinsOverItsVariable) {
+  Set("BACKFILL_OPERATOR_LEASE_NAME", "from-variable");
+  Set("BACKFILL_OPERATOR_STATUS_PERIOD", "250ms");
+  Set("BACKFILL_OPERATOR_WATCH_NAMESPACES", "shop,other");
+  const auto read = Read({"--lease-name", "from-flag"});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->lease_name, "from-flag");
+  EXPECT_EQ(read->status_period, 250ms);
+  EXPECT_THAT(read->watch_namespaces, ElementsAre("shop", "other"));
+}
+
+TEST_F(SettingsTest, AnEmptyVariableIsAnEmptyList) {
+  Set("BACKFILL_OPERATOR_WATCH_NAMESPACES", "");
+  const auto read = Read({});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_THAT(read->watch_namespaces, IsEmpty());
+}
+
+TEST_F(SettingsTest, RefusesWithTheFlagAndWhatItTakes) {
+  EXPECT_THAT(WhyNot({"--renew-deadline", "5s"}), HasSubstr("--lease-duration must be longer"));
+  EXPECT_THAT(WhyNot({"--retry-period", "3s"}), HasSubstr("--renew-deadline must be longer"));
+  EXPECT_THAT(WhyNot({"--lease-duration", "5500ms"}), HasSubstr("whole seconds"));
+  EXPECT_THAT(WhyNot({"--drain-timeout", "soon"}),
+              AllOf(HasSubstr("--drain-timeout"), HasSubstr("250ms, 5s or 2m")));
+  EXPECT_THAT(WhyNot({"--status-period", "0s"}), HasSubstr("--status-period"));
+  EXPECT_THAT(WhyNot({"--status-period", "99999999999999999999s"}), HasSubstr("--status-period"));
+  EXPECT_THAT(WhyNot({"--tls-mode", "None"}), HasSubstr("--tls-mode"));
+  EXPECT_THAT(WhyNot({"--tls-mode", "Secret"}), HasSubstr("--tls-dir"));
+  EXPECT_THAT(WhyNot({"--probes-listen", "10.0.0.1:8080"}), HasSubstr("--probes-listen"));
+  EXPECT_THAT(WhyNot({"--probes-listen", "0.0.0.0:99999"}), HasSubstr("--probes-listen"));
+  EXPECT_THAT(WhyNot({"--reconcile-workers", "0"}), HasSubstr("--reconcile-workers"));
+  EXPECT_THAT(WhyNot({"--unknown"}), AllOf(HasSubstr("--unknown"), HasSubstr("--help")));
+  const auto nothing = ReadInvocation({});
+  ASSERT_FALSE(nothing.ok());
+  EXPECT_THAT(nothing.error().message, HasSubstr("is required"));
+}
+
+TEST_F(SettingsTest, HelpAndVersionRunNothing) {
+  const auto help = ReadInvocation({"--help"});
+  ASSERT_TRUE(help.ok());
+  EXPECT_FALSE(help->run);
+  EXPECT_THAT(help->text, AllOf(HasSubstr("--lease-duration"), HasSubstr("Examples:")));
+  const auto version = ReadInvocation({"--version"});
+  ASSERT_TRUE(version.ok());
+  EXPECT_THAT(version->text, HasSubstr("backfill-operator "));
+}
+
+}  // namespace
+}  // namespace backfill::app
