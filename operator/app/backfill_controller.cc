@@ -1,5 +1,6 @@
 #include "operator/app/backfill_controller.h"
 
+#include <chrono>
 #include <utility>
 
 #include "operator/kube/object_store.h"
@@ -8,10 +9,15 @@ namespace backfill::app {
 
 using kube::Outcome;
 
+namespace {
+constexpr Duration kLookAgain = std::chrono::seconds(1);
+}  // namespace
+
 BackfillController::BackfillController(reconcile::Reconciler& reconciler, BackfillObserver observer)
     : reconciler_(reconciler), observer_(std::move(observer)) {}
 
 Outcome BackfillController::Reconcile(const kube::ObjectKey& key, kube::ReconcileContext& context) {
+  if (observer_.may_begin && !observer_.may_begin()) return Outcome::AgainAfter(kLookAgain);
   if (const Status may = context.BeginCall(); !may.ok()) return Outcome::Failed(may.error());
   const auto done =
       reconciler_.Reconcile({std::string(kube::kBackfillKind), key.ns, key.name}, context.stop());

@@ -9,6 +9,7 @@ namespace backfill::app {
 
 // Told by the threads of the controller; must return at once.
 struct BackfillObserver {
+  std::function<bool()> may_begin = {};  // false: nothing is done yet, look again later
   std::function<void(const api::Backfill&)> on_seen;         // after each reconcile
   std::function<void(const kube::ObjectKey&)> on_gone = {};  // the object is no more
 };
