@@ -358,10 +358,10 @@ Status ProcessPool::Stop(const StageKey& key) {
   return Ok{};
 }
 
-PoolStatus ProcessPool::Observe(const StageKey& key) {
+PoolStatus ProcessPool::Observe(const api::Backfill& backfill, Stage stage) {
   MutexLock l(impl_->mu);
   PoolStatus status;
-  const auto it = impl_->pools.find(key);
+  const auto it = impl_->pools.find(KeyOf(backfill, stage));
   if (it == impl_->pools.end()) return status;
   const Impl::Pool& pool = it->second;
   status.desired = pool.desired;

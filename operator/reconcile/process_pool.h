@@ -44,7 +44,7 @@ class ProcessPool final : public WorkerPool {
 
   Status Scale(const api::Backfill& backfill, Stage stage, int replicas) override;
   Status Stop(const StageKey& key) override;
-  PoolStatus Observe(const StageKey& key) override;
+  PoolStatus Observe(const api::Backfill& backfill, Stage stage) override;
 
   // SIGKILL for every worker, at once.
   void KillAll();

@@ -92,7 +92,7 @@ struct Reconciler::Impl {
     ObservedStage seen;
     seen.open = stages.Snapshot(key);
     seen.opened_batch_size = memory.opened_batch_sizes[stage];
-    seen.pool = workers.Observe(key);
+    seen.pool = workers.Observe(b, stage);
     const bool in_use = (stage == Stage::kDryRun) == b.spec.dry_run;
     if (seen.open) {
       memory.ledgers.erase(stage);
@@ -343,7 +343,7 @@ struct Reconciler::Impl {
       stages.Configure(key, settings);
       (void)workers.Stop(key);  // cannot fail to ask; Observe tells what became of it
       const Time deadline = clock.Steady() + options.drain_timeout;
-      while (workers.Observe(key).alive > 0 && clock.Steady() < deadline)
+      while (workers.Observe(b, stage).alive > 0 && clock.Steady() < deadline)
         std::this_thread::sleep_for(20ms);
       if (const auto last = stages.Snapshot(key)) status.SetProgress(last->totals);
       if (seen->open) {

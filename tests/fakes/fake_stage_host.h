@@ -146,10 +146,10 @@ class FakeWorkerPool final : public reconcile::WorkerPool {
     replicas_[key.stage] = 0;
     return Ok{};
   }
-  reconcile::PoolStatus Observe(const reconcile::StageKey& key) override {
+  reconcile::PoolStatus Observe(const api::Backfill&, reconcile::Stage stage) override {
     reconcile::PoolStatus s;
-    s.desired = s.alive = replicas_[key.stage];
-    s.failures = failures_[key.stage];
+    s.desired = s.alive = replicas_[stage];
+    s.failures = failures_[stage];
     return s;
   }
   int alive(reconcile::Stage stage) { return replicas_[stage]; }

@@ -138,24 +138,25 @@ TEST_F(ProcessPoolTest, AWorkerThatFinishedIsNotStartedAgain) {
                   .ok());  // the second one is started after every look at the first
   ASSERT_TRUE(Eventually([&] { return IsGone("run-1"); }));
   EXPECT_EQ(Log(), "ran\nran\n");
-  EXPECT_EQ(pool_->Observe(key_).failures, 0U);
+  EXPECT_EQ(pool_->Observe(backfill_, Stage::kRun).failures, 0U);
 }
 
 TEST_F(ProcessPoolTest, AWorkerThatEndsBadlyIsStartedAgainAndCounted) {
   WorkerIs("exit 3");
   ASSERT_TRUE(Start().ok());
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
-  ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).failures >= 3; }));
-  EXPECT_THAT(pool_->Observe(key_).last_failure, HasSubstr("run-0 exited with 3"));
-  EXPECT_FALSE(pool_->Observe(key_).config_error);
+  ASSERT_TRUE(Eventually([&] { return pool_->Observe(backfill_, Stage::kRun).failures >= 3; }));
+  EXPECT_THAT(pool_->Observe(backfill_, Stage::kRun).last_failure,
+              HasSubstr("run-0 exited with 3"));
+  EXPECT_FALSE(pool_->Observe(backfill_, Stage::kRun).config_error);
 }
 
 TEST_F(ProcessPoolTest, AConfigurationErrorIsNotRetried) {
   WorkerIs("exit 78");
   ASSERT_TRUE(Start().ok());
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
-  ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).config_error; }));
-  EXPECT_EQ(pool_->Observe(key_).failures, 1U);
+  ASSERT_TRUE(Eventually([&] { return pool_->Observe(backfill_, Stage::kRun).config_error; }));
+  EXPECT_EQ(pool_->Observe(backfill_, Stage::kRun).failures, 1U);
 }
 
 TEST_F(ProcessPoolTest, ScalingDownDrainsTheHighestIndexes) {
@@ -165,11 +166,11 @@ TEST_F(ProcessPoolTest, ScalingDownDrainsTheHighestIndexes) {
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 3).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\nup\nup\n"; }));
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
-  ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).alive == 1; }));
+  ASSERT_TRUE(Eventually([&] { return pool_->Observe(backfill_, Stage::kRun).alive == 1; }));
   EXPECT_THAT(Log(), HasSubstr("drained run-1"));
   EXPECT_THAT(Log(), HasSubstr("drained run-2"));
   EXPECT_THAT(Log(), testing::Not(HasSubstr("drained run-0")));
-  EXPECT_EQ(pool_->Observe(key_).failures, 0U) << "asked to go is not a failure";
+  EXPECT_EQ(pool_->Observe(backfill_, Stage::kRun).failures, 0U) << "asked to go is not a failure";
 }
 
 TEST_F(ProcessPoolTest, WorkersThatWereAskedToGoComeBackWhenTheyAreWantedAgain) {
@@ -178,7 +179,7 @@ TEST_F(ProcessPoolTest, WorkersThatWereAskedToGoComeBackWhenTheyAreWantedAgain) 
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
   ASSERT_TRUE(pool_->Stop(key_).ok());
-  ASSERT_TRUE(Eventually([&] { return pool_->Observe(key_).alive == 0; }));
+  ASSERT_TRUE(Eventually([&] { return pool_->Observe(backfill_, Stage::kRun).alive == 0; }));
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   EXPECT_TRUE(Eventually([&] { return Log() == "up\nup\n"; }));
 }
@@ -190,7 +191,7 @@ TEST_F(ProcessPoolTest, AWorkerThatDoesNotDrainIsKilledAfterTheGrace) {
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
   ASSERT_TRUE(Eventually([&] { return Log() == "up\n"; }));
   ASSERT_TRUE(pool_->Stop(key_).ok());
-  EXPECT_TRUE(Eventually([&] { return pool_->Observe(key_).alive == 0; }));
+  EXPECT_TRUE(Eventually([&] { return pool_->Observe(backfill_, Stage::kRun).alive == 0; }));
 }
 
 TEST_F(ProcessPoolTest, AKilledWorkerIsReplaced) {
@@ -201,7 +202,8 @@ TEST_F(ProcessPoolTest, AKilledWorkerIsReplaced) {
   const std::string first = Log();
   kill(std::stoi(first), SIGKILL);
   ASSERT_TRUE(Eventually([&] { return Log().size() > first.size(); }));
-  EXPECT_THAT(pool_->Observe(key_).last_failure, HasSubstr("run-0 was killed by signal 9"));
+  EXPECT_THAT(pool_->Observe(backfill_, Stage::kRun).last_failure,
+              HasSubstr("run-0 was killed by signal 9"));
 }
 
 TEST_F(ProcessPoolTest, TheLockIsFreeOnlyOnceTheLastWorkerIsGone) {
