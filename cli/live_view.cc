@@ -28,6 +28,7 @@ Color ColorOf(const api::Backfill& backfill) {
     case api::Phase::kPaused:
       return Color::kYellow;
     case api::Phase::kFailed:
+    case api::Phase::kCancelled:
       return Color::kRed;
   }
   return Color::kNone;

@@ -164,6 +164,7 @@ enum class Phase {
   kPaused,
   kCompleted,
   kFailed,
+  kCancelled,  // deleted before its end
 };
 
 enum class ConditionStatus { kTrue, kFalse, kUnknown };
@@ -240,12 +241,22 @@ struct Backfill {
   std::string resource_version;  // likewise
   std::int64_t generation = 0;
   std::string creation_time;
+  std::string deletion_time;            // RFC 3339; empty unless it is being deleted
+  std::vector<std::string> finalizers;  // who has to let it go before it is gone
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> labels;
   Spec spec;
   Status status;
+
+  [[nodiscard]] bool deleting() const { return !deletion_time.empty(); }
 };
 
 inline constexpr char kPausedAnnotation[] = "backfill.dev/paused";
+// "true": a deletion does not wait for workers.
+inline constexpr char kForceDeleteAnnotation[] = "backfill.dev/force-delete";
+// A new value: what failed is tried at once.
+inline constexpr char kReconcileAtAnnotation[] = "backfill.dev/reconcile-at";
+// On a cluster a deleted Backfill stays until its workers are gone.
+inline constexpr char kDrainFinalizer[] = "backfill.dev/drain-workers";
 
 }  // namespace backfill::api

@@ -12,8 +12,9 @@ namespace {
 using Kind = Node::Kind;
 
 constexpr std::array kPhases = {
-    Phase::kPending, Phase::kPlanning, Phase::kDryRunning, Phase::kAwaitingApproval,
-    Phase::kRunning, Phase::kPaused,   Phase::kCompleted,  Phase::kFailed,
+    Phase::kPending,          Phase::kPlanning, Phase::kDryRunning,
+    Phase::kAwaitingApproval, Phase::kRunning,  Phase::kPaused,
+    Phase::kCompleted,        Phase::kFailed,   Phase::kCancelled,
 };
 constexpr std::array kConditionStatuses = {ConditionStatus::kTrue, ConditionStatus::kFalse,
                                            ConditionStatus::kUnknown};
@@ -50,6 +51,11 @@ void Read(const Node& map, std::string_view key, std::map<std::string, std::stri
   const Node* node = map.At(key, Kind::kMap);
   if (node == nullptr) return;
   for (const Member& member : node->members) value.emplace(member.key, member.value.text);
+}
+void Read(const Node& map, std::string_view key, std::vector<std::string>& value) {
+  const Node* node = map.At(key, Kind::kList);
+  if (node == nullptr) return;
+  for (const Node& item : node->items) value.push_back(item.text);
 }
 // An enum of which `all` are the values, by its ToString().
 template <typename Enum, std::size_t N>
@@ -280,6 +286,8 @@ Backfill ReadBackfill(const Node& root) {
   Read(root, "metadata.resourceVersion", backfill.resource_version);
   Read(root, "metadata.generation", backfill.generation);
   Read(root, "metadata.creationTimestamp", backfill.creation_time);
+  Read(root, "metadata.deletionTimestamp", backfill.deletion_time);
+  Read(root, "metadata.finalizers", backfill.finalizers);
   Read(root, "metadata.annotations", backfill.annotations);
   Read(root, "metadata.labels", backfill.labels);
   if (const Node* spec = root.At("spec", Kind::kMap)) backfill.spec = ReadSpec(*spec);

@@ -169,6 +169,13 @@ Node WriteMetadata(const Backfill& backfill) {
   AddText(node, "resourceVersion", backfill.resource_version);
   if (backfill.generation > 0) node.Add("generation", Node::Int(backfill.generation));
   AddText(node, "creationTimestamp", backfill.creation_time);
+  AddText(node, "deletionTimestamp", backfill.deletion_time);
+  if (!backfill.finalizers.empty()) {
+    Node& finalizers = node.Add("finalizers", Node::List());
+    for (const std::string& name : backfill.finalizers) {
+      finalizers.items.push_back(Node::String(name));
+    }
+  }
   if (!backfill.labels.empty()) node.Add("labels", Texts(backfill.labels));
   if (!backfill.annotations.empty()) node.Add("annotations", Texts(backfill.annotations));
   return node;
@@ -315,6 +322,8 @@ std::string_view ToString(Phase phase) {
       return "Completed";
     case Phase::kFailed:
       return "Failed";
+    case Phase::kCancelled:
+      return "Cancelled";
   }
   return "";
 }

@@ -65,6 +65,8 @@ Decoded DecodeBackfill(std::string_view text, const std::string& file) {
     backfill.uid.clear();
     backfill.resource_version.clear();
     backfill.creation_time.clear();
+    backfill.deletion_time.clear();
+    backfill.finalizers.clear();
     backfill.generation = 0;
     backfill.status = Status{};
     decoded.backfill = std::move(backfill);
@@ -88,6 +90,8 @@ Result<Backfill> FromObject(const kube::Object& object) {
   backfill.resource_version = object.resource_version;
   backfill.generation = object.generation;
   backfill.creation_time = object.creation_time;
+  backfill.deletion_time = object.deletion_time;
+  backfill.finalizers = object.finalizers;
   backfill.annotations = object.annotations;
   backfill.labels = object.labels;
 

@@ -66,6 +66,8 @@ kube::Object ToObject(const Backfill& backfill) {
   object.resource_version = backfill.resource_version;
   object.generation = backfill.generation;
   object.creation_time = backfill.creation_time;
+  object.deletion_time = backfill.deletion_time;
+  object.finalizers = backfill.finalizers;
   object.annotations = backfill.annotations;
   object.labels = backfill.labels;
   Node content = Node::Map();

@@ -85,6 +85,8 @@ Result<StoredObject> ReadStored(const StoredKind& kind, const Json& whole) {
   object.creation_time = meta.creation_time;
   object.annotations = meta.annotations;
   object.labels = meta.labels;
+  object.finalizers = meta.finalizers;
+  object.deletion_time = meta.deletion_time;
   if (const OwnerReference* controller = meta.controller()) {
     object.owner_uid = controller->uid;
   } else if (!meta.owners.empty()) {

@@ -33,7 +33,11 @@ struct Object {
   std::string creation_time;     // RFC 3339, set by the store
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> labels;
-  std::string owner_uid;  // empty: none. Deleting an owner deletes what it owns.
+  // Set by an API server alone, which keeps an object that is deleted for as long as somebody's
+  // finalizer is there. Writes of a store change neither: they leave both as they are.
+  std::vector<std::string> finalizers;
+  std::string deletion_time;  // RFC 3339; empty unless it is being deleted
+  std::string owner_uid;      // empty: none. Deleting an owner deletes what it owns.
   std::string
       content;  // JSON object: all top-level fields but apiVersion, kind, metadata and status
   std::string status;  // JSON object, or empty

@@ -112,6 +112,8 @@ Result<Object> MakeCreated(const Object& wanted, std::uint64_t version, WallTime
   }
   Object o = wanted;
   o.status.clear();
+  o.finalizers.clear();
+  o.deletion_time.clear();
   TRY(CheckBody(o));
   o.uid = NewUid();
   o.resource_version = std::to_string(version);

@@ -18,8 +18,8 @@ inline constexpr std::size_t kMaxObjectBytes = std::size_t{1536} * 1024;
 // "Backfill shop/reprice", for messages. Control characters of hostile names are replaced.
 std::string Describe(const ObjectRef& ref);
 
-// The object as created: new uid, generation 1, no status. kInvalid: bad name, text that is not
-// UTF-8 or has a NUL, or too large.
+// The object as created: new uid, generation 1, no status, no finalizer. kInvalid: bad name, text
+// that is not UTF-8 or has a NUL, or too large.
 Result<Object> MakeCreated(const Object& wanted, std::uint64_t version, WallTime now);
 
 // `current` with the annotations, labels and content of `wanted`. nullopt: nothing would change.

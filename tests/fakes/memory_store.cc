@@ -65,11 +65,31 @@ Status MemoryStore::Delete(const kube::ObjectRef& ref, std::string_view uid) {
   const auto it = objects_.find(ref);
   if (it == objects_.end()) return kube::NotFound(ref);
   if (!uid.empty() && it->second.uid != uid) return kube::OtherUid(ref);
+  if (it->second.finalizers.empty()) {
+    Erase(it);
+  } else if (it->second.deletion_time.empty()) {
+    it->second.deletion_time = FormatWallTime(clock_.Wall());
+    it->second.resource_version = std::to_string(version_ + 1);
+  }
+  Changed();
+  return Ok{};
+}
+
+Status MemoryStore::SetFinalizers(const kube::ObjectRef& ref, std::vector<std::string> finalizers) {
+  MutexLock l(mu_);
+  const auto it = objects_.find(ref);
+  if (it == objects_.end()) return kube::NotFound(ref);
+  it->second.finalizers = std::move(finalizers);
+  it->second.resource_version = std::to_string(version_ + 1);
+  if (it->second.finalizers.empty() && !it->second.deletion_time.empty()) Erase(it);
+  Changed();
+  return Ok{};
+}
+
+void MemoryStore::Erase(std::map<kube::ObjectRef, kube::Object>::iterator it) {
   const std::string deleted = it->second.uid;
   objects_.erase(it);
   DeleteOwnedBy(deleted);
-  Changed();
-  return Ok{};
 }
 
 void MemoryStore::DeleteOwnedBy(const std::string& uid) {

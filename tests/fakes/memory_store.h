@@ -12,6 +12,9 @@ namespace backfill::fakes {
 // Objects in memory, gone with the process. Behaves as SqliteStore does; one contract suite runs
 // against both. Thread-safe. Never returns
 // kUnavailable or kInternal.
+//
+// With SetFinalizers() it is also like an API server: an object that has some is marked by Delete()
+// and goes with the last of them.
 class MemoryStore final : public kube::ObjectStore {
  public:
   // `clock` gives the creation times and must outlive the store; nullptr: the system's.
@@ -27,7 +30,10 @@ class MemoryStore final : public kube::ObjectStore {
   Result<std::uint64_t> WaitForChange(std::uint64_t seen, Time deadline,
                                       std::stop_token stop) override;
 
+  Status SetFinalizers(const kube::ObjectRef& ref, std::vector<std::string> finalizers);
+
  private:
+  void Erase(std::map<kube::ObjectRef, kube::Object>::iterator it) REQUIRES(mu_);
   void DeleteOwnedBy(const std::string& uid) REQUIRES(mu_);
   void Changed() REQUIRES(mu_);
 

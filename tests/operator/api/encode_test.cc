@@ -215,6 +215,18 @@ kube::Object ObjectOf(const std::string& content, const std::string& status) {
   return object;
 }
 
+TEST(FromObjectTest, ReadsThatItIsBeingDeletedAndWhoKeepsIt) {
+  Backfill b = Smallest();
+  EXPECT_FALSE(FromObject(ToObject(b))->deleting());
+  b.deletion_time = "2027-01-15T08:00:00Z";
+  b.finalizers = {kDrainFinalizer, "example.com/other"};
+  const auto read = FromObject(ToObject(b));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_TRUE(read->deleting());
+  EXPECT_EQ(read->deletion_time, b.deletion_time);
+  EXPECT_EQ(read->finalizers, b.finalizers);
+}
+
 TEST(FromObjectTest, NamesTheFieldThatIsWrong) {
   const std::string content = ToObject(Smallest()).content;
   const std::pair<kube::Object, const char*> table[] = {

@@ -109,11 +109,14 @@ TEST_P(ApiStoreServerTest, FinalizersOfOthersStay) {
   Object object = Created(WantedBackfill("a"));
   Merge("backfills", "a", {{"metadata", {{"finalizers", {"backfill.dev/drain-workers"}}}}});
   object = Must(store_->Get(object.ref));
+  EXPECT_THAT(object.finalizers, ::testing::ElementsAre("backfill.dev/drain-workers"));
+  EXPECT_EQ(object.deletion_time, "");
   object.labels = {{"a", "b"}};
   Must(Update(object));
   EXPECT_EQ(Get("backfills", "a").Text("/metadata/finalizers/0"), "backfill.dev/drain-workers");
   Must(store_->Delete(object.ref, object.uid));
   EXPECT_EQ(Must(store_->Get(object.ref)).uid, object.uid);
+  EXPECT_EQ(Must(store_->Get(object.ref)).deletion_time.size(), 20U) << "it is being deleted";
   Merge("backfills", "a", {{"metadata", {{"finalizers", nullptr}}}});
   EXPECT_EQ(CodeOf(store_->Get(object.ref)), "not found");
 }

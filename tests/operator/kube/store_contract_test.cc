@@ -107,11 +107,15 @@ TEST_P(StoreContractTest, CreateDropsStatusAndWhatOnlyTheStoreSets) {
   wanted.uid = "mine";
   wanted.resource_version = "77";
   wanted.generation = 9;
+  wanted.finalizers = {"example.com/mine"};
+  wanted.deletion_time = "2027-01-15T08:00:00Z";
   const Object o = Must(store_.Create(wanted, Durability::kPower));
   EXPECT_EQ(o.status, "");
   EXPECT_NE(o.uid, "mine");
   EXPECT_NE(o.resource_version, "77");
   EXPECT_EQ(o.generation, 1);
+  EXPECT_THAT(o.finalizers, IsEmpty());
+  EXPECT_EQ(o.deletion_time, "");
 }
 
 TEST_P(StoreContractTest, CreateRefusesATakenName) {
