@@ -90,6 +90,13 @@ Result<std::uint64_t> CachedStore::WaitForChange(std::uint64_t seen, Time deadli
   return store_.WaitForChange(seen, deadline, std::move(stop));
 }
 
+Status CachedStore::Refresh(const ObjectRef& ref) {
+  Forget(ref);
+  Object live = TRY(store_.Get(ref));
+  if (ref.kind == kBackfillKind) Remember(ref, std::move(live));
+  return Ok{};
+}
+
 void CachedStore::Forget(const ObjectRef& ref) {
   MutexLock l(mu_);
   ahead_.erase(ref);

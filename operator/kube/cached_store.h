@@ -47,10 +47,12 @@ class CachedStore final : public ObjectStore {
   Result<std::uint64_t> WaitForChange(std::uint64_t seen, Time deadline,
                                       std::stop_token stop) override;
 
-  // Nothing that was read or written before counts any more.
-  void Forget(const ObjectRef& ref);
+  // After a write past this store: reads the object live, so that it is not older than that.
+  Status Refresh(const ObjectRef& ref);
 
  private:
+  // Nothing that was read or written before counts any more.
+  void Forget(const ObjectRef& ref);
   struct Answer {
     std::optional<Object> object;  // absent: there is none
     Time read{};

@@ -104,6 +104,15 @@ TEST_F(CachedStoreTest, R25_AfterAConflictItIsReadLive) {
   EXPECT_EQ(CodeOf(through_.UpdateStatus(object, Durability::kPower)), "ok");
 }
 
+TEST_F(CachedStoreTest, WhatWasWrittenPastItIsSeenAfterARefresh) {
+  Created(Backfill());
+  CacheCatchesUp();
+  Edit(R"({"paused":true})");
+  EXPECT_EQ(Must(through_.Get(Backfill())).content, R"({"spec":{}})");
+  ASSERT_TRUE(through_.Refresh(Backfill()).ok());
+  EXPECT_EQ(Must(through_.Get(Backfill())).content, R"({"spec":{"paused":true}})");
+}
+
 TEST_F(CachedStoreTest, WhatHasGoneIsGoneThoughItWasWritten) {
   Object object = Created(Backfill());
   CacheCatchesUp();
