@@ -21,7 +21,10 @@ SHOWN = {
     "default", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "maxItems",
     "maxProperties", "x-kubernetes-validations",
 }
-SILENT = {"format", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"}
+SILENT = {
+    "format", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "x-kubernetes-preserve-unknown-fields",
+}
 
 INTRO = """# The file, field by field
 
@@ -111,7 +114,7 @@ def kind_of(schema, path):
         limit = bounds(schema, "minProperties", "maxProperties", "entries")
         return f"map, {limit}; each {kind_of(schema['additionalProperties'], path + '.*')}"
     if kind == "object":
-        return f"[object]({anchor(path)})"
+        return f"[object]({anchor(path)})" if "properties" in schema else title
     sys.exit(f"{path}: the generator does not know the type {kind}")
 
 

@@ -111,6 +111,9 @@ struct Workers {
   int replicas = 2;
   int concurrency = 16;
   int batch_size = 1;
+  // What the pods of a cluster's workers have besides: a PodTemplateSpec as JSON in one line,
+  // members sorted. Empty: nothing.
+  std::string pod_template = {};
   bool operator==(const Workers&) const = default;
 };
 
@@ -184,6 +187,7 @@ struct PlanStatus {
   std::int64_t shards = 0;
   std::uint64_t records = 0;
   std::string time;
+  std::string worker_image = {};  // of pods; empty where workers are processes
   // Of a file: rows that fail without being sent, and rows whose key an earlier one has.
   std::uint64_t bad_records = 0;
   std::uint64_t duplicate_keys = 0;

@@ -5,6 +5,7 @@
 
 #include "operator/api/codec.h"
 #include "operator/api/decode.h"
+#include "operator/api/json.h"
 
 namespace backfill::api {
 namespace {
@@ -220,6 +221,9 @@ Spec ReadSpec(const Node& node) {
   Read(node, "workers.replicas", spec.workers.replicas);
   Read(node, "workers.concurrency", spec.workers.concurrency);
   Read(node, "workers.batchSize", spec.workers.batch_size);
+  if (const Node* pods = node.At("workers.template", Kind::kMap)) {
+    spec.workers.pod_template = WriteJson(*pods, -1, MemberOrder::kSorted);
+  }
   Read(node, "dryRun", spec.dry_run);
   Read(node, "performDisruptiveBackfill", spec.perform_disruptive_backfill);
   Read(node, "paused", spec.paused);
@@ -246,6 +250,7 @@ Status ReadStatus(const Node& node) {
     Read(node, "plan.shards", plan.shards);
     Read(node, "plan.records", plan.records);
     Read(node, "plan.time", plan.time);
+    Read(node, "plan.workerImage", plan.worker_image);
     Read(node, "plan.badRecords", plan.bad_records);
     Read(node, "plan.duplicateKeys", plan.duplicate_keys);
     Read(node, "plan.duplicatesEstimated", plan.duplicates_estimated);

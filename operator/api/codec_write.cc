@@ -5,6 +5,7 @@
 #include "operator/api/codec.h"
 #include "operator/api/crd.h"
 #include "operator/api/decode.h"
+#include "operator/api/json.h"
 
 namespace backfill::api {
 namespace {
@@ -201,6 +202,11 @@ Node WriteSpec(const Spec& spec) {
   workers.Add("replicas", Node::Int(spec.workers.replicas));
   workers.Add("concurrency", Node::Int(spec.workers.concurrency));
   workers.Add("batchSize", Node::Int(spec.workers.batch_size));
+  if (!spec.workers.pod_template.empty()) {
+    // It was JSON when it was read; whoever wrote anything else into the type loses it.
+    if (auto pods = ParseJsonObject(spec.workers.pod_template); pods.ok())
+      workers.Add("template", std::move(pods).value());
+  }
   node.Add("dryRun", Node::Bool(spec.dry_run));
   node.Add("performDisruptiveBackfill", Node::String(spec.perform_disruptive_backfill));
   node.Add("paused", Node::Bool(spec.paused));
@@ -226,6 +232,7 @@ Node WriteStatus(const Status& status) {
     plan.Add("shards", Node::Int(status.plan->shards));
     plan.Add("records", Node::Int(status.plan->records));
     plan.Add("time", Node::String(status.plan->time));
+    AddText(plan, "workerImage", status.plan->worker_image);
     if (status.plan->bad_records > 0) plan.Add("badRecords", Node::Int(status.plan->bad_records));
     if (status.plan->duplicate_keys > 0)
       plan.Add("duplicateKeys", Node::Int(status.plan->duplicate_keys));

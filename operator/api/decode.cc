@@ -7,6 +7,7 @@
 #include "operator/api/crd.h"
 #include "operator/api/excerpt.h"
 #include "operator/api/json.h"
+#include "operator/api/pod_template_rules.h"
 #include "operator/api/request_rules.h"
 #include "operator/api/risks.h"
 #include "operator/api/work_rules.h"
@@ -22,6 +23,7 @@ void Judge(Node& root, Problems& problems) {
   CheckRules(schema, root, problems);
   CheckWork(root, problems);
   CheckRequests(root, problems);
+  CheckPodTemplate(root, problems);
 }
 
 // Whether this is a Backfill at all. If not, its fields are none of our business.

@@ -217,6 +217,10 @@ void FindRisks(const Node& root, std::size_t text_bytes, Problems& risks) {
   CheckSource(root, risks);
   CheckRequest(root, risks);
   CheckFailureBudget(root, risks);
+  if (const Node* pods = root.At("spec.workers.template", Kind::kMap)) {
+    risks.Add(*pods, "spec.workers.template",
+              "is for pods on a cluster; `backfill run` starts processes, which do not have it");
+  }
 }
 
 }  // namespace backfill::api

@@ -194,6 +194,7 @@ struct Reconciler::Impl {
     made.shards = static_cast<std::int64_t>(plan.shards.size());
     made.records = plan.records;
     made.time = FormatWallTime(clock.Wall());
+    made.worker_image = options.worker_image;
     if (plan.file) {
       made.bad_records = plan.file->bad_records;
       made.duplicate_keys = plan.file->duplicate_keys;

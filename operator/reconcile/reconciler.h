@@ -25,6 +25,7 @@ struct ReconcilerOptions {
   Duration drain_timeout = 20s;  // how long workers may take to give their leases back
   int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
   int crash_limit = 5;      // for each worker: ends in a row before any connects; then a person
+  std::string worker_image = {};        // goes into the plan; empty where workers are processes
   PlanningProgress planning = nullptr;  // called from within Reconcile while a file is read
 };
 

@@ -54,7 +54,11 @@ spec:
       outcomes: {updated: [202], unchanged: [208], skipped: [404, 410], transient: [423], conflict: [424], permanent: [501]}
       dryRun: {method: POST, url: "http://orders/check", headers: {X-Dry: "1"}, body: "{{ndjson}}", sideEffects: None}
   sharding: {recordsPerShard: 100}
-  workers: {replicas: 3, concurrency: 4, batchSize: 5}
+  workers:
+    replicas: 3
+    concurrency: 4
+    batchSize: 5
+    template: {spec: {containers: [{name: worker, image: w}]}, metadata: {labels: {team: "5"}}}
   dryRun: false
   performDisruptiveBackfill: reprice-orders
   paused: true
@@ -91,7 +95,9 @@ TEST(DecodeTest, ReadsEveryField) {
   spec.target.dry_run =
       HttpDryRun{"POST", "http://orders/check", {{"X-Dry", "1"}}, "{{ndjson}}", SideEffects::kNone};
   spec.sharding = Sharding{100};
-  spec.workers = {3, 4, 5};
+  spec.workers = {
+      3, 4, 5,
+      R"({"metadata":{"labels":{"team":"5"}},"spec":{"containers":[{"image":"w","name":"worker"}]}})"};
   spec.dry_run = false;
   spec.perform_disruptive_backfill = "reprice-orders";
   spec.paused = true;

@@ -63,6 +63,9 @@ rc::Gen<Backfill> AnyBackfill() {
     }
     spec.target.method = *rc::gen::element<std::string>("POST", "PUT", "GET");
     spec.target.body = *Text();
+    spec.workers.pod_template = *rc::gen::element<std::string>(
+        "", R"({"spec":{"containers":[{"env":[{"name":"A","value":"no"}],"name":"worker"}]}})",
+        R"({"metadata":{"labels":{"team":"010"}},"spec":{"hostNetwork":false,"priority":-5}})");
     if (*rc::gen::arbitrary<bool>()) spec.target.headers = {{"X-A", "no"}, {"X-B", "{{key}}"}};
     spec.target.timeout = std::chrono::milliseconds(*rc::gen::inRange(1, 600'000));
     if (*rc::gen::arbitrary<bool>()) {
