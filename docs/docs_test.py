@@ -62,10 +62,12 @@ class Documents(unittest.TestCase):
 
     def test_the_example_of_the_runtime_is_the_one_that_runs(self):
         runtime = ROOT / "operator/kube"
-        source = (runtime / "example/copier.cc").read_text()
+        sources = [(runtime / "example" / name).read_text() for name in ("copier.h", "main.cc")]
         shown = [text for kind, text in FENCED.findall((runtime / "README.md").read_text()) if kind == "cpp"]
-        self.assertEqual(len(shown), 1)
-        self.assertIn(shown[0], source)
+        self.assertEqual(len(shown), len(sources))
+        for text, source in zip(shown, sources):
+            self.assertIn(text, source)
+        self.assertLessEqual(sum(source.count("\n") for source in sources), 60, "the README says so")
 
     def test_commands_and_options_exist(self):
         helps = {}

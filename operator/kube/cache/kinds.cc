@@ -127,6 +127,15 @@ Result<ApiObjectPtr> DecodePod(const nlohmann::json& object) {
   return ApiObjectPtr(std::move(pod));
 }
 
+Result<ApiObjectPtr> DecodeConfigMap(const nlohmann::json& object) {
+  auto map = std::make_shared<ConfigMap>();
+  map->meta = TRY(DecodeMeta(object));
+  std::string problem;
+  map->data = JsonFields(object, "", problem).StringMap("data");
+  if (!problem.empty()) return Error{ErrorCode::kInvalid, std::move(problem)};
+  return ApiObjectPtr(std::move(map));
+}
+
 CacheIndex ByBackfillOfPod() {
   return {.name = "backfill", .keys = [](const ApiObject& object) {
             return std::vector{static_cast<const Pod&>(object).backfill_uid};

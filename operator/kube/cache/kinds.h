@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,9 @@ inline constexpr ResourceType kJobs{
     .group = "batch", .version = "v1", .plural = "jobs", .kind = "Job", .namespaced = true};
 inline constexpr ResourceType kPods{
     .group = "", .version = "v1", .plural = "pods", .kind = "Pod", .namespaced = true};
+
+inline constexpr ResourceType kConfigMaps{
+    .group = "", .version = "v1", .plural = "configmaps", .kind = "ConfigMap", .namespaced = true};
 
 struct JobCondition {
   std::string type;    // Complete, Failed, Suspended, FailureTarget, SuccessCriteriaMet ..
@@ -56,8 +60,15 @@ struct Pod final : ApiObject {
   std::optional<std::int32_t> completion_index;  // which pod of its Job
 };
 
+// Of a ConfigMap what is text: `binaryData` is not read. It takes what its data takes, so follow
+// those that matter alone.
+struct ConfigMap final : ApiObject {
+  std::map<std::string, std::string> data;
+};
+
 Result<ApiObjectPtr> DecodeJob(const nlohmann::json& object);
 Result<ApiObjectPtr> DecodePod(const nlohmann::json& object);
+Result<ApiObjectPtr> DecodeConfigMap(const nlohmann::json& object);
 
 // Pods by what their label says, so that those whose Job is gone are found, too.
 CacheIndex ByBackfillOfPod();

@@ -11,9 +11,9 @@ namespace backfill::kube {
 
 // Which objects of a kind: all that match. Empty parts match everything.
 struct Selection {
-  std::string ns;
-  std::string labels;  // as kubectl -l: app=x,tier in (a,b)
-  std::string fields;  // metadata.name=x
+  std::string ns = {};
+  std::string labels = {};  // as kubectl -l: app=x,tier in (a,b)
+  std::string fields = {};  // metadata.name=x
   // Ask for PartialObjectMetadata: the server leaves everything but metadata out (R11).
   bool metadata_only = false;
 };

@@ -27,6 +27,26 @@ const OwnerReference* ObjectMeta::controller() const {
   return nullptr;
 }
 
+bool ObjectMeta::IsControlledBy(std::string_view owner_uid) const {
+  const OwnerReference* owner = controller();
+  return owner != nullptr && owner->uid == owner_uid;
+}
+
+std::string ApiVersionOf(const ResourceType& type) {
+  std::string version(type.group);
+  if (!version.empty()) version += '/';
+  return version += type.version;
+}
+
+nlohmann::json ControllerReference(const ResourceType& type, const ObjectMeta& owner) {
+  return {{"apiVersion", ApiVersionOf(type)},
+          {"kind", type.kind},
+          {"name", owner.name},
+          {"uid", owner.uid},
+          {"controller", true},
+          {"blockOwnerDeletion", true}};
+}
+
 std::string PathOf(const ResourceType& type, std::string_view ns, std::string_view name,
                    std::string_view subresource) {
   std::string path;

@@ -40,20 +40,22 @@ struct OwnerReference {
 
 // The part of metadata that is read here. managedFields and the rest are dropped while parsing.
 struct ObjectMeta {
-  std::string ns;
-  std::string name;
-  std::string uid;
-  std::string resource_version;  // opaque: compared for equality only
+  std::string ns = {};
+  std::string name = {};
+  std::string uid = {};
+  std::string resource_version = {};  // opaque: compared for equality only
   std::int64_t generation = 0;
-  std::string creation_time;  // RFC 3339
-  std::string deletion_time;  // RFC 3339; empty unless it is being deleted
-  std::map<std::string, std::string> labels;
-  std::map<std::string, std::string> annotations;
-  std::vector<OwnerReference> owners;
-  std::vector<std::string> finalizers;
+  std::string creation_time = {};  // RFC 3339
+  std::string deletion_time = {};  // RFC 3339; empty unless it is being deleted
+  std::map<std::string, std::string> labels = {};
+  std::map<std::string, std::string> annotations = {};
+  std::vector<OwnerReference> owners = {};
+  std::vector<std::string> finalizers = {};
 
   [[nodiscard]] ObjectKey key() const { return {.ns = ns, .name = name}; }
   [[nodiscard]] const OwnerReference* controller() const;
+  // Of that object and no other of its name.
+  [[nodiscard]] bool IsControlledBy(std::string_view owner_uid) const;
 };
 
 // An object of any kind. What is cached is shared and never changes: a kind derives from this and
@@ -85,6 +87,13 @@ struct Resource {
 // collection. Each part is percent-encoded.
 std::string PathOf(const ResourceType& type, std::string_view ns = {}, std::string_view name = {},
                    std::string_view subresource = {});
+
+// batch/v1; v1 of the core group.
+std::string ApiVersionOf(const ResourceType& type);
+
+// As it stands in metadata.ownerReferences of what `owner` controls: that goes with it, and in the
+// foreground before it.
+nlohmann::json ControllerReference(const ResourceType& type, const ObjectMeta& owner);
 
 Result<ObjectMeta> DecodeMeta(const nlohmann::json& object);
 

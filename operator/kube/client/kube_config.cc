@@ -226,6 +226,15 @@ Result<ClusterAccess> LoadKubeConfig(const KubeConfigRequest& request) {
   return access;
 }
 
+Result<ClusterAccess> FindCluster(const Environment& environment) {
+  const auto named = environment("KUBECONFIG");
+  if (!named || named->empty()) {
+    Result<ClusterAccess> access = LoadInCluster(environment);
+    if (access.ok() || access.error().code != ErrorCode::kNotFound) return access;
+  }
+  return LoadKubeConfig(DefaultKubeConfig(environment));
+}
+
 std::shared_ptr<CredentialCache> MakeCredentials(const ClusterAccess& access, const Clock& clock) {
   return std::make_shared<CredentialCache>(access.exec
                                                ? MakeExecCredentials(*access.exec, access.files)

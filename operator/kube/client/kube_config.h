@@ -50,6 +50,10 @@ KubeConfigRequest DefaultKubeConfig(const Environment& environment);
 // field. Secrets are in no message.
 Result<ClusterAccess> LoadKubeConfig(const KubeConfigRequest& request);
 
+// Where a program belongs that was told nothing: what KUBECONFIG names, else the cluster whose pod
+// this is, else ~/.kube/config, as controller-runtime looks for it.
+Result<ClusterAccess> FindCluster(const Environment& environment);
+
 // One for all transports to a cluster, so that a program runs once for all of them.
 std::shared_ptr<CredentialCache> MakeCredentials(const ClusterAccess& access, const Clock& clock);
 

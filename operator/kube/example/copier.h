@@ -1,29 +1,37 @@
 #pragma once
 
-#include <string>
+#include <nlohmann/json.hpp>
 
-#include "operator/kube/cache/object_cache.h"
-#include "operator/kube/client/api_client.h"
-#include "operator/kube/runtime/reconciler.h"
+#include "operator/kube/cache/kinds.h"
+#include "operator/kube/runtime/reconcile_api.h"
 
-// An operator in two files, as an example: copier.cc and main.cc.
 namespace backfill::kube::example {
 
-struct ConfigMap final : ApiObject {
-  std::string data;  // as JSON
-};
-extern const Resource kConfigMaps;
+inline constexpr Resource kMaps{kConfigMaps, DecodeConfigMap};
 
-// Keeps NAME-copy like each ConfigMap NAME that has the label `copy`. Copies go with what they are
-// copies of: the server's garbage collection sees to that.
+// Keeps NAME-copy like each ConfigMap NAME that has the label `copy`.
 class Copier final : public Reconciler {
  public:
-  Copier(const ApiClient& api, const ObjectCache& config_maps) : api_(api), cache_(config_maps) {}
-  Outcome Reconcile(const ObjectKey& key, ReconcileContext& context) override;
+  Copier(const ApiClient& api, const ObjectCache& maps) : api_(api), maps_(maps) {}
+
+  Outcome Reconcile(const ObjectKey& key, ReconcileContext& context) override {
+    const auto original = As<ConfigMap>(maps_.Get(key.ns, key.name));
+    if (!original || !original->meta.labels.contains("copy")) return Outcome::Done();
+    const ObjectKey copy_key{key.ns, key.name + "-copy"};
+    const auto copy = As<ConfigMap>(maps_.Get(copy_key.ns, copy_key.name));
+    if (copy && copy->data == original->data) return Outcome::Done();
+    if (copy && !copy->meta.IsControlledBy(original->meta.uid))
+      return Outcome::Refused({ErrorCode::kConflict, copy_key.name + " belongs to somebody else"});
+
+    nlohmann::json body{{"data", original->data}};
+    body["metadata"]["ownerReferences"] = {ControllerReference(kConfigMaps, original->meta)};
+    ReconcileApi api(api_, context);
+    return Outcome::Of(api.CreateOrUpdate(kMaps, copy_key, body, copy.get()));
+  }
 
  private:
   const ApiClient& api_;
-  const ObjectCache& cache_;
+  const ObjectCache& maps_;
 };
 
 }  // namespace backfill::kube::example

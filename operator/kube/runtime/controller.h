@@ -16,8 +16,8 @@
 namespace backfill::kube {
 
 struct ControllerOptions {
-  std::string name;  // in metrics and logs
-  int workers = 4;   // R18
+  std::string name = {};  // in metrics and logs
+  int workers = 4;        // R18
   Duration time_limit = std::chrono::seconds(30);
   int call_limit = 100;
   // Asked before each call of a reconcile: LeaderElection::IsLeaderAt (R38). Absent: always.

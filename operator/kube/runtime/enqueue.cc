@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace backfill::kube {
 namespace {
@@ -64,15 +65,27 @@ void EnqueueOwner::Add(const ApiObjectPtr& child, DeltaOrigin origin) {
   queue_.AddAfter({.ns = child->meta.ns, .name = owner->name}, merge_, PriorityOf(origin));
 }
 
+EnqueueMapped::EnqueueMapped(WorkQueue& queue, Map map, Duration merge)
+    : queue_(queue), map_(std::move(map)), merge_(merge) {}
+
+void EnqueueMapped::OnDelta(const Delta& delta) {
+  for (const ApiObjectPtr& object : {delta.old, delta.object}) {
+    if (object == nullptr) continue;
+    for (const ObjectKey& key : map_(*object))
+      queue_.AddAfter(key, merge_, PriorityOf(delta.origin));
+  }
+}
+
 bool Caches::HasSynced() const {
   return std::all_of(caches_.begin(), caches_.end(),
-                     [](const auto& cache) { return cache.second->HasSynced(); });
+                     [](const Entry& entry) { return entry.cache->HasSynced(); });
 }
 
 bool Caches::HasSeen(std::string_view resource, const ObjectKey& object,
                      std::string_view version) const {
-  return std::all_of(caches_.begin(), caches_.end(), [&](const auto& cache) {
-    return cache.first != resource || cache.second->HasSeen(object, version);
+  return std::all_of(caches_.begin(), caches_.end(), [&](const Entry& entry) {
+    const bool has_it = entry.resource == resource && (entry.ns.empty() || entry.ns == object.ns);
+    return !has_it || entry.cache->HasSeen(object, version);
   });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,20 +51,41 @@ class EnqueueOwner final : public CacheListener {
   const Duration merge_;
 };
 
+// Of any other kind: a change adds the keys that `map` finds in the object, before and after it, as
+// EnqueueOwner does.
+class EnqueueMapped final : public CacheListener {
+ public:
+  // Pure: what the object says, such as a label with a name.
+  using Map = std::function<std::vector<ObjectKey>(const ApiObject& object)>;
+  EnqueueMapped(WorkQueue& queue, Map map, Duration merge = std::chrono::seconds(1));
+  void OnDelta(const Delta& delta) override;
+
+ private:
+  WorkQueue& queue_;
+  const Map map_;
+  const Duration merge_;
+};
+
 // All caches of a process, by the plural of their resource. They must outlive it; none is added
 // once a controller has started.
 class Caches final : public CacheView {
  public:
-  void Add(const ResourceType& type, const ObjectCache& cache) {
-    caches_.emplace_back(std::string(type.plural), &cache);
+  // `ns`: what it has is of this namespace alone; "": of all.
+  void Add(const ResourceType& type, const ObjectCache& cache, std::string ns = {}) {
+    caches_.push_back({std::string(type.plural), std::move(ns), &cache});
   }
   [[nodiscard]] bool HasSynced() const override;
-  // Of a resource that is not cached nothing is waited for.
+  // Of a resource or namespace that is not cached nothing is waited for.
   [[nodiscard]] bool HasSeen(std::string_view resource, const ObjectKey& object,
                              std::string_view version) const override;
 
  private:
-  std::vector<std::pair<std::string, const ObjectCache*>> caches_;
+  struct Entry {
+    std::string resource;
+    std::string ns;
+    const ObjectCache* cache = nullptr;
+  };
+  std::vector<Entry> caches_;
 };
 
 }  // namespace backfill::kube

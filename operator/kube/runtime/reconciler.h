@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "operator/kube/client/api_error.h"
 #include "operator/kube/client/api_object.h"
 #include "operator/kube/runtime/write_guard.h"
 
@@ -29,6 +30,11 @@ struct Outcome {
   static Outcome Again() { return {.kind = Kind::kAgain, .after = {}, .error = {}}; }
   static Outcome AgainAfter(Duration after) {
     return {.kind = Kind::kAgainAfter, .after = after, .error = {}};
+  }
+  // Of a call: done, or failed with its error.
+  template <typename T>
+  static Outcome Of(const ApiResult<T>& call) {
+    return call.ok() ? Done() : Failed(call.error().ToError());
   }
   static Outcome Failed(Error error) {
     return {.kind = Kind::kFailed, .after = {}, .error = std::move(error)};

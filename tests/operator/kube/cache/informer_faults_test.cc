@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "operator/kube/cache/informer.h"
+#include "operator/kube/cache/kinds.h"
 #include "operator/kube/cache/resource_version.h"
 #include "operator/kube/client/wire.h"
 #include "tests/fakes/fake_api_server.h"
@@ -24,8 +25,6 @@ using fakes::CallFilter;
 using fakes::FakeApiServer;
 using fakes::Fault;
 
-constexpr ResourceType kConfigMaps{
-    .group = "", .version = "v1", .plural = "configmaps", .kind = "ConfigMap", .namespaced = true};
 const std::string kPath = "/api/v1/namespaces/shop/configmaps";
 
 // Holds what it is told against what may be told.

@@ -129,6 +129,17 @@ TEST(KindsTest, R11_OfAPodOnlyItsIdentityIsKept) {
   }
 }
 
+TEST(KindsTest, OfAConfigMapTheTextIsKept) {
+  const auto read =
+      ParseObject(R"({"metadata":{"name":"a"},"data":{"color":"red"},"binaryData":{"b":"AA=="}})",
+                  DecodeConfigMap);
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_THAT(As<ConfigMap>(*read)->data, ElementsAre(std::pair("color", "red")));
+  EXPECT_THAT(As<ConfigMap>(*ParseObject(R"({"metadata":{"name":"a"}})", DecodeConfigMap))->data,
+              IsEmpty());
+  EXPECT_FALSE(ParseObject(R"({"metadata":{"name":"a"},"data":{"n":1}})", DecodeConfigMap).ok());
+}
+
 TEST(KindsTest, APodWithoutAnIndexIsOneOfNoIndexedJob) {
   EXPECT_EQ(PodOf(R"({"metadata":{"name":"a"}})")->completion_index, std::nullopt);
   for (const char* index : {"", "-1", "x", "1x", "99999999999"}) {

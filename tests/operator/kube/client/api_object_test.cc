@@ -104,6 +104,20 @@ TEST(DecodeMetaTest, AWrongTypeIsNamed) {
   }
 }
 
+TEST(ControllerReferenceTest, IsReadAsThatOfTheObjectAndNoOtherOfItsName) {
+  const ObjectMeta owner{.name = "a", .uid = "u1"};
+  const ResourceType jobs{.group = "batch", .version = "v1", .plural = "jobs", .kind = "Job"};
+  const json reference = ControllerReference(jobs, owner);
+  EXPECT_EQ(reference["apiVersion"], "batch/v1");
+  EXPECT_EQ(reference["blockOwnerDeletion"], true);
+  const auto child = DecodeMeta({{"metadata", {{"name", "b"}, {"ownerReferences", {reference}}}}});
+  ASSERT_TRUE(child.ok());
+  EXPECT_TRUE(child->IsControlledBy("u1"));
+  EXPECT_FALSE(child->IsControlledBy("u2"));
+  EXPECT_FALSE(owner.IsControlledBy("u1"));
+  EXPECT_EQ(ApiVersionOf({.group = "", .version = "v1", .plural = "pods", .kind = "Pod"}), "v1");
+}
+
 TEST(ParseJsonTest, SaysWhereItIsWrongAndNotWhatStoodThere) {
   const auto e = ParseJson(R"({"token": "s3cret" oops})");
   ASSERT_FALSE(e.ok());

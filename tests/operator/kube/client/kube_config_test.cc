@@ -193,6 +193,22 @@ TEST_F(KubeConfigTest, TheEnvironmentSaysWhichFiles) {
   EXPECT_EQ(Load("/nonexistent").error().code, ErrorCode::kUnauthenticated);
 }
 
+TEST_F(KubeConfigTest, WhatIsNamedGoesBeforeThePodAndThatBeforeHome) {
+  const std::string named = Config("{server: https://named}", "token: t");
+  const auto server = [](std::map<std::string, std::string> variables) {
+    const auto access = FindCluster(Variables(std::move(variables)));
+    return access.ok() ? access->server : access.error().message;
+  };
+  const std::pair<const std::string, std::string> host{"KUBERNETES_SERVICE_HOST", "10.0.0.1"};
+  const std::pair<const std::string, std::string> port{"KUBERNETES_SERVICE_PORT", "443"};
+  EXPECT_EQ(server({{"KUBECONFIG", named}, host, port}), "https://named");
+  EXPECT_EQ(server({{"HOME", "/nonexistent"}, host, port}), "https://10.0.0.1:443");
+  EXPECT_THAT(server({{"HOME", "/nonexistent"}}), HasSubstr("there is no kubeconfig"));
+  // A pod that is told nonsense does not go elsewhere.
+  EXPECT_THAT(server({host, {"KUBERNETES_SERVICE_PORT", "x"}, {"HOME", dir_}}),
+              HasSubstr("KUBERNETES_SERVICE_PORT"));
+}
+
 TEST_F(KubeConfigTest, ErrorsNameFileLineAndField) {
   const std::pair<std::string, std::string> cases[] = {
       {"a: [", "line 1: not YAML"},

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "operator/kube/cache/kinds.h"
 #include "operator/kube/client/api_object.h"
 
 namespace backfill::kube {
@@ -12,8 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr ResourceType kConfigMaps{
-    .group = "", .version = "v1", .plural = "configmaps", .kind = "ConfigMap", .namespaced = true};
 constexpr ResourceType kNamespaces{
     .group = "", .version = "v1", .plural = "namespaces", .kind = "Namespace", .namespaced = false};
 

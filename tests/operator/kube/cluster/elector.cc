@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "operator/kube/cache/kinds.h"
 #include "operator/kube/client/api_object.h"
 #include "operator/kube/client/rest_transport.h"
 #include "operator/kube/runtime/leader_election.h"
@@ -37,8 +38,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr ResourceType kConfigMaps{
-    .group = "", .version = "v1", .plural = "configmaps", .kind = "ConfigMap", .namespaced = true};
 constexpr Duration kPace = 3ms;
 
 void Say(const std::string& what) {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "operator/kube/cache/kinds.h"
 #include "tests/e2e/process.h"
 #include "tests/operator/kube/cluster/config_maps.h"
 
@@ -10,12 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Resource kConfigMapMeta{.type = {.group = "",
-                                           .version = "v1",
-                                           .plural = "configmaps",
-                                           .kind = "ConfigMap",
-                                           .namespaced = true},
-                                  .decode = DecodeMetaOnly};
+constexpr Resource kConfigMapMeta{.type = kConfigMaps, .decode = DecodeMetaOnly};
 
 InformerOptions OptionsOf(const std::string& ns) {
   InformerOptions options;

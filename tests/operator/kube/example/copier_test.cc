@@ -4,13 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <functional>
 #include <string>
 #include <thread>
 
-#include "operator/kube/cache/informer.h"
-#include "operator/kube/runtime/controller.h"
-#include "operator/kube/runtime/enqueue.h"
+#include "operator/kube/runtime/operator.h"
 #include "tests/fakes/fake_api_server.h"
 
 namespace backfill::kube::example {
@@ -19,35 +16,28 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-constexpr auto kMaps = "/api/v1/namespaces/shop/configmaps";
+constexpr auto kShop = "/api/v1/namespaces/shop/configmaps";
 
 // The example, whole, with a server in this process. Its threads are real, and so is the clock.
 class CopierTest : public testing::Test {
  protected:
   CopierTest() {
-    caches_.Add(kConfigMaps.type, cache_);
-    cache_.AddListener(&originals_);
-    cache_.AddListener(&copies_);
-    informer_.Start();
-    controller_.Start();
-  }
-  ~CopierTest() override {
-    controller_.Stop();
-    informer_.Stop();
+    op_.Control(maps_, copier_).Owns(maps_, 0s);
+    main_ = std::jthread([this](const std::stop_token& stop) { EXPECT_TRUE(op_.Run(stop).ok()); });
   }
 
   void Create(const std::string& body) {
-    EXPECT_EQ(server_.Do(HttpMethod::kPost, kMaps, body).status, 201);
+    EXPECT_EQ(server_.Do(HttpMethod::kPost, kShop, body).status, 201);
   }
   void Patch(const std::string& name, const std::string& body) {
     EXPECT_EQ(server_
-                  .Do(HttpMethod::kPatch, std::string(kMaps) + "/" + name, body,
+                  .Do(HttpMethod::kPatch, std::string(kShop) + "/" + name, body,
                       "application/merge-patch+json")
                   .status,
               200);
   }
   std::string Read(const std::string& name) {
-    return server_.Do(HttpMethod::kGet, std::string(kMaps) + "/" + name).body;
+    return server_.Do(HttpMethod::kGet, std::string(kShop) + "/" + name).body;
   }
   // Until the object says so.
   bool Becomes(const std::string& name, const std::string& text) {
@@ -62,15 +52,11 @@ class CopierTest : public testing::Test {
   SystemClock clock_;
   NoMetrics metrics_;
   fakes::FakeApiServer server_{clock_, {.collect_at_once = true}};
-  ObjectCache cache_;
-  Caches caches_;
   ApiClient api_{server_, nullptr};
-  Copier copier_{api_, cache_};
-  Controller controller_{{.name = "copier"}, copier_, caches_, clock_, metrics_};
-  EnqueueObject originals_{controller_.queue(), controller_.guard()};
-  EnqueueOwner copies_{controller_.queue(), controller_.guard(), kConfigMaps.type, kConfigMaps.type,
-                       0s};
-  Informer informer_{server_, clock_, kConfigMaps, cache_, {}};
+  Operator op_{server_, clock_, metrics_};
+  FollowedKind& maps_ = op_.Follow(kMaps);
+  Copier copier_{api_, maps_.cache()};
+  std::jthread main_;  // last: it uses all of the above
 };
 
 TEST_F(CopierTest, CopiesFollowsAndMends) {

@@ -14,16 +14,13 @@
 #include <thread>
 #include <vector>
 
-#include "operator/kube/cache/informer.h"
+#include "operator/kube/cache/kinds.h"
 #include "operator/kube/cache/object_cache.h"
-#include "operator/kube/client/json_fields.h"
 #include "operator/kube/client/wire.h"
-#include "operator/kube/runtime/controller.h"
-#include "operator/kube/runtime/enqueue.h"
 #include "operator/kube/runtime/event_recorder.h"
-#include "operator/kube/runtime/host.h"
 #include "operator/kube/runtime/leader_election.h"
 #include "operator/kube/runtime/measured_transport.h"
+#include "operator/kube/runtime/operator.h"
 #include "recorded_metrics.h"
 #include "tests/fakes/fake_api_server.h"
 
@@ -35,21 +32,6 @@ using fakes::FakeApiServer;
 using fakes::Fault;
 using nlohmann::json;
 using testing::HasSubstr;
-
-constexpr ResourceType kConfigMaps{
-    .group = "", .version = "v1", .plural = "configmaps", .kind = "ConfigMap", .namespaced = true};
-
-struct ConfigMap final : ApiObject {
-  std::string value;
-};
-Result<ApiObjectPtr> DecodeConfigMap(const json& object) {
-  auto map = std::make_shared<ConfigMap>();
-  map->meta = TRY(DecodeMeta(object));
-  std::string problem;
-  map->value = JsonFields(object, "", problem).Object("data").String("value");
-  if (!problem.empty()) return Error{ErrorCode::kInvalid, problem};
-  return ApiObjectPtr(std::move(map));
-}
 
 // For each ConfigMap with the label `copy` there is another, <name>-copy, with the same value.
 class Copier final : public Reconciler {
@@ -65,23 +47,20 @@ class Copier final : public Reconciler {
 
  private:
   using Map = std::shared_ptr<const ConfigMap>;
-  static Map AsMap(const ApiObjectPtr& object) {
-    return std::static_pointer_cast<const ConfigMap>(object);
-  }
 
   Status Try(const ObjectKey& key, ReconcileContext& context) {
-    Map wanted = AsMap(cache_.Get(key.ns, key.name));
+    Map wanted = As<ConfigMap>(cache_.Get(key.ns, key.name));
     if (wanted == nullptr || !wanted->meta.labels.contains("copy")) return Ok{};
     if (context.MustReadLive()) {
       const HttpResponse response =
           TRY(Call(context, HttpMethod::kGet, PathOf(kConfigMaps, key.ns, key.name), {}));
       if (response.status != 200) return Error{ErrorCode::kUnavailable, "no live read"};
-      wanted = AsMap(TRY(ParseObject(response.body, DecodeConfigMap)));
+      wanted = As<ConfigMap>(TRY(ParseObject(response.body, DecodeConfigMap)));
       context.OnLiveRead(VersionOf(key, *wanted));
     }
     const ObjectKey copy{key.ns, key.name + "-copy"};
-    const Map there = AsMap(cache_.Get(copy.ns, copy.name));
-    if (there != nullptr && there->value == wanted->value) return Ok{};
+    const Map there = As<ConfigMap>(cache_.Get(copy.ns, copy.name));
+    if (there != nullptr && there->data == wanted->data) return Ok{};
     return there == nullptr ? Create(copy, *wanted, context) : Change(*there, *wanted, context);
   }
 
@@ -97,7 +76,7 @@ class Copier final : public Reconciler {
                             {"name", wanted.meta.name},
                             {"uid", wanted.meta.uid},
                             {"controller", true}}}}}},
-                       {"data", {{"value", wanted.value}}}};
+                       {"data", wanted.data}};
     const ExpectedChange change{.kind = ExpectedChange::Kind::kCreated,
                                 .resource = "configmaps",
                                 .object = copy,
@@ -112,7 +91,7 @@ class Copier final : public Reconciler {
 
   Status Change(const ConfigMap& there, const ConfigMap& wanted, ReconcileContext& context) {
     const json patch = {{"metadata", {{"resourceVersion", there.meta.resource_version}}},
-                        {"data", {{"value", wanted.value}}}};
+                        {"data", wanted.data}};
     return Confirm(TRY(Call(context, HttpMethod::kPatch,
                             PathOf(kConfigMaps, there.meta.ns, there.meta.name), patch.dump())),
                    context);
@@ -120,7 +99,7 @@ class Copier final : public Reconciler {
 
   static Status Confirm(const HttpResponse& response, ReconcileContext& context) {
     if (response.status < 200 || response.status > 299) return ErrorOf(response).ToError();
-    const Map written = AsMap(TRY(ParseObject(response.body, DecodeConfigMap)));
+    const Map written = As<ConfigMap>(TRY(ParseObject(response.body, DecodeConfigMap)));
     context.OnWrite(VersionOf(written->meta.key(), *written));
     return Ok{};
   }
@@ -175,38 +154,37 @@ class RuntimeApiTest : public testing::Test {
 };
 
 // An operator's process: everything that runs in one.
-struct Process {
+class Process {
+ public:
   Process(FakeApiServer& server, const Clock& clock, MetricRegistry& metrics,
-          const std::function<bool(Time)>& may_act = {})
-      : copier(server, cache),
-        controller({.name = "copier", .may_act = may_act}, copier, caches, clock, metrics),
-        objects(controller.queue(), controller.guard()),
-        owners(controller.queue(), controller.guard(), kConfigMaps, kConfigMaps, 10ms),
-        informer(server, clock, {.type = kConfigMaps, .decode = DecodeConfigMap}, cache, Quick()) {
-    cache.AddListener(&objects);
-    cache.AddListener(&owners);
-    caches.Add(kConfigMaps, cache);
-    informer.Start();
-    controller.Start();
+          std::optional<Leadership> leadership = {})
+      : op_(server, clock, metrics,
+            {.host = {.tick = 10ms},
+             .leadership = std::move(leadership),
+             .exit_now = [this](const std::string& why) { exited_ = why; }}),
+        maps_(op_.Follow(
+            {kConfigMaps, DecodeConfigMap},
+            {.selection = {.ns = "shop"}, .watcher = {.first_wait = 5ms, .longest_wait = 50ms}})),
+        copier_(server, maps_.cache()) {
+    op_.Control(maps_, copier_, {.name = "copier"}).Owns(maps_, 10ms);
+    main_ = std::jthread([this](const std::stop_token& stop) { well_ = op_.Run(stop).ok(); });
   }
-  ~Process() {
-    controller.Stop();
-    informer.Stop();
+  bool Leads() const { return op_.election()->epoch().has_value(); }
+  void Signal() { main_.request_stop(); }  // SIGTERM
+  // Whether all was well, and what was said in the end.
+  bool Ends() {
+    main_.join();
+    return well_;
   }
-  static InformerOptions Quick() {
-    InformerOptions options;
-    options.selection.ns = "shop";
-    options.watcher.first_wait = 5ms;
-    options.watcher.longest_wait = 50ms;
-    return options;
-  }
-  ObjectCache cache;
-  Caches caches;
-  Copier copier;
-  Controller controller;
-  EnqueueObject objects;
-  EnqueueOwner owners;
-  Informer informer;
+  const std::string& exited() const { return exited_; }
+
+ private:
+  std::string exited_;
+  Operator op_;
+  FollowedKind& maps_;
+  Copier copier_;
+  bool well_ = false;
+  std::jthread main_;
 };
 
 TEST_F(RuntimeApiTest, R20_ConvergesWhateverTheServerDoes) {
@@ -327,66 +305,34 @@ TEST_F(RuntimeApiTest, R37_R39_ElectsOverAnApiServer) {
 
 // ---- an operator of two replicas
 
-// One replica: its election, and what runs only in the leader.
-struct Replica {
-  Replica(const std::string& name, FakeApiServer& server, const Clock& clock,
-          MetricRegistry& metrics)
-      : lease(server, "default", "backfill-operator"),
-        host({.tick = 10ms}, clock, [this](const std::string& why) { exited = why; }),
-        election({.identity = name,
-                  .lease = 2s,
-                  .renew_deadline = 1500ms,
-                  .retry = 50ms,
-                  .spread = 10ms},
-                 "backfill-operator", lease, clock, host, metrics) {
-    host.Add({.name = "election",
-              .stage = Stage::kLease,
-              .start = [this]() -> Status {
-                election.Start();
-                return Ok{};
-              },
-              .stop = [this](Time) { election.Stop(); }});
-    host.Add({.name = "copier",
-              .stage = Stage::kControllers,
-              .start = [&, this]() -> Status {
-                process.emplace(server, clock, metrics,
-                                [this](Time now) { return election.IsLeaderAt(now); });
-                return Ok{};
-              },
-              .stop = [this](Time) { process.reset(); }});
-    main = std::jthread([this](const std::stop_token& stop) { ended = host.Run(stop).ok(); });
-  }
-  bool Leads() { return election.epoch().has_value(); }
-
-  HttpLeaseApi lease;
-  std::string exited;
-  Host host;
-  LeaderElection election;
-  std::optional<Process> process;
-  std::atomic<bool> ended = false;
-  std::jthread main;
-};
-
 TEST_F(RuntimeApiTest, F10_TheSecondReplicaGoesOnWhereTheFirstEnded) {
-  std::optional<Replica> a(std::in_place, "a", server_, clock_, metrics_);
+  const auto candidate = [this](const std::string& name) {
+    return Leadership{.transport = server_,
+                      .ns = "default",
+                      .name = "backfill-operator",
+                      .election = {.identity = name,
+                                   .lease = 2s,
+                                   .renew_deadline = 1500ms,
+                                   .retry = 50ms,
+                                   .spread = 10ms}};
+  };
+  std::optional<Process> a(std::in_place, server_, clock_, metrics_, candidate("a"));
   EXPECT_TRUE(Eventually([&] { return a->Leads(); }));
-  std::optional<Replica> b(std::in_place, "b", server_, clock_, metrics_);
+  Process b(server_, clock_, metrics_, candidate("b"));
   Put("m", "one");
   EXPECT_TRUE(Eventually([&] { return ValueOf("m-copy") == "one"; }));
-  EXPECT_FALSE(b->Leads());
-  a->main.request_stop();  // SIGTERM
-  a->main.join();
-  EXPECT_TRUE(a->ended);
-  EXPECT_TRUE(Eventually([&] { return b->Leads(); }));
+  EXPECT_FALSE(b.Leads());
+  a->Signal();
+  EXPECT_TRUE(a->Ends());
+  EXPECT_TRUE(Eventually([&] { return b.Leads(); }));
   Put("m", "two");
   EXPECT_TRUE(Eventually([&] { return ValueOf("m-copy") == "two"; }));
   a.reset();
 
   server_.Do(HttpMethod::kDelete,
              "/apis/coordination.k8s.io/v1/namespaces/default/leases/backfill-operator");
-  b->main.join();  // by itself
-  EXPECT_FALSE(b->ended);
-  EXPECT_THAT(b->exited, HasSubstr("leadership was lost: the Lease was deleted"));
+  EXPECT_FALSE(b.Ends());  // by itself
+  EXPECT_THAT(b.exited(), HasSubstr("leadership was lost: the Lease was deleted"));
 }
 
 TEST_F(RuntimeApiTest, CountsRequestsByStatus) {
