@@ -17,6 +17,8 @@ BENCH_PACKAGES := wrk nghttp2-client util-linux golang-go
 PACKAGES += $(if $(shell command -v go),,golang-go ca-certificates)
 # What a node runs.
 CLUSTER_PACKAGES := runc iptables iproute2 busybox-static containernetworking-plugins
+# What builds images, unless podman or docker is there.
+IMAGE_PACKAGES := binutils ca-certificates $(if $(shell command -v podman docker),,buildah)
 # What counts instructions and system calls.
 GATE_PACKAGES := valgrind strace util-linux
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -42,6 +44,11 @@ build/%/build.ninja: CMakeLists.txt CMakePresets.json
 .PHONY: build
 build: deps build/release/build.ninja ## build/release/bin/{backfill,backfill-worker}
 	cmake --build --preset release -j $(JOBS) --target backfill backfill-worker
+
+.PHONY: images
+images: PACKAGES += $(IMAGE_PACKAGES)
+images: build ## build/images/{operator,worker}.tar: OCI archives, non-root, no base image
+	@packaging/images.sh operator worker
 
 .PHONY: demo
 demo: build ## the sample service, a dry run, a real run of 200,000 orders, what became of the failed ones

@@ -55,7 +55,7 @@ Sink::Sink(const SinkOptions& options) : options_(options), seen_(options.bitmap
   ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = htonl(options.any_address ? INADDR_ANY : INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<std::uint16_t>(options.port));
   socklen_t size = sizeof address;
   // NOLINTNEXTLINE: the socket API's own cast

@@ -14,6 +14,7 @@ namespace backfill::fakes {
 
 struct SinkOptions {
   int port = 0;                    // 0: any
+  bool any_address = false;        // else 127.0.0.1 alone
   std::uint64_t bitmap = 0;        // keys 0..bitmap-1 are counted one by one
   std::uint64_t fail_every = 0;    // every n-th request is answered 503; 0: none
   std::uint64_t refuse_every = 0;  // /r/<key> is answered 422 if n divides the key; 0: none
@@ -37,7 +38,7 @@ struct SinkStats {
 // the answer: as a target that has committed.
 class Sink {
  public:
-  explicit Sink(const SinkOptions& options);  // listens on 127.0.0.1; ends the process if it cannot
+  explicit Sink(const SinkOptions& options);  // listens; ends the process if it cannot
   ~Sink();
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;

@@ -1,6 +1,6 @@
 // backfill-test-sink: a target for whole-system tests and measurements. Prints its port, answers
 // until it is killed.
-//   backfill-test-sink [--port 0] [--bitmap N] [--fail-every N] [--latency-ms N]
+//   backfill-test-sink [--port 0] [--any-address 1] [--bitmap N] [--fail-every N] [--latency-ms N]
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -21,6 +21,8 @@ int main(int argc, char** argv) {
     }
     if (name == "--port") {
       options.port = static_cast<int>(value);
+    } else if (name == "--any-address") {
+      options.any_address = value != 0;
     } else if (name == "--bitmap") {
       options.bitmap = value;
     } else if (name == "--fail-every") {
