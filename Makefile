@@ -17,8 +17,8 @@ BENCH_PACKAGES := wrk nghttp2-client util-linux golang-go
 PACKAGES += $(if $(shell command -v go),,golang-go ca-certificates)
 # What a node runs.
 CLUSTER_PACKAGES := runc iptables iproute2 busybox-static containernetworking-plugins
-# What builds images, unless podman or docker is there.
-IMAGE_PACKAGES := binutils ca-certificates $(if $(shell command -v podman docker),,buildah)
+# What builds images; with IMAGE_BUILDER=docker or podman those do.
+IMAGE_PACKAGES := binutils ca-certificates $(if $(IMAGE_BUILDER),,buildah)
 # What counts instructions and system calls.
 GATE_PACKAGES := valgrind strace util-linux
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -62,10 +62,11 @@ test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build a
 	tests/run.sh
 
 .PHONY: cluster-tool
-cluster-tool: deps ## the Kubernetes control plane under the tests (minutes the first time, then nothing to do)
+cluster-tool: deps ## the Kubernetes control plane and Helm under the tests (minutes the first time, then nothing to do)
 	@tests/cluster/go.sh version >/dev/null || status=$$?; \
 	case $${status:-0} in \
-	  0) $(MAKE) -s --no-print-directory -C tests/cluster control-plane;; \
+	  0) $(MAKE) -s --no-print-directory -C tests/cluster control-plane; \
+	     $(MAKE) -s --no-print-directory -C tests/chart/tools all;; \
 	  77) echo "tests that need a control plane will be skipped";; \
 	  *) exit $$status;; \
 	esac
@@ -79,6 +80,24 @@ cluster: deps ## a real Kubernetes of one node, in its own network on this machi
 	for command in 'exec -- kubectl get pods -A' 'load IMAGE.tar' 'status'; do \
 	  echo "  $(if $(SUDO),$(SUDO) )build/cluster/cluster $$command"; done; \
 	echo "  make cluster-down"
+
+# What tests on a cluster and the demo take: a node, Helm, images.
+.PHONY: on-cluster
+on-cluster: PACKAGES += $(IMAGE_PACKAGES) $(CLUSTER_PACKAGES)
+on-cluster: build
+	@$(MAKE) -s --no-print-directory -C tests/cluster all
+	@$(MAKE) -s --no-print-directory -C tests/chart/tools all
+	cmake --build --preset release -j $(JOBS) --target backfill-test-sink
+	@packaging/images.sh operator worker test-sink orders
+
+E2E ?=
+.PHONY: e2e
+e2e: on-cluster ## all end-to-end tests on a real Kubernetes of this machine (root); E2E=PART chooses; leaves nothing behind
+	@$(SUDO) tests/e2e/cluster/run.py $(E2E)
+
+.PHONY: cluster-demo
+cluster-demo: on-cluster ## the same Kubernetes left running with the operator and the sample service; says what to do next
+	@$(SUDO) examples/orders/cluster/demo.sh
 
 .PHONY: cluster-down
 cluster-down: ## end it and remove all it made

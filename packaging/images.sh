@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds images into build/images/NAME.tar: `packaging/images.sh operator worker`, also test-sink and orders. Needs no network.
-#   IMAGE_BUILDER     buildah, podman or docker: the first that is there
+#   IMAGE_BUILDER     buildah, podman or docker: the first that works
 #   IMAGE_REPOSITORY  localhost/backfill
 #   IMAGE_TAG         dev
 set -euo pipefail
@@ -13,8 +13,8 @@ limit=$((60 * 1000 * 1000))  # bytes an image
 
 builder=${IMAGE_BUILDER:-}
 if [ -z "$builder" ]; then
-  for known in buildah podman docker; do
-    if command -v $known >/dev/null; then builder=$known; break; fi
+  for known in "buildah version" "podman version" "docker version"; do  # docker's fails where no daemon answers
+    if $known >/dev/null 2>&1; then builder=${known% *}; break; fi
   done
 fi
 [ -n "$builder" ] || { echo "there is no buildah, podman or docker on this machine: 'make images' installs buildah" >&2; exit 1; }

@@ -1,0 +1,177 @@
+"""The chart as Helm renders it: golden files, values that are refused, and what must hold whatever the values.
+
+  python3 -m unittest render_test    (in this folder; BACKFILL_UPDATE_GOLDEN=1 rewrites the golden files)
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+import yaml
+
+import chart
+from chart import ROOT
+
+HERE = pathlib.Path(__file__).resolve().parent
+VALUES = sorted((HERE / "values").glob("*.yaml"))
+
+# --set, and what the user must read.
+REFUSED = [
+    ({"replicas": "3"}, "additional properties 'replicas' not allowed"),
+    ({"image__name": '"x"'}, "additional properties 'name' not allowed"),
+    ({"metrics__serviceMonitor__enable": "true"}, "additional properties 'enable' not allowed"),
+    ({"replicaCount": "0"}, "minimum: got 0, want 1"),
+    ({"replicaCount": '"2"'}, "got string, want integer"),
+    ({"leaderElection__leaseDuration": "5"}, "got number, want string"),
+    ({"drainTimeout": '"2 minutes"'}, "'/drainTimeout': '2 minutes' does not match pattern"),
+    ({"watchNamespaces": '"shop"'}, "got string, want array"),
+    ({"watchNamespaces": '["shop", "shop"]'}, "items at 0 and 1 are equal"),
+    ({"watchNamespaces": '["Shop"]'}, "'Shop' does not match pattern"),
+    ({"image__digest": '"latest"'}, "'latest' does not match pattern"),
+    ({"image__repository": '"x --flag"'}, "'x --flag' does not match pattern"),
+    ({"grpc__port": "443"}, "minimum: got 443, want 1,024"),
+    ({"grpc__tls__mode": '"None"'}, "value must be one of 'SelfSigned', 'CertManager', 'Secret'"),
+    ({"grpc__tls__mode": '"Secret"'}, "grpc.tls.secret must name one with tls.crt, tls.key and ca.crt"),
+    ({"grpc__tls__mode": '"CertManager"'}, "grpc.tls.issuerRef must name an issuer"),
+    ({"metrics__serviceMonitor__enabled": "true"}, "set networkPolicy.metricsFrom"),
+    ({"grpc__port": "8080"}, "grpc.port and metrics.port are both 8080"),
+    ({"podLabels": '{"app.kubernetes.io/name": "x"}'}, "podLabels must not set app.kubernetes.io/name"),
+    ({"podLabels": '{"backfill.dev/leader": "true"}'}, "podLabels must not set backfill.dev/leader"),
+    ({"logLevel": '"trace"'}, "value must be one of 'debug', 'info', 'warn', 'error'"),
+]
+
+
+class Render(unittest.TestCase):
+    def test_golden(self):
+        self.assertGreater(len(VALUES), 3)
+        for values in VALUES:
+            with self.subTest(values=values.name):
+                rendered = chart.text("--values", values)
+                golden = HERE / "golden" / values.name
+                if os.environ.get("BACKFILL_UPDATE_GOLDEN"):
+                    golden.write_text(rendered)
+                self.assertEqual(rendered, golden.read_text())
+
+    def test_lint_finds_nothing(self):
+        for values in VALUES:
+            with self.subTest(values=values.name):
+                done = subprocess.run([chart.HELM, "lint", "--strict", chart.CHART, "--values", values],
+                                      capture_output=True, text=True, check=False)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_values_that_are_refused(self):
+        for settings, message in REFUSED:
+            with self.subTest(**settings):
+                with self.assertRaises(chart.Refused) as refused:
+                    chart.text(**settings)
+                self.assertIn(message, str(refused.exception))
+
+    def test_every_default_is_in_the_schema_and_the_other_way_round(self):
+        import json
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())
+        values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
+
+        def compare(path, value, node):
+            properties = node.get("properties")
+            if properties is None:
+                return
+            self.assertIs(node.get("additionalProperties"), False, f"{path} lets unknown keys pass")
+            free = {"global"} if path == "" else set()
+            if path in (".grpc.tls.issuerRef", ".resources"):
+                return  # empty by default, or Kubernetes's own
+            self.assertEqual(set(properties) - free, set(value), path)
+            for name, below in value.items():
+                compare(f"{path}.{name}", below, properties[name])
+
+        compare("", values, schema)
+
+
+class CustomResources(unittest.TestCase):
+    def test_the_charts_copies_are_the_ones_that_the_programs_validate_with(self):
+        ours = sorted(p.name for p in (ROOT / "crds").glob("*.yaml"))
+        self.assertEqual(ours, sorted(p.name for p in (chart.CHART / "files/crds").glob("*.yaml")))
+        for name in ours:
+            self.assertEqual((ROOT / "crds" / name).read_text(), (chart.CHART / "files/crds" / name).read_text(),
+                             "run: cp crds/*.yaml charts/backfill-operator/files/crds/")
+
+    def test_uninstalling_keeps_them_unless_it_is_said(self):
+        for keep in (True, False):
+            rendered = [o for o in chart.objects(crds__keep=str(keep).lower()) if o["kind"] == "CustomResourceDefinition"]
+            self.assertEqual(len(rendered), 2)
+            for crd in rendered:
+                self.assertEqual(crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep", keep)
+                # Nothing else has changed on the way.
+                crd["metadata"].pop("annotations", None)
+                self.assertEqual(crd, yaml.safe_load((ROOT / "crds" / self.file(crd)).read_text()))
+
+    def test_they_can_be_installed_by_other_means(self):
+        self.assertFalse([o for o in chart.objects(crds__enabled="false") if o["kind"] == "CustomResourceDefinition"])
+
+    @staticmethod
+    def file(crd):
+        group, _, rest = crd["metadata"]["name"].partition(".")
+        return f"{rest}_{group}.yaml"
+
+
+class Promises(unittest.TestCase):
+    """What holds whatever the values."""
+
+    def each(self):
+        for values in VALUES:
+            yield values.name, chart.objects("--values", values)
+
+    def test_no_rule_has_a_wildcard_or_a_right_that_gives_others(self):
+        for name, rendered in self.each():
+            for role in (o for o in rendered if o["kind"] in ("Role", "ClusterRole")):
+                for rule in role["rules"]:
+                    with self.subTest(values=name, role=role["metadata"]["name"], rule=rule):
+                        words = rule["apiGroups"] + rule["resources"] + rule["verbs"]
+                        self.assertNotIn("*", words)
+                        self.assertFalse({"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"]))
+                        self.assertFalse({"pods/exec", "pods/log", "nodes", "customresourcedefinitions"} & set(words))
+                        if "secrets" in rule["resources"]:
+                            self.assertEqual(rule["resourceNames"], ["backfill-operator-tls"])
+
+    def test_the_secret_is_rendered_without_data_so_that_no_upgrade_empties_it(self):
+        secret = chart.only(chart.objects(), "Secret")
+        self.assertFalse({"data", "stringData", "immutable"} & set(secret))
+        self.assertEqual(secret["metadata"]["annotations"]["helm.sh/resource-policy"], "keep")
+
+    def test_rendering_twice_gives_the_same(self):
+        for values in VALUES:
+            self.assertEqual(chart.text("--values", values), chart.text("--values", values))
+        for template in chart.CHART.rglob("templates/**/*"):
+            if template.is_file():
+                self.assertIsNone(re.search(r"\blookup\b|\brand[A-Z]|\buuidv4\b|\bnow\b|\bgenCA\b", template.read_text()),
+                                  f"{template} asks for what changes")
+
+    def test_an_upgrade_never_has_fewer_ready_pods(self):
+        for _, rendered in self.each():
+            strategy = chart.only(rendered, "Deployment")["spec"]["strategy"]
+            self.assertEqual(strategy["rollingUpdate"]["maxUnavailable"], 0)
+
+    def test_a_budget_stands_only_where_it_lets_a_node_be_drained(self):
+        self.assertEqual(chart.only(chart.objects(), "PodDisruptionBudget")["spec"]["minAvailable"], 1)
+        self.assertFalse([o for o in chart.objects(replicaCount="1") if o["kind"] == "PodDisruptionBudget"])
+
+    def test_the_service_of_workers_selects_the_leader_alone(self):
+        rendered = chart.objects()
+        service = chart.only(rendered, "Service", "backfill-coordinator")
+        self.assertEqual(service["spec"]["selector"]["backfill.dev/leader"], "true")
+        pod = chart.only(rendered, "Deployment")["spec"]["template"]["metadata"]["labels"]
+        self.assertNotIn("backfill.dev/leader", pod)  # the operator sets it
+        others = {k: v for k, v in service["spec"]["selector"].items() if k != "backfill.dev/leader"}
+        self.assertLessEqual(others.items(), pod.items())
+
+    def test_names_of_two_operators_in_a_cluster_do_not_meet(self):
+        def names(namespace):
+            rendered = chart.objects(namespace=namespace, rbac__peopleRoles="false", crds__enabled="false",
+                                     watchNamespaces=f'["shop-{namespace}"]')
+            return {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in rendered}
+        self.assertFalse(names("one") & names("two"))
+
+
+if __name__ == "__main__":
+    unittest.main()
