@@ -1,0 +1,136 @@
+"""What each test here begins with: a namespace of its own with a target that remembers every key, and verbs to read as prose."""
+
+import json
+import os
+import pathlib
+import sys
+import time
+import unittest
+import uuid
+
+from installation import Installation
+from node import Node, always, eventually
+
+RATE = 2000  # records a second; a loaded machine of two cores does more than that
+
+
+class ClusterTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(os.environ["BACKFILL_E2E_NODE"])
+        cls.installation = Installation(cls.node)
+        cls.installed()
+
+    @classmethod
+    def installed(cls):
+        cls.installation.install()
+        cls.installation.leader()
+
+    def setUp(self):
+        self.namespace = f"e2e-{uuid.uuid4().hex[:8]}"
+        level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+        self.node.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": level}})
+        self.addCleanup(self.node.kubectl, "delete", "namespace", self.namespace, "--wait=false", check=False)
+
+    # The target.
+    def a_target(self, records, latency_ms=0):
+        """A service `sink` that counts the keys 0 to records - 1 one by one."""
+        security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        self.node.apply({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sink", "labels": {"app": "sink"}}, "spec": {
+                "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False,
+                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{"name": "sink", "image": "localhost/backfill/test-sink:dev", "securityContext": security,
+                                "args": ["--port", "8080", "--any-address", "1", "--bitmap", str(records),
+                                         "--latency-ms", str(latency_ms)],
+                                "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}]}},
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sink"},
+             "spec": {"selector": {"app": "sink"}, "ports": [{"port": 80, "targetPort": 8080}]}}]}, self.namespace)
+        self.node.kubectl("wait", "-n", self.namespace, "--for=condition=Ready", "pod/sink", "--timeout=60s", timeout=90)
+        service = self.node.get("service", "sink", "-n", self.namespace)
+        self._stats = f"http://{service['spec']['clusterIP']}/stats"
+
+    def target(self):
+        return json.loads(self.node.fetch(self._stats))
+
+    def every_record_arrived(self, records):
+        stats = self.target()
+        self.assertEqual((stats["missing"], stats["distinct"], stats["outside"]), (0, records, 0), stats)
+        return stats
+
+    # Backfills.
+    def a_backfill(self, name, records, rate=RATE, replicas=2, real=True, **spec):
+        body = {"apiVersion": "backfill.dev/v1alpha1", "kind": "Backfill", "metadata": {"name": name}, "spec": {
+            "description": "An end-to-end test",
+            "source": {"range": {"start": 0, "end": records}},
+            "target": {"http": {"url": "http://sink/r/{{key}}", "method": "POST"}},
+            "workers": {"replicas": replicas, "concurrency": 8},
+            "throttle": {"maxRecordsPerSecond": rate}, **spec}}
+        if real:
+            body["spec"] |= {"dryRun": False, "performDisruptiveBackfill": name}
+        self.node.apply(body, self.namespace)
+        return name
+
+    def patch(self, name, **spec):
+        self.node.kubectl("patch", "backfill", name, "-n", self.namespace, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def backfill(self, name):
+        return self.node.get("backfill", name, "-n", self.namespace)
+
+    def status(self, name):
+        return (self.backfill(name) or {}).get("status", {})
+
+    def condition(self, name, kind):
+        found = [c for c in self.status(name).get("conditions", []) if c["type"] == kind]
+        return (found[0]["status"], found[0]["reason"]) if found else None
+
+    def wait_for(self, name, condition, within=120):
+        """As scripts do: kubectl wait --for=condition=..."""
+        self.node.kubectl("wait", f"backfill/{name}", "-n", self.namespace, f"--for=condition={condition}", f"--timeout={within}s",
+                          timeout=within + 30)
+
+    def wait_until_under_way(self, name, records=1, within=90):
+        eventually(lambda: self.target()["distinct"], lambda n: n >= records, within)
+
+    def workers(self, name):
+        """The pods that are not on their way out, by index: name and uid."""
+        return {p["metadata"]["name"]: p["metadata"]["uid"]
+                for p in self.node.items("pods", "-n", self.namespace, "-l", f"backfill.dev/backfill-name={name}")
+                if "deletionTimestamp" not in p["metadata"] and p["status"].get("phase") in ("Pending", "Running")}
+
+    def ended_well(self, name, records, within=180):
+        """Succeeded, and the status, the target and the report agree on every record."""
+        self.wait_for(name, "Succeeded", within)
+        status = self.status(name)
+        progress = status["progress"]
+        self.assertEqual((status["phase"], progress["records"], progress["updated"]), ("Completed", records, records), status)
+        stats = self.every_record_arrived(records)
+        # What came twice is what is said to have come twice, at most.
+        self.assertLessEqual(stats["duplicates"], progress.get("redoneAtMost", 0), status)
+        self.assertLessEqual(len(json.dumps(status)), 4096)
+        return status
+
+    def events(self, name):
+        return {e["reason"] for e in self.node.items("events.events.k8s.io", "-n", self.namespace)
+                if e["regarding"].get("name") == name}
+
+    def report(self, name):
+        return self.node.get("configmap", f"{name}-report", "-n", self.namespace)
+
+    def sends_nothing(self, during=4):
+        before = self.target()["requests"]
+        always(lambda: self.target()["requests"], lambda n: n == before, during)
+
+    # Of a failure, what a person would look at first.
+    def diagnosis(self):
+        def shown(*arguments):
+            return self.node.kubectl(*arguments, check=False)[-6000:]
+        return "\n".join([
+            shown("get", "backfills,jobs,pods", "-n", self.namespace, "-o", "wide"),
+            shown("get", "backfills", "-n", self.namespace, "-o", "jsonpath={range .items[*]}{.status}{\"\\n\"}{end}"),
+            shown("get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp"),
+            shown("logs", "-n", self.namespace, "-l", "app.kubernetes.io/name=backfill-worker", "--prefix", "--tail=10"),
+            self.installation.diagnosis()])
+
+
+__all__ = ["ClusterTest", "RATE", "always", "eventually", "json", "os", "pathlib", "sys", "time", "unittest"]

@@ -1,0 +1,83 @@
+"""The installation's life: upgrade with a run in flight, rollback, `helm test`, uninstalling and coming back. F20, F28."""
+
+from case import ClusterTest, eventually, unittest
+from installation import LEADER, NAMESPACE, RELEASE
+
+
+class Lifecycle(ClusterTest):
+    def certificate(self):
+        return self.node.get("secret", "backfill-operator-tls", "-n", NAMESPACE).get("data")
+
+    def crds(self):
+        return sorted(o["metadata"]["name"] for o in self.node.items("crds") if o["spec"]["group"] == "backfill.dev")
+
+    def test_helm_test(self):
+        self.node.helm("test", RELEASE, "-n", NAMESPACE, "--timeout", "180s")
+        eventually(lambda: self.node.items("backfills", "-n", NAMESPACE), [], within=60)
+
+    def test_one_leads_and_all_are_ready(self):
+        pods = self.installation.pods()
+        self.assertEqual(len(pods), 2)
+        self.assertEqual(len(self.node.items("pods", "-n", NAMESPACE, "-l", LEADER)), 1)
+        for pod in pods:
+            self.assertTrue(all(c["ready"] for c in pod["status"]["containerStatuses"]))
+            self.assertEqual([c["restartCount"] for c in pod["status"]["containerStatuses"]], [0])
+        slices = self.node.items("endpointslices", "-n", NAMESPACE, "-l", "kubernetes.io/service-name=backfill-coordinator")
+        self.assertEqual(len([e for s in slices for e in s["endpoints"] or []]), 1)
+
+    def test_an_upgrade_restarts_no_worker_and_keeps_certificate_and_image(self):  # F20
+        self.a_target(30_000)
+        name = self.a_backfill("upgraded", 30_000, rate=500)
+        self.wait_until_under_way(name, 500)
+        workers, certificate, operators = self.workers(name), self.certificate(), {p["metadata"]["uid"] for p in self.installation.pods()}
+        image = self.status(name)["plan"]["workerImage"]
+        self.addCleanup(self.installation.install)
+        # An image that nobody has: what is under way must not ask for it.
+        self.installation.install("worker.image.tag=next", "logLevel=debug")
+        self.assertFalse(operators & {p["metadata"]["uid"] for p in self.installation.pods()})
+        self.installation.leader()
+        self.assertEqual(self.workers(name), workers)
+        self.assertEqual(self.certificate(), certificate)
+        self.installation.rollback()
+        self.assertEqual(self.workers(name), workers)
+        self.patch(name, throttle={"maxRecordsPerSecond": 5000})
+        done = self.ended_well(name, 30_000)
+        self.assertEqual(done["plan"]["workerImage"], image)
+
+    def test_uninstalling_leaves_definitions_data_and_certificate_and_a_run_goes_on_after_it_is_back(self):
+        self.a_target(30_000)
+        name = self.a_backfill("kept", 30_000, rate=500)
+        self.wait_until_under_way(name, 500)
+        certificate, crds = self.certificate(), self.crds()
+        self.assertEqual(len(crds), 2)
+        self.addCleanup(self.installation.install)
+        self.installation.uninstall()
+        eventually(self.installation.pods, [], within=60)
+        self.assertEqual(self.crds(), crds)
+        self.assertIsNotNone(self.backfill(name))
+        self.assertNotEqual(self.node.items("backfillledgers", "-n", self.namespace), [])
+        self.assertEqual(self.certificate(), certificate)
+        for kind in ("clusterroles", "clusterrolebindings"):
+            self.assertFalse([o for o in self.node.items(kind) if o["metadata"]["name"].startswith("backfill-")], kind)
+
+        self.installation.install()
+        self.assertEqual(self.certificate(), certificate)
+        self.patch(name, throttle={"maxRecordsPerSecond": 5000})
+        self.ended_well(name, 30_000, within=300)
+
+    def test_a_deletion_that_hangs_without_an_operator_has_the_way_out_of_the_notes(self):
+        self.a_target(30_000)
+        name = self.a_backfill("hanging", 30_000, rate=200)
+        self.wait_until_under_way(name, 100)
+        self.addCleanup(self.installation.install)
+        self.installation.uninstall()
+        self.node.kubectl("delete", "backfill", name, "-n", self.namespace, "--wait=false")
+        self.assertIsNotNone(self.backfill(name))
+        self.node.kubectl("delete", "jobs", "-n", self.namespace, "-l", f"backfill.dev/backfill-name={name}", timeout=120)
+        eventually(lambda: self.workers(name), {}, within=60)
+        self.node.kubectl("patch", "backfill", name, "-n", self.namespace, "--type", "merge", "-p", '{"metadata":{"finalizers":null}}')
+        eventually(lambda: self.backfill(name), None, within=30)
+
+
+if __name__ == "__main__":
+    unittest.main()
