@@ -25,6 +25,7 @@ REFUSED = [
     ({"replicaCount": "0"}, "minimum: got 0, want 1"),
     ({"replicaCount": '"2"'}, "got string, want integer"),
     ({"leaderElection__leaseDuration": "5"}, "got number, want string"),
+    ({"leaderElection__leaseDuration": '"5500ms"'}, "'5500ms' does not match pattern"),
     ({"drainTimeout": '"2 minutes"'}, "'/drainTimeout': '2 minutes' does not match pattern"),
     ({"watchNamespaces": '"shop"'}, "got string, want array"),
     ({"watchNamespaces": '["shop", "shop"]'}, "items at 0 and 1 are equal"),
@@ -39,7 +40,7 @@ REFUSED = [
     ({"grpc__port": "8080"}, "grpc.port and metrics.port are both 8080"),
     ({"podLabels": '{"app.kubernetes.io/name": "x"}'}, "podLabels must not set app.kubernetes.io/name"),
     ({"podLabels": '{"backfill.dev/leader": "true"}'}, "podLabels must not set backfill.dev/leader"),
-    ({"logLevel": '"trace"'}, "value must be one of 'debug', 'info', 'warn', 'error'"),
+    ({"logLevel": '"trace"'}, "value must be one of 'debug', 'info', 'warning', 'error'"),
 ]
 
 
@@ -146,6 +147,17 @@ class Promises(unittest.TestCase):
             if template.is_file():
                 self.assertIsNone(re.search(r"\blookup\b|\brand[A-Z]|\buuidv4\b|\bnow\b|\bgenCA\b", template.read_text()),
                                   f"{template} asks for what changes")
+
+    def test_the_operator_knows_every_option_that_it_is_given(self):
+        operator = ROOT / "build/release/bin/backfill-operator"
+        if not operator.exists():
+            self.skipTest("build/release/bin/backfill-operator is not there: make build")
+        known = subprocess.run([operator, "--help"], capture_output=True, text=True, check=True).stdout
+        for name, rendered in self.each():
+            given = chart.only(rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+            for option in given:
+                with self.subTest(values=name, option=option):
+                    self.assertRegex(known, rf"(?<![\w-]){re.escape(option.partition('=')[0])}(?![\w-])")
 
     def test_an_upgrade_never_has_fewer_ready_pods(self):
         for _, rendered in self.each():
