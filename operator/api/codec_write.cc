@@ -311,42 +311,6 @@ std::string WriteDuration(std::chrono::milliseconds duration) {
   return std::to_string(ms) + "ms";
 }
 
-std::string_view ToString(Phase phase) {
-  switch (phase) {
-    case Phase::kPending:
-      return "Pending";
-    case Phase::kPlanning:
-      return "Planning";
-    case Phase::kDryRunning:
-      return "DryRunning";
-    case Phase::kAwaitingApproval:
-      return "AwaitingApproval";
-    case Phase::kRunning:
-      return "Running";
-    case Phase::kPaused:
-      return "Paused";
-    case Phase::kCompleted:
-      return "Completed";
-    case Phase::kFailed:
-      return "Failed";
-    case Phase::kCancelled:
-      return "Cancelled";
-  }
-  return "";
-}
-
-std::string_view ToString(ConditionStatus status) {
-  switch (status) {
-    case ConditionStatus::kTrue:
-      return "True";
-    case ConditionStatus::kFalse:
-      return "False";
-    case ConditionStatus::kUnknown:
-      return "Unknown";
-  }
-  return "";
-}
-
 std::string_view ToString(FileFormat format) {
   switch (format) {
     case FileFormat::kLines:

@@ -15,6 +15,43 @@ inline const Condition* FindCondition(const Status& status, std::string_view typ
   return it == status.conditions.end() ? nullptr : &*it;
 }
 
+// As they are written.
+inline std::string_view ToString(Phase phase) {
+  switch (phase) {
+    case Phase::kPending:
+      return "Pending";
+    case Phase::kPlanning:
+      return "Planning";
+    case Phase::kDryRunning:
+      return "DryRunning";
+    case Phase::kAwaitingApproval:
+      return "AwaitingApproval";
+    case Phase::kRunning:
+      return "Running";
+    case Phase::kPaused:
+      return "Paused";
+    case Phase::kCompleted:
+      return "Completed";
+    case Phase::kFailed:
+      return "Failed";
+    case Phase::kCancelled:
+      return "Cancelled";
+  }
+  return "";
+}
+
+inline std::string_view ToString(ConditionStatus status) {
+  switch (status) {
+    case ConditionStatus::kTrue:
+      return "True";
+    case ConditionStatus::kFalse:
+      return "False";
+    case ConditionStatus::kUnknown:
+      return "Unknown";
+  }
+  return "";
+}
+
 // Ended for good; its spec is locked.
 inline bool HasEnded(const Status& status) {
   const Condition* succeeded = FindCondition(status, "Succeeded");

@@ -40,6 +40,21 @@ bool IsBackfill(const Node& root, Problems& problems) {
   return false;
 }
 
+Backfill MetadataOf(const kube::Object& object) {
+  Backfill backfill;
+  backfill.name = object.ref.name;
+  backfill.ns = object.ref.ns;
+  backfill.uid = object.uid;
+  backfill.resource_version = object.resource_version;
+  backfill.generation = object.generation;
+  backfill.creation_time = object.creation_time;
+  backfill.deletion_time = object.deletion_time;
+  backfill.finalizers = object.finalizers;
+  backfill.annotations = object.annotations;
+  backfill.labels = object.labels;
+  return backfill;
+}
+
 }  // namespace
 
 std::string ToString(const Problem& problem) {
@@ -85,18 +100,7 @@ std::vector<Problem> ValidateChange(const Backfill& current, const Backfill& nex
 }
 
 Result<Backfill> FromObject(const kube::Object& object) {
-  Backfill backfill;
-  backfill.name = object.ref.name;
-  backfill.ns = object.ref.ns;
-  backfill.uid = object.uid;
-  backfill.resource_version = object.resource_version;
-  backfill.generation = object.generation;
-  backfill.creation_time = object.creation_time;
-  backfill.deletion_time = object.deletion_time;
-  backfill.finalizers = object.finalizers;
-  backfill.annotations = object.annotations;
-  backfill.labels = object.labels;
-
+  Backfill backfill = MetadataOf(object);
   const std::string doing = "reading Backfill " + object.ref.ns + "/" + object.ref.name;
   auto content = ParseJsonObject(object.content);
   if (!content.ok()) return content.error().Annotate("content").Annotate(doing);
@@ -124,6 +128,16 @@ Result<Backfill> FromObject(const kube::Object& object) {
   const Backfill read = ReadBackfill(root);
   backfill.spec = read.spec;
   backfill.status = read.status;
+  return backfill;
+}
+
+Backfill HeadFromObject(const kube::Object& object) {
+  Backfill backfill = MetadataOf(object);
+  auto status = ParseJsonObject(object.status);
+  if (!status.ok()) return backfill;
+  Problems problems;
+  Validate(*BackfillCrd().schema.Property("status"), *status, problems);
+  if (problems.empty()) backfill.status = ReadStatus(*status);
   return backfill;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "operator/api/backfill.h"
+#include "operator/api/conditions.h"
 #include "operator/kube/object_store.h"
 
 // From text to a valid Backfill and back. Thread-safe (no state).
@@ -46,6 +47,8 @@ std::vector<Problem> ValidateChange(const Backfill& current, const Backfill& nex
 
 // To and from the store's object. The error names the field.
 Result<Backfill> FromObject(const kube::Object& object);
+// Of one that cannot be read as a whole: who it is, and what of its status can be read.
+Backfill HeadFromObject(const kube::Object& object);
 kube::Object ToObject(const Backfill& backfill);  // status included
 std::string StatusToJson(const Status& status);
 
@@ -57,8 +60,5 @@ std::string ToYaml(const Backfill& backfill);
 // The work-defining part of the spec (source, target, sharding) as canonical JSON: sorted keys, no
 // blanks, defaults filled in. Equal work gives equal bytes on any machine.
 std::string CanonicalWork(const Spec& spec);
-
-std::string_view ToString(Phase phase);
-std::string_view ToString(ConditionStatus status);
 
 }  // namespace backfill::api

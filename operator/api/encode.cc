@@ -48,15 +48,19 @@ std::string StatusToJson(const Status& status) {
   Node node = WriteStatus(status);
   CutToSchema(*BackfillCrd().schema.Property("status"), node);
   MakeWords(node);
-  std::string json = WriteJson(node, -1, MemberOrder::kAsGiven);
-  for (const std::size_t bytes : {80U, 40U, 0U}) {
+  const auto written = [&node] { return WriteJson(node, -1, MemberOrder::kAsGiven); };
+  std::string json = written();
+  for (const std::size_t bytes : {80U, 40U}) {
     if (json.size() <= kMaxStatusBytes) return json;
     CutMessages(node, bytes);
-    json = WriteJson(node, -1, MemberOrder::kAsGiven);
+    json = written();
   }
   if (json.size() <= kMaxStatusBytes) return json;
   node.Remove("display");
-  return WriteJson(node, -1, MemberOrder::kAsGiven);
+  json = written();
+  if (json.size() <= kMaxStatusBytes) return json;
+  CutMessages(node, 0);  // all escapes
+  return written();
 }
 
 kube::Object ToObject(const Backfill& backfill) {

@@ -24,7 +24,6 @@ Outcome BackfillController::Reconcile(const kube::ObjectKey& key, kube::Reconcil
   if (!done.ok()) {
     if (done.error().code == ErrorCode::kAborted) return Outcome::Done();
     if (done.error().code != ErrorCode::kNotFound) return Outcome::Failed(done.error());
-    reconciler_.Forget({std::string(kube::kBackfillKind), key.ns, key.name});
     if (observer_.on_gone) observer_.on_gone(key);
     return Outcome::Done();
   }

@@ -22,6 +22,7 @@ enum class ReportState {
   kStarted,     // ours: a real run has begun
   kCompleted,   // ours: the decision to end so is durable and never changes
   kFailed,      // likewise
+  kCancelled,   // likewise: deleted before its end
   kOtherRun,    // of another Backfill of the same name
   kNotAReport,  // a ConfigMap of that name that is not ours
 };
@@ -38,14 +39,27 @@ struct ObservedStage {
 
 struct Observed {
   api::Backfill backfill;
+  // Its spec cannot be understood, and stands in `backfill` as an empty one.
+  std::optional<Error> invalid;
+  // Workers are elsewhere and outlive the object: a finalizer of ours has to keep it (R24).
+  bool needs_finalizer = false;
+  // Since this process has seen that it is being deleted, on the monotonic clock: another leader
+  // begins anew, which can only make it wait longer.
+  Duration deleting_for{};
   ReportState report = ReportState::kNone;
   ObservedStage dry_run;
   ObservedStage run;
   std::optional<Error> last_error;  // of the last action, until it succeeds
+  // What failed, or failed before this process began, is not to be tried again yet (R19).
+  bool retry_later = false;
   int max_replicas = 3000;
   int crash_limit = 5;  // for each worker; see ReconcilerOptions
 };
 
+// Before anything that has an effect outside of the object (R24). The next step sees it.
+struct AddFinalizer {
+  bool operator==(const AddFinalizer&) const = default;
+};
 struct MakePlan {
   bool operator==(const MakePlan&) const = default;
 };
@@ -82,8 +96,8 @@ struct FinishReport {
   ReportState result;
   bool operator==(const FinishReport&) const = default;
 };
-using Action = std::variant<MakePlan, CreateReport, OpenStage, ConfigureStage, ScaleWorkers,
-                            StopWorkers, CloseStage, WriteDryRunReport, FinishReport>;
+using Action = std::variant<AddFinalizer, MakePlan, CreateReport, OpenStage, ConfigureStage,
+                            ScaleWorkers, StopWorkers, CloseStage, WriteDryRunReport, FinishReport>;
 
 struct Decision {
   std::vector<Action> actions;  // to perform in order; the first failure ends the list, and the
@@ -91,7 +105,15 @@ struct Decision {
   api::Status status;           // to write if it differs
   bool observe_soon = false;    // a stage is open or something is awaited: look again in a moment
   bool settled = false;         // nothing is under way
+  // After the actions and the status: nothing of it is left, it may go. Also where the status
+  // cannot be written for good.
+  bool remove_finalizer = false;
 };
+
+// How long a deletion waits for workers to end, and from then on for their leases to lapse: 60 s
+// from the last accepted report, and the longest that a request may be on the wire.
+inline constexpr Duration kDrainTime = std::chrono::seconds(120);
+inline constexpr Duration kLeasesLapse = std::chrono::seconds(65);
 
 // `now` is used for timestamps, the estimate of the end, and for how long an error has lasted,
 // which is read from the last transition of Ready.

@@ -1,6 +1,8 @@
 #include "operator/reconcile/reconciler.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <thread>
@@ -23,6 +25,9 @@ namespace {
 
 constexpr Duration kRetryMin = 200ms;
 constexpr Duration kRetryMax = 10s;
+constexpr int kConflictTries = 5;
+constexpr Duration kAfterConflict = 10ms;  // doubled with each in a row
+constexpr Duration kSoon = 1ms;            // after what is to be read again
 
 // A status without what moves all the time: if this is equal, a write may wait for the status
 // period.
@@ -43,6 +48,23 @@ std::string WithoutWaits(const api::Condition& ready) {
   return ready.status == api::ConditionStatus::kTrue ? "" : ready.message;
 }
 
+// Of one that has moved no further, only the clock has: a rate within 1 %, and what follows from
+// it.
+bool OnlyDrifts(const api::Status& before, const api::Status& after) {
+  if (before.progress != after.progress || before.workers != after.workers) return false;
+  if (before.rate.has_value() != after.rate.has_value()) return false;
+  if (!before.rate) return true;
+  constexpr double kNear = 0.01;
+  return before.rate->limit == after.rate->limit &&
+         before.rate->limited_by == after.rate->limited_by &&
+         std::abs(before.rate->current - after.rate->current) <= kNear * before.rate->current;
+}
+
+// No repetition of the same write heals it.
+bool IsRefused(ErrorCode code) {
+  return code == ErrorCode::kInvalid || code == ErrorCode::kPermission;
+}
+
 bool ChangesLedgers(const Action& action) {
   return std::holds_alternative<MakePlan>(action) || std::holds_alternative<OpenStage>(action) ||
          std::holds_alternative<CloseStage>(action);
@@ -55,6 +77,7 @@ struct Reconciler::Impl {
   // rests on.
   struct Memory {
     std::optional<api::Backfill> stored;  // as last read or written; good for its version
+    std::optional<Error> invalid;         // why its spec is not in `stored`
     // As last decided, also where the store did not take them.
     std::vector<api::Condition> conditions;
     std::map<Stage, LedgerSummary>
@@ -64,6 +87,14 @@ struct Reconciler::Impl {
     std::map<Stage, std::uint64_t> failures_at_session;
     std::optional<Error> last_error;
     Duration retry = kRetryMin;
+    Duration write_retry = kRetryMin;  // of the status
+    int conflicts = 0;                 // in a row
+    // On a cluster: what fails is not tried before (R19), unless the object is changed for it.
+    std::optional<WallTime> retry_at;
+    std::int64_t tried_generation = 0;
+    std::string tried_for;  // kReconcileAtAnnotation
+    std::optional<Time> deleting_since;
+    bool running = false;  // has an open stage; counted in `running`
     std::optional<Time> status_written;
   };
 
@@ -72,7 +103,9 @@ struct Reconciler::Impl {
   WorkerPool& workers;
   const Clock& clock;
   const ReconcilerOptions options;
+  const std::optional<OnCluster> cluster;
   report::ReportStore reports;
+  std::atomic<int> running = 0;
   Mutex mu;
   std::map<kube::ObjectRef, Memory> memories
       GUARDED_BY(mu);  // nodes stay put; one thread per object uses each
@@ -133,18 +166,84 @@ struct Reconciler::Impl {
         return ReportState::kCompleted;
       case report::RunResult::kFailed:
         return ReportState::kFailed;
+      case report::RunResult::kCancelled:
+        return ReportState::kCancelled;
     }
     return ReportState::kNotAReport;
   }
 
-  Result<Observed> Observe(const kube::ObjectRef& ref, Memory& memory) {
-    const kube::Object object = TRY(store.Get(ref));
-    if (memory.stored && memory.stored->uid != object.uid) memory = {};  // created anew
-    if (!memory.stored || memory.stored->resource_version != object.resource_version) {
-      memory.stored = TRY(api::FromObject(object));
+  // The object is gone, whoever took it away: so are its workers and what is open of it. There is
+  // nothing left to say it in.
+  void Abandon(Memory& memory) {
+    if (memory.stored) {
+      for (const Stage stage : {Stage::kDryRun, Stage::kRun}) {
+        const StageKey key = KeyOf(*memory.stored, stage);
+        if (workers.Observe(key).alive > 0) LogFailed(workers.Stop(key), "stopping workers", key);
+        if (stages.Snapshot(key)) LogFailed(stages.Close(key), "closing the ledger", key);
+      }
     }
+    SetRunning(memory, false);
+    memory = {};
+  }
+  static void LogFailed(const Status& done, std::string_view doing, const StageKey& key) {
+    if (done.ok()) return;
+    Log(LogLevel::kWarning, "cleaning up after a Backfill that is gone failed",
+        {{"backfill", key.name}, {"doing", std::string(doing)}, {"error", done.error().message}});
+  }
+
+  // When what fails is tried again. At first sight of a Backfill that has failed before, not at
+  // once: its status says since when it fails, and so when it is due (F25).
+  void ObserveRetry(const api::Backfill& b, bool first, Memory& memory) {
+    const auto asked = b.annotations.find(api::kReconcileAtAnnotation);
+    const std::string tried_for = asked == b.annotations.end() ? "" : asked->second;
+    const bool changed = memory.tried_generation != b.generation || memory.tried_for != tried_for;
+    if (cluster && first && b.status.observed_generation == b.generation) {
+      const api::Condition* ready = api::FindCondition(b.status, "Ready");
+      if (ready != nullptr && ready->status == api::ConditionStatus::kFalse)
+        memory.retry_at = NextRetry(b);
+    } else if (!first && changed) {
+      memory.retry_at.reset();
+      memory.last_error.reset();
+    }
+    memory.tried_generation = b.generation;
+    memory.tried_for = tried_for;
+  }
+
+  [[nodiscard]] WallTime NextRetry(const api::Backfill& b) const {
+    const WallTime now = clock.Wall();
+    const api::Condition* ready = api::FindCondition(b.status, "Ready");
+    std::optional<WallTime> since;
+    if (ready != nullptr && ready->status == api::ConditionStatus::kFalse)
+      since = ParseWallTime(ready->last_transition_time);
+    return cluster->next_retry(since.value_or(now), now, b.uid);
+  }
+
+  Result<Observed> Observe(const kube::ObjectRef& ref, Memory& memory) {
+    const auto read = store.Get(ref);
+    if (!read.ok()) {
+      if (read.error().code == ErrorCode::kNotFound) Abandon(memory);
+      return read.error();
+    }
+    const kube::Object& object = *read;
+    if (memory.stored && memory.stored->uid != object.uid) Abandon(memory);  // created anew
+    const bool first = !memory.stored;
     Observed o;
+    if (first || memory.stored->resource_version != object.resource_version) {
+      auto decoded = api::FromObject(object);
+      // On one machine nothing is stored that was not understood.
+      if (!decoded.ok() && !cluster) return decoded.error();
+      memory.invalid = decoded.ok() ? std::nullopt : std::optional(decoded.error());
+      memory.stored = decoded.ok() ? std::move(decoded).value() : api::HeadFromObject(object);
+    }
+    o.invalid = memory.invalid;
     o.backfill = *memory.stored;
+    ObserveRetry(o.backfill, first, memory);
+    o.retry_later = memory.retry_at && clock.Wall() < *memory.retry_at;
+    o.needs_finalizer = cluster.has_value();
+    if (o.backfill.deleting()) {
+      if (!memory.deleting_since) memory.deleting_since = clock.Steady();
+      o.deleting_for = clock.Steady() - *memory.deleting_since;
+    }
     // How long an error has lasted is read from Ready, which a store that takes no writes does not
     // keep.
     for (const api::Condition& c : memory.conditions)
@@ -178,6 +277,11 @@ struct Reconciler::Impl {
   }
 
   // ---- actions; each is idempotent. They may add facts to the status that is about to be written.
+
+  Status Perform(const AddFinalizer&, const Observed& o, api::Status&, std::stop_token) {
+    if (!cluster) return Ok{};
+    return cluster->finalizers.Add(o.backfill);
+  }
 
   Status Perform(const MakePlan&, const Observed& o, api::Status& status, std::stop_token stop) {
     const api::Spec spec = TRY(Resolve(o.backfill).Annotate("planning"));
@@ -245,8 +349,9 @@ struct Reconciler::Impl {
   }
 
   Status Perform(const FinishReport& a, const Observed& o, api::Status&, std::stop_token) {
-    const auto result = a.result == ReportState::kCompleted ? report::RunResult::kCompleted
-                                                            : report::RunResult::kFailed;
+    const auto result = a.result == ReportState::kCompleted   ? report::RunResult::kCompleted
+                        : a.result == ReportState::kCancelled ? report::RunResult::kCancelled
+                                                              : report::RunResult::kFailed;
     const ledger::Totals totals = o.run.ledger ? o.run.ledger->totals : ledger::Totals{};
     return reports.Finish(o.backfill, result, ToProgress(totals), clock.Wall());
   }
@@ -267,9 +372,10 @@ struct Reconciler::Impl {
     if (status == backfill.status) return backfill;
     const bool lasting = Lasting(status) != Lasting(backfill.status);
     const bool due =
-        !memory.status_written || clock.Steady() - *memory.status_written >= options.status_period;
+        !memory.status_written || clock.Steady() - *memory.status_written >= StatusPeriod();
     backfill.status = status;
-    if (!lasting && !due && !now) return backfill;  // shown may be ahead of stored
+    // Shown may be ahead of stored.
+    if (!lasting && !now && (!due || OnlyDrifts(memory.stored->status, status))) return backfill;
     const kube::Object written =
         TRY(store
                 .UpdateStatus(api::ToObject(backfill),
@@ -277,47 +383,141 @@ struct Reconciler::Impl {
                 .Annotate("writing the status"));
     memory.status_written = clock.Steady();
     backfill.resource_version = written.resource_version;
+    if (cluster) {
+      for (const BackfillEvent& event : EventsOf(memory.stored->status, status))
+        cluster->events.Record(backfill, event);
+    }
     memory.stored = backfill;
     return backfill;
   }
 
+  [[nodiscard]] Duration StatusPeriod() const {
+    return std::max(options.status_period, running.load() * options.status_period_each);
+  }
+  void SetRunning(Memory& memory, bool runs) {
+    if (memory.running != runs) running += runs ? 1 : -1;
+    memory.running = runs;
+  }
+
+  static Duration AfterConflict(Memory& memory) {
+    memory.conflicts = std::min(memory.conflicts + 1, kConflictTries);
+    return kAfterConflict * (1 << (memory.conflicts - 1));
+  }
+
+  void Forget(const kube::ObjectRef& ref) {
+    MutexLock l(mu);
+    memories.erase(ref);
+  }
+
+  [[nodiscard]] Duration WhenToLookAgain(const Decision& decision, const Observed& observed,
+                                         const Memory& memory) const {
+    const bool open = observed.dry_run.open || observed.run.open;
+    const bool workers_left = observed.dry_run.pool.alive > 0 || observed.run.pool.alive > 0;
+    if (observed.retry_later && !open && !workers_left) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(*memory.retry_at - clock.Wall());
+      return std::max<Duration>(left, kSoon);
+    }
+    return decision.observe_soon ? options.observe_period : Duration::zero();
+  }
+
   Result<ReconcileOutcome> Reconcile(const kube::ObjectRef& ref, std::stop_token stop) {
     Memory& memory = MemoryOf(ref);
-    const Observed observed = TRY(Observe(ref, memory));
-    const Decision decision = Decide(observed, clock.Wall());
+    auto seen = Observe(ref, memory);
+    if (!seen.ok()) {
+      if (seen.error().code == ErrorCode::kNotFound && !memory.stored) Forget(ref);
+      return seen.error();
+    }
+    Observed& observed = *seen;
+    Decision decision = Decide(observed, clock.Wall());
     api::Status status = decision.status;
+    SetRunning(memory, observed.dry_run.open || observed.run.open);
     memory.conditions = status.conditions;
     const Status performed = PerformAll(decision, observed, status, stop);
     if (!performed.ok() && performed.error().code == ErrorCode::kAborted) return performed.error();
 
     ReconcileOutcome outcome;
     if (performed.ok()) {
-      memory.last_error.reset();
+      // What waits for a person is still what is wrong.
+      if (!observed.retry_later && !decision.settled) {
+        memory.last_error.reset();
+        memory.retry_at.reset();
+      }
       memory.retry = kRetryMin;
-      outcome.requeue_after = decision.observe_soon ? options.observe_period : Duration::zero();
+      outcome.requeue_after = WhenToLookAgain(decision, observed, memory);
+    } else if (cluster && performed.error().code == ErrorCode::kConflict &&
+               memory.conflicts < kConflictTries) {
+      // What was decided on is not so any more: nothing is written of it, it is read again (R25).
+      outcome.requeue_after = AfterConflict(memory);
+      outcome.backfill = observed.backfill;
+      memory.ledgers.clear();
+      return outcome;
     } else {
       Log(LogLevel::kWarning, "an action failed and will be retried",
           {{"backfill", observed.backfill.name}, {"error", performed.error().message}});
       memory.last_error = performed.error();
       outcome.requeue_after = memory.retry;
       memory.retry = std::min(memory.retry * 2, kRetryMax);
+      if (cluster) {
+        outcome.requeue_after = kRetryMin;  // to show it; the next try is on its schedule
+        memory.retry_at = NextRetry(observed.backfill);
+      }
+      // The status says it at once, not that all is well until the next step.
+      observed.last_error = performed.error();
+      Decision failed = Decide(observed, clock.Wall());
+      decision.status = std::move(failed.status);
+      decision.settled = false;
+      decision.remove_finalizer = false;
+      status = decision.status;
+      memory.conditions = status.conditions;
     }
     if (std::ranges::any_of(decision.actions, ChangesLedgers)) memory.ledgers.clear();
 
+    // The stored object is another one now (R26): read it before anything is written.
+    if (performed.ok() && std::ranges::any_of(decision.actions, [](const Action& action) {
+          return std::holds_alternative<AddFinalizer>(action);
+        })) {
+      outcome.backfill = observed.backfill;
+      outcome.requeue_after = kSoon;
+      return outcome;
+    }
+
     auto written = WriteStatus(status, memory, decision.settled);
-    if (!written.ok()) {
-      // Somebody changed the object meanwhile (or the store is away): nothing is lost, decide again
-      // from what is there.
-      if (written.error().code != ErrorCode::kConflict) memory.last_error = written.error();
-      outcome.requeue_after =
-          written.error().code == ErrorCode::kConflict ? Duration(1ms) : kRetryMin;
+    if (decision.remove_finalizer && performed.ok() && cluster &&
+        (written.ok() || IsRefused(written.error().code))) {
+      const Status removed = cluster->finalizers.Remove(observed.backfill);
+      if (!removed.ok()) {
+        memory.last_error = removed.error();
+        outcome.requeue_after = kRetryMin;
+      } else {
+        outcome.settled = true;
+      }
       outcome.backfill = observed.backfill;
       outcome.backfill.status = status;
       return outcome;
     }
+    if (!written.ok()) {
+      // Somebody changed the object meanwhile (or the store is away): nothing is lost, decide again
+      // from what is there.
+      if (written.error().code == ErrorCode::kConflict) {
+        outcome.requeue_after = cluster ? AfterConflict(memory) : kSoon;
+      } else if (cluster) {
+        // Once it can be written that it could not be, it is so no more.
+        outcome.requeue_after = memory.write_retry;
+        memory.write_retry = std::min(memory.write_retry * 2, kRetryMax);
+      } else {
+        memory.last_error = written.error();
+        outcome.requeue_after = kRetryMin;
+      }
+      outcome.backfill = observed.backfill;
+      outcome.backfill.status = status;
+      return outcome;
+    }
+    memory.write_retry = kRetryMin;
+    memory.conflicts = 0;
     // A step that changed the object or did something is followed by one that sees the result.
     const bool acted = performed.ok() && !decision.observe_soon && !decision.settled;
-    if (acted) outcome.requeue_after = options.observe_period;
+    if (acted && !observed.retry_later) outcome.requeue_after = options.observe_period;
     outcome.settled =
         decision.settled && performed.ok() && Lasting(written->status) == Lasting(status);
     outcome.backfill = std::move(*written);
@@ -379,34 +579,14 @@ struct Reconciler::Impl {
     }
     return result;
   }
-
-  void Forget(const kube::ObjectRef& ref) {
-    std::optional<api::Backfill> gone;
-    {
-      MutexLock l(mu);
-      const auto it = memories.find(ref);
-      if (it == memories.end()) return;
-      gone = std::move(it->second.stored);
-      memories.erase(it);
-    }
-    if (!gone) return;
-    for (const Stage stage : {Stage::kDryRun, Stage::kRun}) {
-      const StageKey key = KeyOf(*gone, stage);
-      if (!stages.Snapshot(key)) continue;
-      // What it owned goes with it; this is for who still works on it.
-      if (const Status stopped = workers.Stop(key); !stopped.ok())
-        Log(LogLevel::kWarning, "workers of a backfill that is gone were not stopped",
-            {{"backfill", ref.name}, {"error", stopped.error().message}});
-      if (const Status closed = stages.Close(key); !closed.ok())
-        Log(LogLevel::kWarning, "the ledger of a backfill that is gone was not closed",
-            {{"backfill", ref.name}, {"error", closed.error().message}});
-    }
-  }
 };
 
 Reconciler::Reconciler(kube::ObjectStore& store, StageHost& stages, WorkerPool& workers,
-                       const Clock& clock, const ReconcilerOptions& options)
-    : impl_(new Impl{store, stages, workers, clock, options, report::ReportStore(store), {}, {}}) {}
+                       const Clock& clock, const ReconcilerOptions& options,
+                       const std::optional<OnCluster>& cluster)
+    : impl_(new Impl{
+          store, stages, workers, clock, options, cluster, report::ReportStore(store), 0, {}, {}}) {
+}
 
 Reconciler::~Reconciler() = default;
 
@@ -417,7 +597,5 @@ Result<ReconcileOutcome> Reconciler::Reconcile(const kube::ObjectRef& ref, std::
 Status Reconciler::Release(const kube::ObjectRef& ref) { return impl_->Release(ref); }
 
 Status Reconciler::HandOver() { return impl_->HandOver(); }
-
-void Reconciler::Forget(const kube::ObjectRef& ref) { impl_->Forget(ref); }
 
 }  // namespace backfill::reconcile

@@ -2,13 +2,17 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "operator/api/backfill.h"
 #include "operator/kube/object_store.h"
+#include "operator/reconcile/event_sink.h"
+#include "operator/reconcile/finalizers.h"
 #include "operator/reconcile/spec_plan.h"
 #include "operator/reconcile/stage_host.h"
 #include "operator/reconcile/worker_pool.h"
@@ -18,15 +22,26 @@ namespace backfill::reconcile {
 using namespace std::chrono_literals;
 
 struct ReconcilerOptions {
-  Duration status_period =
-      5s;  // between status writes that carry only progress; 500 ms on one machine
   // While a stage is open: bounds how late a budget or an end is seen.
   Duration observe_period = 200ms;
+  Duration status_period =
+      5s;  // between status writes that carry only progress; 500 ms on one machine
+  // With many running it is this long for each of them, if that is longer.
+  Duration status_period_each = 0s;
   Duration drain_timeout = 20s;  // how long workers may take to give their leases back
   int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
   int crash_limit = 5;      // for each worker: ends in a row before any connects; then a person
   std::string worker_image = {};        // goes into the plan; empty where workers are processes
   PlanningProgress planning = nullptr;  // called from within Reconcile while a file is read
+};
+
+// What there is on a cluster besides. All must outlive the Reconciler.
+struct OnCluster {
+  Finalizers& finalizers;
+  EventSink& events;
+  // kube::NextRetry: what failed is tried again on a schedule that a restart does not change (R19).
+  // On one machine it is after 200 ms, doubling to 10 s.
+  WallTime (*next_retry)(WallTime failed_since, WallTime now, std::string_view uid);
 };
 
 // What one step found, for whoever schedules the next one.
@@ -44,11 +59,12 @@ class Reconciler {
  public:
   // All references must outlive it.
   Reconciler(kube::ObjectStore& store, StageHost& stages, WorkerPool& workers, const Clock& clock,
-             const ReconcilerOptions& options);
+             const ReconcilerOptions& options,
+             const std::optional<OnCluster>& cluster = std::nullopt);
   ~Reconciler();
 
-  // Errors: kNotFound (the object is gone), kAborted on stop; others have been written into the
-  // status where that was possible and are retried by calling again.
+  // Errors: kNotFound (the object is gone, and what was open of it ends), kAborted on stop; others
+  // have been written into the status where that was possible and are retried by calling again.
   Result<ReconcileOutcome> Reconcile(const kube::ObjectRef& ref, std::stop_token stop);
 
   // The operator ends while the Backfill goes on later: leases stop, workers drain, all is flushed,
@@ -60,10 +76,6 @@ class Reconciler {
   // closed. Workers go on with what they hold and wait for whoever leads next. No Reconcile() may
   // be under way. kUnavailable: as above.
   Status HandOver();
-
-  // The object is gone. If it went without being let go, its workers end and its stages are closed.
-  // Nothing is remembered of it.
-  void Forget(const kube::ObjectRef& ref);
 
  private:
   struct Impl;

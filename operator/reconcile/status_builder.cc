@@ -87,6 +87,43 @@ void StatusBuilder::Set(std::string_view type, api::ConditionStatus value, std::
   it->observed_generation = backfill_.generation;
 }
 
+void StatusBuilder::Keep(std::string_view type) {
+  Clear(type);
+  const api::Condition* last = api::FindCondition(backfill_.status, type);
+  if (last == nullptr) return;
+  status_.conditions.push_back(*last);
+  status_.conditions.back().observed_generation = backfill_.generation;
+}
+
+void StatusBuilder::Restamp() {
+  for (api::Condition& c : status_.conditions) c.observed_generation = backfill_.generation;
+}
+
+void StatusBuilder::FillUp() {
+  using enum api::ConditionStatus;
+  static constexpr struct {
+    const char* type;
+    api::ConditionStatus value;
+    const char* reason;
+  } kFirst[] = {{"Ready", kUnknown, "Pending"},        {"Succeeded", kUnknown, "Pending"},
+                {"Planned", kUnknown, "Planning"},     {"Approved", kUnknown, "NotPlanned"},
+                {"Paused", kFalse, "NotPaused"},       {"Throttled", kFalse, "NotThrottled"},
+                {"Verified", kUnknown, "NotRequested"}};
+  for (const auto& c : kFirst) {
+    if (!Has(c.type)) Set(c.type, c.value, c.reason);
+  }
+}
+
+void StatusBuilder::SetUndecided(bool dry_run) {
+  const std::string_view phase = api::ToString(status_.phase.value_or(api::Phase::kPending));
+  Set("Succeeded", api::ConditionStatus::kUnknown, dry_run ? "DryRun" : phase);
+}
+
+std::string StatusBuilder::ReasonOf(std::string_view type) const {
+  const api::Condition* c = api::FindCondition(status_, type);
+  return c == nullptr ? "" : c->reason;
+}
+
 bool StatusBuilder::Has(std::string_view type) const {
   return api::FindCondition(status_, type) != nullptr;
 }
@@ -128,6 +165,14 @@ void StatusBuilder::ClearActivity() {
   SetWorkers(0, 0);
 }
 
-api::Status StatusBuilder::Take() { return std::move(status_); }
+api::Status StatusBuilder::Take() {
+  // Always in the same order, however they came to be: what says the same is equal.
+  static constexpr std::string_view kOrder[] = {"Ready",     "Reconciling", "Stalled",
+                                                "Succeeded", "Planned",     "Approved",
+                                                "Paused",    "Throttled",   "Verified"};
+  const auto rank = [](const api::Condition& c) { return std::ranges::find(kOrder, c.type); };
+  std::ranges::stable_sort(status_.conditions, {}, rank);
+  return std::move(status_);
+}
 
 }  // namespace backfill::reconcile

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "operator/api/backfill.h"
+#include "operator/api/conditions.h"
 #include "operator/reconcile/stage_host.h"
 #include "operator/reconcile/worker_pool.h"
 
@@ -24,7 +25,17 @@ class StatusBuilder {
            std::string_view message = "");
   // Reconciling and Stalled exist only while True, and never both.
   void Clear(std::string_view type);
+  // As it was in the last status, or absent.
+  void Keep(std::string_view type);
+  // What the last status says is so still, of the generation that is observed now.
+  void Restamp();
+  // Those that every status has and this one lacks, as of an object that was never seen.
+  void FillUp();
+  // Succeeded, while it is open: the phase says why, or that it is a dry run.
+  void SetUndecided(bool dry_run);
   [[nodiscard]] bool Has(std::string_view type) const;
+  [[nodiscard]] std::string ReasonOf(std::string_view type) const;  // "": there is none
+  [[nodiscard]] bool HasSucceededOrFailed() const { return api::HasEnded(status_); }
 
   void SetReport(std::string name) { status_.report = std::move(name); }
   void SetProgress(const ledger::Totals& totals);

@@ -20,6 +20,8 @@ std::string ToString(RunResult result) {
       return "Completed";
     case RunResult::kFailed:
       return "Failed";
+    case RunResult::kCancelled:
+      return "Cancelled";
   }
   return "Started";
 }
@@ -101,6 +103,8 @@ Result<RunReport> FromJson(const json& report, const std::string& name) {
     r.result = RunResult::kCompleted;
   } else if (result == "Failed") {
     r.result = RunResult::kFailed;
+  } else if (result == "Cancelled") {
+    r.result = RunResult::kCancelled;
   } else {
     return Error{ErrorCode::kInvalid, "ConfigMap " + name + " has an unknown result"};
   }

@@ -15,7 +15,12 @@
 // run").
 namespace backfill::report {
 
-enum class RunResult { kStarted, kCompleted, kFailed };
+enum class RunResult {
+  kStarted,
+  kCompleted,
+  kFailed,
+  kCancelled,  // deleted before its end
+};
 
 struct RunReport {
   std::string backfill_uid;
@@ -48,7 +53,7 @@ class ReportStore {
   // Before the first lease of a real run. kConflict: there is one already (read it).
   Status Begin(const api::Backfill& backfill, WallTime now);
 
-  // Makes the end durable. Once it says Completed or Failed it never changes: repeating the same is
+  // Makes the end durable. Once it says more than Started it never changes: repeating the same is
   // fine, another result is kConflict.
   Status Finish(const api::Backfill& backfill, RunResult result, const api::ProgressStatus& outcome,
                 WallTime now);

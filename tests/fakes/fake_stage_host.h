@@ -38,6 +38,7 @@ class FakeStageHost final : public reconcile::StageHost {
     failures_[key] = std::move(records);
   }
   void FailNextOpen(Error error) { fail_open_ = std::move(error); }
+  void Rate(double attempts_per_second) { rate_ = attempts_per_second; }
   void NewSession() { ++sessions_; }  // a worker connects
   void Crash() { open_.clear(); }     // the operator dies
 
@@ -102,6 +103,7 @@ class FakeStageHost final : public reconcile::StageHost {
     s.flushed = true;
     s.connected = 1;
     s.sessions = sessions_;
+    s.attempts_per_second = rate_;
     return s;
   }
   std::vector<reconcile::Sample> Samples(const reconcile::StageKey&) override {
@@ -127,6 +129,7 @@ class FakeStageHost final : public reconcile::StageHost {
   std::map<reconcile::StageKey, std::vector<ledger::FailedRecord>> failures_;
   int times_read_ = 0;
   std::uint64_t sessions_ = 1;
+  double rate_ = 0;
   std::optional<Error> fail_open_;
 };
 

@@ -75,6 +75,14 @@ class StoreLevers final : public kube::ObjectStore {
   void ForgetWrites() {
     MutexLock l(mu_);
     log_.clear();
+    refused_.clear();
+  }
+  // Writes that a lever has let fail before they had any effect.
+  int Refused(const std::string& kind = "") {
+    MutexLock l(mu_);
+    int n = 0;
+    for (const std::string& of : refused_) n += kind.empty() || of == kind ? 1 : 0;
+    return n;
   }
 
   Result<kube::Object> Get(const kube::ObjectRef& ref) override {
@@ -128,7 +136,11 @@ class StoreLevers final : public kube::ObjectStore {
       --waiting_;
       if (!open) return Error{ErrorCode::kDeadline, "the store was corked for too long"};
     }
-    if (const auto error = Take(fail_, ref.kind)) return *error;
+    if (const auto error = Take(fail_, ref.kind)) {
+      MutexLock l(mu_);
+      refused_.push_back(ref.kind);
+      return *error;
+    }
     auto result = write();
     if (result.ok()) {
       MutexLock l(mu_);
@@ -145,6 +157,7 @@ class StoreLevers final : public kube::ObjectStore {
   bool corked_ GUARDED_BY(mu_) = false;
   int waiting_ GUARDED_BY(mu_) = 0;
   std::vector<kube::ObjectRef> log_ GUARDED_BY(mu_);
+  std::vector<std::string> refused_ GUARDED_BY(mu_);
 };
 
 }  // namespace backfill::fakes

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "operator/reconcile/decide.h"
+#include "operator/reconcile/events.h"
 
 namespace backfill::reconcile {
 

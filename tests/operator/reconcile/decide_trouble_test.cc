@@ -43,7 +43,7 @@ TEST_F(DecideTest, TheFailureBudgetPauses) {
   EXPECT_EQ(PhaseNow(), Phase::kPaused);
   EXPECT_EQ(ConditionOf("Stalled"), "True/FailureBudgetExceeded");
   EXPECT_EQ(ConditionOf("Paused"), "True/FailureBudgetExceeded");
-  EXPECT_EQ(ConditionOf("Succeeded"), "Unknown/Running");
+  EXPECT_EQ(ConditionOf("Succeeded"), "Unknown/Paused");
   EXPECT_THAT(MessageOf("Stalled"), HasSubstr("over maxFailedRecords 10"));
 
   o_.backfill.spec.failure_policy.max_failed_records = 20;  // a person has looked
@@ -295,7 +295,7 @@ TEST_F(DecideTest, AnErrorThatLastsNeedsAPersonAndIsStillRetried) {
   Later(1h);
   Step();
   EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
-  EXPECT_EQ(ConditionOf("Reconciling"), "True/Retrying");
+  EXPECT_EQ(ConditionOf("Reconciling"), "-");
   EXPECT_EQ(ConditionOf("Stalled"), "-");
   Later(9min + 59s);
   Step();
@@ -407,7 +407,7 @@ TEST_F(DecideTest, ASourceThatIsAwayIsTriedAgainAndThenNeedsAPerson) {
   Opened(o_.run, 4).source_error = Error{ErrorCode::kUnavailable, "ids.csv: no route"};
   Step();
   EXPECT_EQ(ConditionOf("Ready"), "False/SourceUnavailable");
-  EXPECT_EQ(ConditionOf("Reconciling"), "True/Retrying");
+  EXPECT_EQ(ConditionOf("Reconciling"), "-");
   EXPECT_FALSE(Configured()->paused) << "workers try again";
   Later(11min);
   Step();

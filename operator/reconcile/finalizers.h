@@ -1,0 +1,23 @@
+#pragma once
+
+#include "base/result.h"
+#include "operator/api/backfill.h"
+
+namespace backfill::reconcile {
+
+// Keeps a deleted Backfill for as long as its workers need to end (api::kDrainFinalizer). On one
+// machine nothing is deleted under a runner, so there is none. Thread-safe; calls are bounded in
+// time.
+class Finalizers {
+ public:
+  virtual ~Finalizers() = default;
+
+  // From the object as it was read. Success says that the stored one has another version now: read
+  // it before anything else is written (R26). kConflict: it has changed meanwhile; read it again.
+  // kNotFound: it is gone.
+  virtual Status Add(const api::Backfill& backfill) = 0;
+  // The same; that it is gone already is success (R25).
+  virtual Status Remove(const api::Backfill& backfill) = 0;
+};
+
+}  // namespace backfill::reconcile

@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+"""F27: what kubectl wait, kstatus, Flux and Argo CD make of each state of a Backfill is what the table says.
+
+The states are the golden files of tests/operator/reconcile/states, the table is verdicts.txt beside them. kstatus and CEL
+are the modules that the tools themselves use, health.lua is run by a Lua interpreter, kubectl is the real one.
+
+  verdicts_test.py tools      kstatus, Flux, Argo CD; ends with 77 where there is no Go or no Lua
+  verdicts_test.py kubectl    kubectl wait, against the API server of BACKFILL_TEST_KUBECONFIG
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+import uuid
+
+import yaml
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+STATES = ROOT / "tests/operator/reconcile/states"
+GITOPS = ROOT / "docs/gitops"
+BUILD = ROOT / "build/gitops"
+SKIP = 77
+
+
+def table():
+    """State -> what each column says."""
+    rows = {}
+    for line in (STATES / "verdicts.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        state, kstatus, flux, argocd, wait = line.split()
+        rows[state] = {"kstatus": kstatus, "flux": flux, "argocd": argocd,
+                       "wait": set() if wait == "-" else set(wait.split(","))}
+    return rows
+
+
+class Loader(yaml.SafeLoader):
+    """Times stay texts, as in JSON."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+
+def load(state):
+    return yaml.load((STATES / f"{state}.yaml").read_text(), Loader=Loader)
+
+
+def run(*command, stdin="", check=True, **more):
+    done = subprocess.run([str(c) for c in command], input=stdin, capture_output=True, text=True, check=False, **more)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
+    return done
+
+
+def lua_of(value):
+    if isinstance(value, dict):
+        return "{" + ",".join(f"[{lua_of(k)}]={lua_of(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "{" + ",".join(lua_of(v) for v in value) + "}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+class Tools(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        BUILD.mkdir(parents=True, exist_ok=True)
+        env = dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly")
+        built = run(ROOT / "tests/cluster/go.sh", "build", "-trimpath", "-buildvcs=false", "-o", BUILD / "verdicts", ".",
+                    cwd=HERE, env=env, check=False)
+        if built.returncode == SKIP:
+            sys.exit(SKIP)
+        assert built.returncode == 0, built.stderr
+        files = [STATES / f"{state}.yaml" for state in table()]
+        said = run(BUILD / "verdicts", GITOPS / "flux.yaml", *files).stdout
+        cls.said = {}
+        for line in said.splitlines():
+            name, *verdicts = line.split()
+            cls.said[name.removesuffix(".yaml")] = dict(verdict.split("=") for verdict in verdicts)
+
+    def test_kstatus(self):
+        self.assertEqual({s: v["kstatus"] for s, v in self.said.items()}, {s: r["kstatus"] for s, r in table().items()})
+
+    def test_flux(self):
+        self.assertEqual({s: v["flux"] for s, v in self.said.items()}, {s: r["flux"] for s, r in table().items()})
+
+    def test_argo_cd(self):
+        verdicts = {}
+        for state in table():
+            obj = load(state)
+            # Argo CD's sandbox has the basic functions alone.
+            script = f"""
+local env = {{obj = {lua_of(obj)}, ipairs = ipairs, pairs = pairs}}
+local hs = assert(loadfile({json.dumps(str(GITOPS / "health.lua"))}, "t", env))()
+print(hs.status, hs.message)
+"""
+            verdict, message = run("lua5.4", "-", stdin=script).stdout.rstrip("\n").split("\t")
+            verdicts[state] = verdict
+            self.assertNotEqual(message, "", state)
+        self.assertEqual(verdicts, {s: r["argocd"] for s, r in table().items()})
+
+
+class KubectlWait(unittest.TestCase):
+    maxDiff = None
+    CONDITIONS = ["Ready", "Ready=false", "Stalled", "Succeeded", "Succeeded=false", "Paused", "Approved=false"]
+
+    def kubectl(self, *args, stdin="", check=True):
+        return run(ROOT / "build/cluster/kubectl", f"--kubeconfig={os.environ['BACKFILL_TEST_KUBECONFIG']}",
+                   "--request-timeout=30s", *args, stdin=stdin, check=check)
+
+    def setUp(self):
+        self.ns = f"verdicts-{uuid.uuid4().hex[:8]}"
+        for crd in sorted((ROOT / "crds").glob("*.yaml")):
+            # Another test may do so at the same time.
+            self.kubectl("apply", "--server-side", "--force-conflicts", "-f", crd)
+        self.kubectl("wait", "--for=condition=Established", "crd/backfills.backfill.dev", "--timeout=30s")
+        self.kubectl("create", "namespace", self.ns)
+        self.addCleanup(self.kubectl, "delete", "namespace", self.ns, "--wait=false")
+
+    def apply(self, state):
+        """The object as the user applies it, then the status as the operator writes it."""
+        obj = load(state)
+        meta = obj["metadata"]
+        status = obj.pop("status")
+        obj["metadata"] = {"name": meta["name"], "namespace": self.ns}
+        if "deletionTimestamp" in meta:
+            obj["metadata"]["finalizers"] = meta["finalizers"]
+        generation = meta["generation"]
+        if generation > 1:
+            first = json.loads(json.dumps(obj))
+            first["spec"]["description"] = "before it was edited"
+            self.kubectl("create", "-f", "-", stdin=json.dumps(first))
+            self.kubectl("replace", "-f", "-", stdin=json.dumps(obj))
+        else:
+            self.kubectl("create", "-f", "-", stdin=json.dumps(obj))
+        if status != {"observedGeneration": -1}:
+            self.kubectl("-n", self.ns, "patch", "backfill", state, "--subresource=status", "--type=merge", "-p",
+                         json.dumps({"status": status}))
+        if "deletionTimestamp" in meta:
+            self.kubectl("-n", self.ns, "delete", "backfill", state, "--wait=false")
+        stored = json.loads(self.kubectl("-n", self.ns, "get", "backfill", state, "-o", "json").stdout)
+        self.assertEqual(stored["metadata"]["generation"] - ("deletionTimestamp" in meta), generation, state)
+        self.assertEqual(stored["status"], status, f"{state}: the schema drops a field")
+
+    def met(self, state, condition):
+        return self.kubectl("-n", self.ns, "wait", f"--for=condition={condition}", f"backfill/{state}", "--timeout=0",
+                            check=False).returncode == 0
+
+    def test_wait(self):
+        rows = table()
+        for state in rows:
+            self.apply(state)
+        verdicts = {state: {c for c in self.CONDITIONS if self.met(state, c)} for state in rows}
+        self.assertEqual(verdicts, {state: row["wait"] for state, row in rows.items()})
+        listed = self.kubectl("-n", self.ns, "get", "backfills", "-o", "wide").stdout
+        self.assertEqual(listed.splitlines()[0].split(), ["NAME", "PHASE", "DRY-RUN", "PROGRESS", "FAILED", "RATE", "ETA", "AGE",
+                                                          "SHARDS", "WORKERS", "PLAN", "REASON"])
+        for state in ("deleting", "deleted"):
+            self.kubectl("-n", self.ns, "patch", "backfill", state, "--type=json", "-p",
+                         '[{"op": "remove", "path": "/metadata/finalizers"}]')
+            self.kubectl("-n", self.ns, "wait", "--for=delete", f"backfill/{state}", "--timeout=10s")
+
+    def test_an_ended_spec_is_locked_and_a_planned_source_is_fixed(self):
+        self.apply("completed")
+        self.apply("running")
+        patch = '{"spec": {"description": "another"}}'
+        refused = self.kubectl("-n", self.ns, "patch", "backfill", "completed", "--type=merge", "-p", patch, check=False)
+        self.assertIn("its spec is locked", refused.stderr)
+        self.kubectl("-n", self.ns, "patch", "backfill", "running", "--type=merge", "-p", patch)
+        patch = '{"spec": {"source": {"range": {"end": 5}}}}'
+        refused = self.kubectl("-n", self.ns, "patch", "backfill", "running", "--type=merge", "-p", patch, check=False)
+        self.assertIn("source is fixed once planned", refused.stderr)
+
+
+if __name__ == "__main__":
+    suite = {"tools": Tools, "kubectl": KubectlWait}[sys.argv.pop(1)]
+    if suite is Tools and (shutil.which("lua5.4") is None or shutil.which("go") is None):
+        print("needs go and lua5.4 (make deps)", file=sys.stderr)
+        sys.exit(SKIP)
+    if suite is KubectlWait and not pathlib.Path(os.environ.get("BACKFILL_TEST_KUBECONFIG", "none")).exists():
+        print("there is no API server", file=sys.stderr)
+        sys.exit(SKIP)
+    unittest.main(defaultTest=suite.__name__)

@@ -1,0 +1,326 @@
+// The reconciler as it is on a cluster: with finalizers, events, and a schedule for what fails.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "operator/api/decode.h"
+#include "operator/kube/runtime/retry_schedule.h"
+#include "operator/reconcile/reconciler.h"
+#include "operator/report/run_report.h"
+#include "tests/fakes/fake_finalizers.h"
+#include "tests/fakes/fake_stage_host.h"
+#include "tests/fakes/manual_clock.h"
+#include "tests/fakes/memory_store.h"
+#include "tests/fakes/store_levers.h"
+
+namespace backfill::reconcile {
+namespace {
+
+using api::Phase;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::string FileOf(const std::string& name) {
+  return R"({"apiVersion": "backfill.dev/v1alpha1", "kind": "Backfill", "metadata": {"name": ")" +
+         name + R"("}, "spec": {"source": {"range": {"start": 0, "end": 5000}},
+      "target": {"http": {"url": "http://127.0.0.1:1/{{key}}"}},
+      "dryRun": false, "performDisruptiveBackfill": ")" +
+         name + R"(", "throttle": {"maxRecordsPerSecond": 100}}})";
+}
+
+class ReconcilerOnClusterTest : public ::testing::Test {
+ protected:
+  ReconcilerOnClusterTest() { StartOperator(); }
+
+  void Apply(const std::string& name = "reprice") {
+    api::Decoded decoded = api::DecodeBackfill(FileOf(name), "a.yaml");
+    ASSERT_TRUE(decoded.backfill) << api::ToString(decoded.problems.at(0));
+    decoded.backfill->ns = "shop";
+    ASSERT_TRUE(memory_.Create(api::ToObject(*decoded.backfill), kube::Durability::kPower).ok());
+  }
+  void Delete() { ASSERT_TRUE(memory_.Delete(ref_, "").ok()); }
+  void Annotate(const std::string& name, const std::string& value) {
+    kube::Object object = *memory_.Get(ref_);
+    object.annotations[name] = value;
+    ASSERT_TRUE(memory_.Update(object, kube::Durability::kPower).ok());
+  }
+  void StartOperator() {
+    reconciler_ = std::make_unique<Reconciler>(store_, stages_, pool_, clock_,
+                                               ReconcilerOptions{.observe_period = 1s},
+                                               OnCluster{finalizers_, events_, &kube::NextRetry});
+  }
+  void CrashOperator() {
+    stages_.Crash();
+    StartOperator();
+  }
+  // As a queue would: each step when the one before has asked for it, or after a second.
+  void Step(int n = 1) {
+    for (int i = 0; i < n; ++i) {
+      const auto outcome = reconciler_->Reconcile(ref_, {});
+      clock_.Advance(200ms);
+      last_ = outcome.ok() ? outcome->requeue_after : 0s;
+    }
+  }
+  void Running() {
+    Apply();
+    Step(6);
+    ASSERT_TRUE(stages_.IsOpen(Stage::kRun));
+    ASSERT_EQ(ConditionOf("Ready"), "True/Running");
+  }
+  bool Exists() { return memory_.Get(ref_).ok(); }
+  api::Backfill Stored(const std::string& name = "reprice") {
+    const auto object = memory_.Get({"Backfill", "shop", name});
+    EXPECT_TRUE(object.ok());
+    return object.ok() ? api::HeadFromObject(*object) : api::Backfill{};
+  }
+  std::string ConditionOf(const std::string& type, const std::string& name = "reprice") {
+    const api::Status status = Stored(name).status;
+    const api::Condition* c = api::FindCondition(status, type);
+    return c == nullptr ? "-" : std::string(api::ToString(c->status)) + "/" + c->reason;
+  }
+  std::string Report() {
+    const auto object = memory_.Get({"ConfigMap", "shop", "reprice-report"});
+    return object.ok() ? object->content : "";
+  }
+
+  const kube::ObjectRef ref_{"Backfill", "shop", "reprice"};
+  fakes::ManualClock clock_;
+  fakes::MemoryStore memory_{&clock_};
+  fakes::StoreLevers store_{memory_};
+  fakes::FakeStageHost stages_;
+  fakes::FakeWorkerPool pool_;
+  fakes::FakeFinalizers finalizers_{memory_};
+  fakes::RecordedEvents events_;
+  std::unique_ptr<Reconciler> reconciler_;
+  Duration last_{};
+};
+
+TEST_F(ReconcilerOnClusterTest, R24_NothingIsWrittenBeforeTheFinalizer) {
+  Apply();
+  store_.ForgetWrites();
+  Step();
+  EXPECT_THAT(memory_.Get(ref_)->finalizers, ElementsAre(api::kDrainFinalizer));
+  EXPECT_EQ(store_.Writes(), 0) << "the version that was read is an old one";
+  EXPECT_TRUE(stages_.ledgers().empty());
+  Step();
+  EXPECT_FALSE(stages_.ledgers().empty());
+}
+
+TEST_F(ReconcilerOnClusterTest, ADeletedRunIsCancelledAndGone) {
+  Running();
+  stages_.Progress({"shop", "reprice", Stored().uid, Stage::kRun}, 0);
+  Delete();
+  ASSERT_TRUE(Exists());
+  Step(5);
+  EXPECT_FALSE(Exists());
+  EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+  EXPECT_EQ(pool_.alive(Stage::kRun), 0);
+  EXPECT_THAT(Report(), testing::HasSubstr("Cancelled"));
+  EXPECT_THAT(events_.reasons, Contains("Failed"));
+  EXPECT_EQ(reconciler_->Reconcile(ref_, {}).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(ReconcilerOnClusterTest, WhatIsCreatedAgainUnderTheNameDoesNotRunAgain) {
+  Running();
+  Delete();
+  Step(5);
+  ASSERT_FALSE(Exists());
+  Apply();
+  Step(5);
+  EXPECT_EQ(ConditionOf("Stalled"), "True/AlreadyRan");
+  EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+}
+
+TEST_F(ReconcilerOnClusterTest, AnOperatorThatDiesAtAnyStepOfADeletionFinishesIt) {
+  for (int steps = 0; steps < 5; ++steps) {
+    SCOPED_TRACE(steps);
+    (void)memory_.Delete({"ConfigMap", "shop", "reprice-report"}, "");
+    CrashOperator();
+    Running();
+    Delete();
+    Step(steps);
+    CrashOperator();
+    Step(8);
+    EXPECT_FALSE(Exists());
+    EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+    EXPECT_THAT(Report(), testing::HasSubstr("Cancelled"));
+  }
+}
+
+TEST_F(ReconcilerOnClusterTest, WhatASomebodyTookTheFinalizerOffIsEndedAllTheSame) {
+  Running();
+  ASSERT_TRUE(memory_.SetFinalizers(ref_, {}).ok());
+  Delete();
+  ASSERT_FALSE(Exists());
+  Step();
+  EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+  EXPECT_EQ(pool_.alive(Stage::kRun), 0);
+}
+
+TEST_F(ReconcilerOnClusterTest, AStatusThatIsRefusedForGoodDoesNotKeepADeletedObject) {
+  Running();
+  Delete();
+  store_.FailNext(1'000, Error{ErrorCode::kInvalid, "status: no such field"}, "Backfill");
+  Step(5);
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(ReconcilerOnClusterTest, AStoreThatIsAwayKeepsADeletedObject) {
+  Running();
+  Delete();
+  store_.FailNext(1'000, Error{ErrorCode::kUnavailable, "no route"});
+  Step(10);
+  EXPECT_TRUE(Exists());
+  store_.FailNext(0, Error{ErrorCode::kUnavailable, ""});
+  Step(6);
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(ReconcilerOnClusterTest, AFinalizerThatCannotBeTakenOffIsTriedAgain) {
+  Running();
+  Delete();
+  Step(2);
+  finalizers_.FailNext(Error{ErrorCode::kConflict, "it has changed"});
+  Step(3);
+  finalizers_.FailNext(Error{ErrorCode::kUnavailable, "no answer"});
+  Step(3);
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(ReconcilerOnClusterTest, AnObjectThatCannotBeReadIsShownAndCanBeDeleted) {
+  Apply();
+  kube::Object object = *memory_.Get(ref_);
+  object.content.replace(object.content.find("{{key}}"), 7, "{{kye}}");
+  ASSERT_TRUE(memory_.Update(object, kube::Durability::kPower).ok());
+  Step(2);
+  EXPECT_EQ(ConditionOf("Stalled"), "True/InvalidSpec");
+  EXPECT_TRUE(stages_.ledgers().empty());
+  ASSERT_TRUE(memory_.SetFinalizers(ref_, {api::kDrainFinalizer}).ok());
+  Delete();
+  Step(3);
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(ReconcilerOnClusterTest, EventsFollowTheStatusThatIsStored) {
+  Apply();
+  store_.FailNext(1, Error{ErrorCode::kUnavailable, "no answer"}, "Backfill");
+  Step(2);
+  EXPECT_THAT(events_.reasons, IsEmpty()) << "the plan is not in the status yet";
+  Step(4);
+  EXPECT_THAT(events_.reasons, ElementsAre("PlanComputed", "RunStarted"));
+}
+
+// R19: 10 s after it began, then after twice the time each; 0 to 20 % later.
+TEST_F(ReconcilerOnClusterTest, R19_WhatFailsIsTriedOnItsSchedule) {
+  Apply();
+  Step();
+  store_.FailNext(1'000'000, Error{ErrorCode::kPermission, "configmaps is forbidden"}, "ConfigMap");
+  Step();  // planned
+  const Time began = clock_.Steady();
+  std::vector<long> tries;
+  store_.ForgetWrites();
+  for (int i = 0, seen = 0; i < 400; ++i) {
+    Step();
+    clock_.Advance(800ms);
+    if (store_.Refused("ConfigMap") == seen) continue;
+    seen = store_.Refused("ConfigMap");
+    tries.push_back(
+        std::chrono::duration_cast<std::chrono::seconds>(clock_.Steady() - began).count());
+  }
+  ASSERT_GE(tries.size(), 4U);
+  ASSERT_LE(tries.size(), 7U);
+  EXPECT_EQ(ConditionOf("Ready"), "False/Forbidden");
+  for (std::size_t i = 1, due = 10; i < tries.size(); ++i, due *= 2) {
+    EXPECT_GE(tries[i], static_cast<long>(due)) << i;
+    EXPECT_LE(tries[i], static_cast<long>(due + due / 5 + 4)) << i;
+  }
+  EXPECT_THAT(events_.reasons, ElementsAre("PlanComputed", "Forbidden")) << "told once";
+  store_.FailNext(0, Error{ErrorCode::kPermission, ""});
+  Annotate(api::kReconcileAtAnnotation, "now");
+  Step(4);
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running") << "asked for, it is tried at once";
+}
+
+// F25
+TEST_F(ReconcilerOnClusterTest, F25_RestartWithManyFailing) {
+  constexpr int kMany = 100;  // each for five
+  const Error refused{ErrorCode::kPermission, "configmaps is forbidden"};
+  store_.FailNext(1'000'000, refused, "ConfigMap");
+  std::map<std::string, Time> due;
+  const auto step_all = [&] {  // those that have asked for it
+    for (auto& [name, at] : due) {
+      if (at > clock_.Steady()) continue;
+      const auto outcome = reconciler_->Reconcile({"Backfill", "shop", name}, {});
+      ASSERT_TRUE(outcome.ok()) << outcome.error().message;
+      at = outcome->requeue_after > 0s ? clock_.Steady() + outcome->requeue_after : Time::max();
+    }
+  };
+  for (int i = 0; i < kMany; ++i) {
+    Apply("b" + std::to_string(i));
+    due["b" + std::to_string(i)] = {};
+  }
+  for (int i = 0; i < 5; ++i, clock_.Advance(1s)) step_all();
+  EXPECT_EQ(ConditionOf("Ready", "b7"), "False/Forbidden");
+  clock_.Advance(5min);
+  std::map<std::string, api::Status> before;
+  for (int i = 0; i < kMany; ++i) {
+    const std::string name = "b" + std::to_string(i);
+    before[name] = Stored(name).status;
+  }
+  CrashOperator();
+  store_.ForgetWrites();
+  for (auto& [name, at] : due) at = {};  // whoever starts looks at all
+  step_all();
+  EXPECT_EQ(store_.Writes() + store_.Refused(), 0) << "nobody is tried, and no status is touched";
+  int most = 0;
+  for (int second = 0; second < 400; ++second) {
+    clock_.Advance(1s);
+    const int tried = store_.Refused("ConfigMap");
+    step_all();
+    most = std::max(most, store_.Refused("ConfigMap") - tried);
+  }
+  EXPECT_GE(store_.Refused("ConfigMap"), kMany) << "each has been tried again";
+  EXPECT_LE(most, kMany / 8) << "spread over time";
+  for (const auto& [name, status] : before) {
+    const auto since = [](const api::Status& s) {
+      return api::FindCondition(s, "Ready")->last_transition_time;
+    };
+    EXPECT_EQ(since(Stored(name).status), since(status)) << name;
+  }
+}
+
+// F16
+TEST_F(ReconcilerOnClusterTest, F16_EditStormEndsWithTheLastEdit) {
+  Running();
+  for (int i = 0; i < 100; ++i) {
+    Annotate(api::kPausedAnnotation, "edit " + std::to_string(i));
+    if (i % 10 == 0) Step();
+  }
+  Step(2);
+  EXPECT_TRUE(stages_.SettingsOf(Stage::kRun)->paused);
+  const api::Status status = Stored().status;
+  EXPECT_EQ(api::FindCondition(status, "Paused")->message, "edit 99");
+}
+
+TEST_F(ReconcilerOnClusterTest, ARateThatHardlyMovesIsNoWrite) {
+  Running();
+  stages_.Rate(1000);
+  Step(60);
+  store_.ForgetWrites();
+  for (const double rate : {1005.0, 995.0, 1009.0, 992.0}) {
+    stages_.Rate(rate);
+    Step(30);
+  }
+  EXPECT_EQ(store_.Writes("Backfill"), 0);
+  stages_.Rate(1100);
+  Step(30);
+  EXPECT_EQ(store_.Writes("Backfill"), 1);
+}
+
+}  // namespace
+}  // namespace backfill::reconcile
