@@ -39,7 +39,9 @@ void CertificateKeeper::Stop() {
 void CertificateKeeper::Run(const std::stop_token& stop) {
   Duration wait = options_.look_every;
   while (!stop.stop_requested()) {
-    const Status renewed = certificates_.Renew(stop);
+    // The watch says why it has seen nothing.
+    const Status renewed = HasSynced() ? certificates_.Renew(stop) : Ok{};
+    if (stop.stop_requested()) return;
     if (renewed.ok()) {
       wait = options_.look_every;
     } else {

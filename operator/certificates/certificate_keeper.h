@@ -42,6 +42,8 @@ class CertificateKeeper final : public coordinator::ServerCertificates, public C
   [[nodiscard]] std::shared_ptr<const std::string> Bundle() const override {
     return certificates_.Bundle();
   }
+  // What the Secret is, or that it is not there, has been seen.
+  [[nodiscard]] bool HasSynced() const { return certificates_.HasSeen(); }
   [[nodiscard]] CertificateEnds Ends() const { return certificates_.Ends(); }
 
  private:

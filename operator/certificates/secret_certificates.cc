@@ -50,6 +50,11 @@ void SecretCertificates::Observe(SecretPtr secret) {
     bundle_ = std::move(bundle);
 }
 
+bool SecretCertificates::HasSeen() const {
+  MutexLock l(mu_);
+  return seen_.anything;
+}
+
 Status SecretCertificates::Renew(const std::stop_token& stop) {
   for (int i = 0; i < kMaxStepsAtOnce; ++i) {
     if (stop.stop_requested() || !leadership_.Valid(clock_.Steady())) return Ok{};

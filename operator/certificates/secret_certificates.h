@@ -51,6 +51,8 @@ class SecretCertificates final : public coordinator::ServerCertificates, public 
   // nothing. A server certificate that cannot be used leaves the last one in its place.
   void Observe(std::shared_ptr<const CertificateSecret> secret);
 
+  [[nodiscard]] bool HasSeen() const;
+
   // Makes the next step that is due, if this process leads. Ok: nothing is due any more, or this
   // process does not lead. kConflict: another has written; look again. kNotFound: there is no
   // Secret. kUnavailable: nothing was seen yet. Else what the API server refused, without its

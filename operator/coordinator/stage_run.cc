@@ -410,6 +410,7 @@ void StageRun::Perform(const lease::CloseSession& effect) {
 void StageRun::Perform(const lease::Supersede& effect) { flush_.Cut(effect); }
 
 void StageRun::Perform(const lease::LeaseExpired& effect) {
+  ++lease_expirations_;
   Log(LogLevel::kWarning, "a lease has expired",
       {{"backfill", workload_.backfill_name()}, {"holder", effect.holder}});
 }
@@ -447,6 +448,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.flushed = flush_.Clean() && !flush_.failed();
   out.connected = static_cast<int>(workers_.size());
   out.sessions = welcomed_;
+  out.lease_expirations = lease_expirations_;
   out.attempts_per_second = meter_.PerSecond(now);
   const double retries = meter_.RetryPercent(now);
   out.target_holds_back =

@@ -168,6 +168,7 @@ class StageRun {
   bool closing_ = false;
   std::optional<Error> source_changed_;  // for good
   std::uint64_t welcomed_ = 0;
+  std::uint64_t lease_expirations_ = 0;
 };
 
 }  // namespace backfill::coordinator

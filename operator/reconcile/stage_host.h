@@ -66,6 +66,8 @@ struct StageSnapshot {
   // A worker cannot read the source: kConflict (it is not as it was planned; nothing is sent any
   // more), kUnavailable (tried again).
   std::optional<Error> source_error;
+  // Of silent workers, since the stage was opened.
+  std::uint64_t lease_expirations = 0;
 };
 
 // A rendered request of a dry run.

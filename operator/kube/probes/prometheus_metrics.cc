@@ -4,6 +4,7 @@
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -59,6 +60,21 @@ auto& OrAbort(std::string_view name, const Register& make) {
   }
 }
 
+prometheus::MetricFamily ToPrometheus(const MetricFamily& family) {
+  prometheus::MetricFamily out;
+  out.name = family.name;
+  out.help = family.what;
+  out.type = family.type == MetricType::kCounter ? prometheus::MetricType::Counter
+                                                 : prometheus::MetricType::Gauge;
+  for (const MetricSample& sample : family.samples) {
+    prometheus::ClientMetric& metric = out.metric.emplace_back();
+    for (const auto& [name, value] : sample.labels) metric.label.push_back({name, value});
+    metric.counter.value = sample.value;
+    metric.gauge.value = sample.value;
+  }
+  return out;
+}
+
 }  // namespace
 
 struct PrometheusMetrics::State {
@@ -67,6 +83,7 @@ struct PrometheusMetrics::State {
   std::map<SeriesName, PrometheusCounter> counters GUARDED_BY(mu);
   std::map<SeriesName, PrometheusGauge> gauges GUARDED_BY(mu);
   std::map<SeriesName, PrometheusHistogram> histograms GUARDED_BY(mu);
+  std::vector<const MetricSource*> sources GUARDED_BY(mu);
 };
 
 PrometheusMetrics::PrometheusMetrics() : state_(std::make_unique<State>()) {}
@@ -111,8 +128,22 @@ Histogram& PrometheusMetrics::HistogramOf(std::string_view name, std::string_vie
   return state_->histograms.try_emplace({std::string(name), labels}, histogram).first->second;
 }
 
+void PrometheusMetrics::Add(const MetricSource& source) {
+  MutexLock l(state_->mu);
+  state_->sources.push_back(&source);
+}
+
 std::string PrometheusMetrics::Text() const {
-  return prometheus::TextSerializer().Serialize(state_->registry.Collect());
+  std::vector<prometheus::MetricFamily> families = state_->registry.Collect();
+  std::vector<const MetricSource*> sources;
+  {
+    MutexLock l(state_->mu);
+    sources = state_->sources;
+  }
+  for (const MetricSource* source : sources) {
+    for (const MetricFamily& family : source->Collect()) families.push_back(ToPrometheus(family));
+  }
+  return prometheus::TextSerializer().Serialize(families);
 }
 
 }  // namespace backfill::kube

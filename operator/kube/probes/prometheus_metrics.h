@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "operator/kube/runtime/metric_source.h"
 #include "operator/kube/runtime/metrics.h"
 
 namespace backfill::kube {
@@ -20,6 +21,9 @@ class PrometheusMetrics final : public MetricRegistry {
   Gauge& GaugeOf(std::string_view name, std::string_view what, const Labels& labels) override;
   Histogram& HistogramOf(std::string_view name, std::string_view what, const Labels& labels,
                          const std::vector<double>& bounds) override;
+
+  // Publishes what it says, too. Before the first Text(); it outlives the last one.
+  void Add(const MetricSource& source);
 
   // The text format, version 0.0.4.
   [[nodiscard]] std::string Text() const;

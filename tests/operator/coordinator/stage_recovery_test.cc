@@ -152,6 +152,7 @@ TEST_F(StageRecoveryTest, AnExpiredLeaseIsGivenAwayAgain) {
   ASSERT_EQ(stage.Count(other, CoordinatorMessage::kLease), 1u);
   EXPECT_EQ(stage.Last(other, CoordinatorMessage::kLease)->lease().lease().attempt(),
             lease.lease().attempt() + 1);
+  EXPECT_EQ(stage.run().Snapshot().lease_expirations, 1u);
 }
 
 TEST_F(StageRecoveryTest, WhatADeadProcessHeldIsGivenAwayAfterTheWireTime) {

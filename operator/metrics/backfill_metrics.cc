@@ -1,0 +1,257 @@
+#include "operator/metrics/backfill_metrics.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <initializer_list>
+
+#include "operator/api/conditions.h"
+#include "operator/api/decode.h"
+
+namespace backfill::metrics {
+namespace {
+
+using kube::MetricFamily;
+using kube::MetricType;
+using Labels = kube::MetricRegistry::Labels;
+
+constexpr std::size_t kHashDigits = 12;
+constexpr std::size_t kMaxReason = 64;
+constexpr std::string_view kHashPrefix = "sha256:";
+
+// A status is what others can write: what is no hash, and no reason, is no label.
+std::string ShortHash(std::string_view hash) {
+  if (!hash.starts_with(kHashPrefix)) return "";
+  hash.remove_prefix(kHashPrefix.size());
+  const bool hex = std::ranges::all_of(
+      hash, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return hex && hash.size() >= kHashDigits ? std::string(hash.substr(0, kHashDigits)) : "";
+}
+
+std::string Word(const std::string& reason) {
+  const bool word = !reason.empty() && reason.size() <= kMaxReason &&
+                    std::ranges::all_of(reason, [](unsigned char c) { return std::isalnum(c); });
+  return word ? reason : "Other";
+}
+
+StageFigures FiguresOf(const api::ProgressStatus& progress) {
+  return {.updated = progress.updated,
+          .unchanged = progress.unchanged,
+          .skipped = progress.skipped,
+          .failed = progress.failed};
+}
+
+StageFigures FiguresOf(const ledger::OutcomeCounts& counts) {
+  return {.updated = counts.updated,
+          .unchanged = counts.unchanged,
+          .skipped = counts.skipped,
+          .failed = counts.failed};
+}
+
+double Decimal(std::string_view text) {
+  double value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+bool IsTrue(const api::Status& status, std::string_view type) {
+  const api::Condition* condition = api::FindCondition(status, type);
+  return condition != nullptr && condition->status == api::ConditionStatus::kTrue;
+}
+
+// Before the run has begun, what the status shows is still the dry run's.
+bool HasRun(const api::Status& status) {
+  using enum api::Phase;
+  const api::Phase phase = status.phase.value_or(kPending);
+  return phase != kPending && phase != kPlanning && phase != kDryRunning &&
+         phase != kAwaitingApproval;
+}
+
+void AddProgress(const api::Backfill& b, const std::optional<reconcile::StageSnapshot>& open,
+                 BackfillFigures& f) {
+  const std::string_view stage =
+      ToString(b.spec.dry_run ? reconcile::Stage::kDryRun : reconcile::Stage::kRun);
+  if (b.status.dry_run)
+    f.stages[ToString(reconcile::Stage::kDryRun)] = FiguresOf(*b.status.dry_run);
+  if (open) {
+    const ledger::Totals& totals = open->totals;
+    f.stages[stage] = FiguresOf(totals.counts);
+    f.shards_pending = totals.shards_pending;
+    f.shards_in_flight = totals.shards_in_flight;
+    f.shards_done = totals.shards_done;
+    f.redone = totals.redone_at_most;
+    f.ratio = totals.planned == 0 ? 0
+                                  : static_cast<double>(totals.counts.total()) /
+                                        static_cast<double>(totals.planned);
+    return;
+  }
+  if (b.status.plan) f.shards_pending = b.status.plan->shards;
+  if (!b.status.progress || (!b.spec.dry_run && !HasRun(b.status))) return;
+  const api::ProgressStatus& progress = *b.status.progress;
+  f.stages[stage] = FiguresOf(progress);
+  f.shards_done = progress.shards_done;
+  f.shards_pending = std::max<std::int64_t>(0, f.shards_pending - progress.shards_done);
+  f.redone = progress.redone_at_most;
+  f.ratio = Decimal(progress.ratio);
+}
+
+// Collects the families in the order in which they are first named.
+class Families {
+ public:
+  void Add(std::string_view name, std::string_view what, MetricType type, Labels labels,
+           double value) {
+    const auto [at, added] = index_.try_emplace(std::string(name), families_.size());
+    if (added)
+      families_.push_back(
+          {.name = std::string(name), .what = std::string(what), .type = type, .samples = {}});
+    families_[at->second].samples.push_back({.labels = std::move(labels), .value = value});
+  }
+  std::vector<MetricFamily> Take() { return std::move(families_); }
+
+ private:
+  std::vector<MetricFamily> families_;
+  std::map<std::string, std::size_t> index_;
+};
+
+template <typename Number>
+double Value(Number number) {
+  return static_cast<double>(number);
+}
+
+void AddSeries(const Labels& who, const BackfillFigures& f, Families& out) {
+  const auto with = [&who](std::initializer_list<std::pair<const char*, std::string>> more) {
+    Labels labels = who;
+    for (const auto& [name, value] : more) labels[name] = value;
+    return labels;
+  };
+  const auto gauge = [&](std::string_view name, std::string_view what, Labels labels,
+                         double value) {
+    out.Add(name, what, MetricType::kGauge, std::move(labels), value);
+  };
+  const auto counter = [&](std::string_view name, std::string_view what, Labels labels,
+                           double value) {
+    out.Add(name, what, MetricType::kCounter, std::move(labels), value);
+  };
+  gauge("backfill_info", "1, with what a Backfill is and does",
+        with({{"phase", f.phase}, {"plan_hash", f.plan_hash}}), 1);
+  for (const auto& [stage, counts] : f.stages) {
+    for (const auto& [outcome, count] :
+         {std::pair("updated", counts.updated), std::pair("unchanged", counts.unchanged),
+          std::pair("skipped", counts.skipped), std::pair("failed", counts.failed)})
+      counter("backfill_records_total", "Records with an outcome",
+              with({{"stage", std::string(stage)}, {"outcome", outcome}}), Value(count));
+  }
+  for (const auto& [state, count] :
+       {std::pair("pending", f.shards_pending), std::pair("in_flight", f.shards_in_flight),
+        std::pair("done", f.shards_done)})
+    gauge("backfill_shards", "Shards by what has become of them", with({{"state", state}}),
+          Value(count));
+  gauge("backfill_progress_ratio", "Records with an outcome, of those planned", who, f.ratio);
+  gauge("backfill_rate_limit_records_per_second", "What all workers together may send", who,
+        f.rate_limit);
+  gauge("backfill_rate_current_records_per_second", "What they send, retries included", who,
+        f.rate_current);
+  gauge("backfill_throttled", "1 if it is slower than its maximum, and why",
+        with({{"reason", f.throttled_by}}), f.throttled ? 1 : 0);
+  gauge("backfill_stalled", "1 if it needs a person", who, f.stalled ? 1 : 0);
+  for (const auto& [state, count] :
+       {std::pair("desired", f.workers_desired), std::pair("connected", f.workers_connected),
+        std::pair("working", f.workers_working),
+        std::pair("without_target", f.workers_without_target)})
+    gauge("backfill_workers", "Workers by what they do", with({{"state", state}}), Value(count));
+  gauge("backfill_leases", "Shards that are leased, or reserved for whoever asks next", who,
+        Value(f.shards_in_flight));
+  counter("backfill_lease_expirations_total", "Leases of workers that fell silent", who,
+          Value(f.lease_expirations));
+  counter("backfill_redone_records_total", "Records that may have been sent twice", who,
+          Value(f.redone));
+  gauge("backfill_failed_records_limit", "More failed records than that end or pause it", who,
+        f.failed_limit);
+  gauge("backfill_status_bytes", "Size of the status, at most 4096", who, Value(f.status_bytes));
+}
+
+}  // namespace
+
+BackfillFigures FiguresOf(const api::Backfill& b,
+                          const std::optional<reconcile::StageSnapshot>& open) {
+  BackfillFigures f;
+  f.phase = ToString(b.status.phase.value_or(api::Phase::kPending));
+  if (b.status.plan) f.plan_hash = ShortHash(b.status.plan->hash);
+  AddProgress(b, open, f);
+  if (b.status.rate) {
+    f.rate_limit = b.status.rate->limit;
+    f.rate_current = b.status.rate->current;
+  }
+  if (b.status.workers) {
+    f.workers_desired = b.status.workers->desired;
+    f.workers_connected = b.status.workers->connected;
+  }
+  if (open) {  // newer than the status
+    f.rate_current = open->attempts_per_second;
+    f.workers_connected = open->connected;
+    f.workers_working = open->working;
+    f.workers_without_target = open->without_target;
+    f.lease_expirations = open->lease_expirations;
+  }
+  f.throttled = IsTrue(b.status, "Throttled");
+  const api::Condition* throttled = api::FindCondition(b.status, "Throttled");
+  f.throttled_by = throttled == nullptr ? "NotThrottled" : Word(throttled->reason);
+  f.stalled = IsTrue(b.status, "Stalled");
+  f.failed_limit = static_cast<double>(b.spec.failure_policy.max_failed_records);
+  if (b.status.plan) {
+    const double share = Decimal(b.spec.failure_policy.max_failed_percent) / 100;
+    f.failed_limit = std::min(f.failed_limit, share * static_cast<double>(b.status.plan->records));
+  }
+  return f;
+}
+
+void BackfillMetrics::Update(const api::Backfill& backfill,
+                             const std::optional<reconcile::StageSnapshot>& open) {
+  BackfillFigures figures = FiguresOf(backfill, open);
+  const std::pair key(backfill.ns, backfill.name);
+  std::optional<std::size_t> status_bytes;
+  {
+    MutexLock l(mu_);
+    const auto known = published_.find(key);
+    if (known != published_.end() && !backfill.resource_version.empty() &&
+        known->second.version == backfill.resource_version)
+      status_bytes = known->second.figures.status_bytes;
+  }
+  figures.status_bytes = status_bytes ? *status_bytes : api::StatusToJson(backfill.status).size();
+
+  MutexLock l(mu_);
+  auto known = published_.find(key);
+  if (known == published_.end()) {
+    if (published_.size() >= max_backfills_) return;
+    known = published_.try_emplace(key).first;
+  }
+  Published& it = known->second;
+  if (it.uid != backfill.uid) {  // another under that name
+    it = {};
+    it.uid = backfill.uid;
+  }
+  it.version = backfill.resource_version;
+  // A stage that is opened again counts from zero.
+  if (!open || figures.lease_expirations < it.expired_in_stage) {
+    it.expired_before += it.expired_in_stage;
+    it.expired_in_stage = 0;
+  }
+  if (open) it.expired_in_stage = figures.lease_expirations;
+  figures.lease_expirations = it.expired_before + it.expired_in_stage;
+  it.figures = std::move(figures);
+}
+
+void BackfillMetrics::Forget(std::string_view ns, std::string_view name) {
+  MutexLock l(mu_);
+  published_.erase({std::string(ns), std::string(name)});
+}
+
+std::vector<kube::MetricFamily> BackfillMetrics::Collect() const {
+  Families families;
+  MutexLock l(mu_);
+  for (const auto& [key, published] : published_)
+    AddSeries({{"namespace", key.first}, {"name", key.second}}, published.figures, families);
+  return families.Take();
+}
+
+}  // namespace backfill::metrics
