@@ -57,6 +57,7 @@ demo: build ## the sample service, a dry run, a real run of 200,000 orders, what
 # Binaries as users run them; the tests themselves with ASAN and UBSAN, the pure libraries with TSAN as well.
 .PHONY: test
 test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build and run every test
+	cmake --build --preset release -j $(JOBS) --target informer_bench
 	cmake --build --preset dev -j $(JOBS)
 	cmake --build --preset tsan -j $(JOBS)
 	tests/run.sh

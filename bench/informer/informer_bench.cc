@@ -1,6 +1,6 @@
 // The cache of operator/kube beside the informer of client-go (`build/bench/informer watch`,
 // main.go): takes the same options, does the same, and says what it took in the same words. run.sh
-// runs both.
+// runs both. It also makes what both look at.
 #include <sys/resource.h>
 
 #include <atomic>
@@ -9,11 +9,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/mutex.h"
+#include "bench/informer/pods.h"
 #include "operator/kube/cache/informer.h"
 #include "operator/kube/cache/kinds.h"
 #include "operator/kube/cache/object_cache.h"
@@ -26,11 +29,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kUsage =
-    "usage: informer_bench --kubeconfig FILE [--namespace NAME] [--pods N] [--events N]\n"
-    "                      [--metadata-only] [--timeout 5m]\n"
-    "The kubeconfig is one of tests/cluster.\n";
+    "usage: informer_bench COMMAND [OPTIONS]\n\n"
+    "  create   make pods, as many as --pods says; those that are there stay\n"
+    "  touch    change a label of pod after pod, --events times\n"
+    "  watch    list and watch until the cache has --pods pods and --events changes have come,\n"
+    "           then print, as JSON, what that took\n\n"
+    "  --kubeconfig FILE (default $KUBECONFIG; one of tests/cluster)   --namespace NAME\n"
+    "  --pods N (10000)   --events N (0)   --metadata-only (watch)   --timeout 5m (watch)\n";
 
 struct Options {
+  std::string command;
   std::string kubeconfig;
   std::string ns = "informer";
   long pods = 10'000;
@@ -57,7 +65,9 @@ std::optional<Duration> Span(std::string_view text) {
 std::optional<Options> Parse(int argc, char** argv) {
   Options o;
   if (const char* set = std::getenv("KUBECONFIG")) o.kubeconfig = set;
-  for (int i = 1; i < argc; ++i) {
+  if (argc < 2) return std::nullopt;
+  o.command = argv[1];
+  for (int i = 2; i < argc; ++i) {
     const std::string_view name = argv[i];
     if (name == "--metadata-only") {
       o.metadata_only = true;
@@ -81,7 +91,8 @@ std::optional<Options> Parse(int argc, char** argv) {
       return std::nullopt;
     }
   }
-  if (o.kubeconfig.empty() || o.pods < 1) return std::nullopt;
+  const bool known = o.command == "create" || o.command == "touch" || o.command == "watch";
+  if (!known || o.kubeconfig.empty() || o.pods < 1) return std::nullopt;
   return o;
 }
 
@@ -90,9 +101,21 @@ class Counts final : public CacheListener {
  public:
   void OnDelta(const Delta& delta) override {
     if (delta.type == DeltaType::kAdded) ++pods;
-    if (delta.type == DeltaType::kUpdated) ++events;
+    if (delta.type != DeltaType::kUpdated) return;
+    MutexLock l(mu_);
+    changed_.insert(delta.object->meta.name);
+    ++events;
+  }
+  // How many pods there are of which a change has come.
+  std::size_t Changed() const {
+    MutexLock l(mu_);
+    return changed_.size();
   }
   std::atomic<long> pods = 0, events = 0;
+
+ private:
+  mutable Mutex mu_;
+  std::set<std::string> changed_ GUARDED_BY(mu_);
 };
 
 struct Used {
@@ -114,12 +137,9 @@ int Fail(const std::string& why) {
   return 1;
 }
 
-int Watch(const Options& o) {
-  StartHttpThreads(4);
+int Watch(const Options& o, const ServerAccess& access) {
   const SystemClock clock;
-  const Result<ServerAccess> access = ReadAccess(o.kubeconfig);
-  if (!access.ok()) return Fail(access.error().message);
-  const auto transport = Connect(*access, "informer-bench", clock);
+  const auto transport = Connect(access, "informer-bench", clock);
   if (!transport.ok()) return Fail(transport.error().message);
 
   Counts counts;
@@ -152,12 +172,22 @@ int Watch(const Options& o) {
                 " events: " + informer.stats().last_problem);
   const Used used = UsedSoFar();
   std::printf(
-      R"({"pods":%zu,"events":%ld,"sync_cpu_seconds":%.3f,"sync_seconds":%.3f,"cpu_seconds":%.3f,)"
+      R"({"pods":%zu,"events":%ld,"changed":%zu,"sync_cpu_seconds":%.3f,"sync_seconds":%.3f,"cpu_seconds":%.3f,)"
       R"("events_seconds":%.3f,"sync_max_rss_kib":%ld,"max_rss_kib":%ld})"
       "\n",
-      cache.size(), counts.events.load(), synced.cpu_seconds, sync_seconds, used.cpu_seconds,
-      since(events_began), synced.max_rss_kib, used.max_rss_kib);
+      cache.size(), counts.events.load(), counts.Changed(), synced.cpu_seconds, sync_seconds,
+      used.cpu_seconds, since(events_began), synced.max_rss_kib, used.max_rss_kib);
   return 0;
+}
+
+int Run(const Options& o) {
+  StartHttpThreads(4);
+  const Result<ServerAccess> access = ReadAccess(o.kubeconfig);
+  if (!access.ok()) return Fail(access.error().message);
+  if (o.command == "watch") return Watch(o, *access);
+  const Pods pods(*access, o.ns);
+  const Status made = o.command == "create" ? pods.Create(o.pods) : pods.Touch(o.events, o.pods);
+  return made.ok() ? 0 : Fail(made.error().message);
 }
 
 }  // namespace
@@ -169,5 +199,5 @@ int main(int argc, char** argv) {
     std::fputs(backfill::kube::kUsage, stderr);
     return 2;
   }
-  return backfill::kube::Watch(*options);
+  return backfill::kube::Run(*options);
 }

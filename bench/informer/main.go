@@ -1,4 +1,4 @@
-// Command informer is what the cache of operator/kube is compared with: an informer of client-go. It also makes what both look at.
+// Command informer is what the cache of operator/kube is compared with: an informer of client-go.
 package main
 
 import (
@@ -11,15 +11,12 @@ import (
 	"syscall"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
 const usage = `usage: informer COMMAND [OPTIONS]
 
-  create   make pods, as many as --pods says; those that are there stay
-  touch    change a label of pod after pod, --events times
   watch    list and watch until the store has --pods pods and --events changes of them have come, then print, as JSON,
            the CPU seconds, the wall clock seconds and the memory that took
 
@@ -76,22 +73,12 @@ func run(command string, args []string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 
-	switch command {
-	case "create", "touch":
-		client, err := kubernetes.NewForConfig(o.config)
-		if err != nil {
-			return err
-		}
-		if command == "create" {
-			return create(ctx, client, o)
-		}
-		return touch(ctx, client, o)
-	case "watch":
-		cost, err := watch(ctx, o)
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(os.Stdout).Encode(cost)
+	if command != "watch" {
+		return fmt.Errorf("there is no command %q\n\n%s", command, usage)
 	}
-	return fmt.Errorf("there is no command %q\n\n%s", command, usage)
+	cost, err := watch(ctx, o)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(cost)
 }

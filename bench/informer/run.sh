@@ -14,7 +14,7 @@ trap '"$out/cluster/control-plane" down --state "$state/plane"; rm -rf "$state"'
 KUBECONFIG=$("$out/cluster/control-plane" up --state "$state/plane" --owner $$)
 export KUBECONFIG
 options=(--pods "${PODS:-10000}" --events "${EVENTS:-2000}" --timeout 2m)
-time "$out/bench/informer" create "${options[@]}" >&2
+time "$ours" create --pods "${PODS:-10000}" >&2
 
 # measure WHO WAY COMMAND..: events are made once it has listed.
 measure() {
@@ -25,12 +25,12 @@ measure() {
   read -r said <"$state/synced"
   rm "$state/synced"
   if [ "$said" != synced ]; then echo "$said" >&2; exit 1; fi
-  "$out/bench/informer" touch "${options[@]}"
+  "$ours" touch --pods "${PODS:-10000}" --events "${EVENTS:-2000}"
   wait $!
   echo "{\"who\": \"$who\", \"way\": \"$way\", \"cost\": $(cat "$state/cost")}"
 }
 for way in json metadata-only; do
-  measure backfill "$way" "$ours" $([ "$way" = json ] || echo "--$way")
+  measure backfill "$way" "$ours" watch $([ "$way" = json ] || echo "--$way")
   rss=$(sed 's/.*"max_rss_kib":\([0-9]*\).*/\1/' "$state/cost")
   if [ "$rss" -gt 102400 ]; then echo "more than 100 MiB: $rss KiB" >&2; exit 1; fi
 done

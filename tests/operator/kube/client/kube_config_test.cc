@@ -195,7 +195,7 @@ TEST_F(KubeConfigTest, TheEnvironmentSaysWhichFiles) {
 
 TEST_F(KubeConfigTest, WhatIsNamedGoesBeforeThePodAndThatBeforeHome) {
   const std::string named = Config("{server: https://named}", "token: t");
-  const auto server = [](std::map<std::string, std::string> variables) {
+  const auto server = [this](std::map<std::string, std::string> variables) {
     const auto access = FindCluster(Variables(std::move(variables)));
     return access.ok() ? access->server : access.error().message;
   };
