@@ -9,6 +9,7 @@
 
 #include "operator/api/excerpt.h"
 #include "operator/api/json.h"
+#include "operator/api/worker_pod.h"
 
 namespace backfill::api {
 namespace {

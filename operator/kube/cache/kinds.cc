@@ -16,7 +16,10 @@ constexpr std::size_t kMaxIndexes = 4096;
 constexpr std::size_t kMaxConditions = 16;
 constexpr std::size_t kMaxLabel = 63;  // what a value may have; a key: a prefix of 253, then 64
 constexpr std::string_view kUidLabel = "backfill.dev/backfill-uid";
+constexpr std::string_view kStageLabel = "backfill.dev/stage";
+constexpr std::string_view kPoolLabel = "backfill.dev/pool";
 constexpr std::string_view kIndexLabel = "batch.kubernetes.io/job-completion-index";
+constexpr std::string_view kTracking = "batch.kubernetes.io/job-tracking";
 
 std::int32_t Int32(const JsonFields& fields, const char* key, std::int32_t otherwise,
                    std::string& problem) {
@@ -49,15 +52,19 @@ void KeepOwnAnnotations(ObjectMeta& meta) {
   });
 }
 
+std::optional<std::int32_t> NumberOf(const std::string& text) {
+  std::int32_t number = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (ec == std::errc() && end == text.data() + text.size() && number >= 0) return number;
+  return std::nullopt;
+}
+
 std::optional<std::int32_t> IndexOf(const ObjectMeta& meta) {
   // Written by the Job controller as both; the annotation is the older way.
   for (const auto* where : {&meta.labels, &meta.annotations}) {
     const auto it = where->find(std::string(kIndexLabel));
     if (it == where->end()) continue;
-    const std::string& text = it->second;
-    std::int32_t index = 0;
-    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), index);
-    if (ec == std::errc() && end == text.data() + text.size() && index >= 0) return index;
+    if (const auto index = NumberOf(it->second)) return index;
   }
   return std::nullopt;
 }
@@ -119,6 +126,11 @@ Result<ApiObjectPtr> DecodePod(const nlohmann::json& object) {
   pod->completion_index = IndexOf(meta);
   const auto uid = meta.labels.find(std::string(kUidLabel));
   if (uid != meta.labels.end()) pod->backfill_uid = std::move(uid->second);
+  const auto stage = meta.labels.find(std::string(kStageLabel));
+  if (stage != meta.labels.end()) pod->stage = std::move(stage->second);
+  const auto pool = meta.labels.find(std::string(kPoolLabel));
+  if (pool != meta.labels.end()) pod->pool = NumberOf(pool->second).value_or(0);
+  pod->tracked = std::ranges::count(meta.finalizers, kTracking) > 0;
   meta.labels.clear();
   meta.annotations.clear();
   meta.finalizers = std::vector<std::string>();

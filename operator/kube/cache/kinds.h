@@ -58,6 +58,11 @@ struct Job final : ApiObject {
 struct Pod final : ApiObject {
   std::string backfill_uid;                      // as its label says; its Job knows better
   std::optional<std::int32_t> completion_index;  // which pod of its Job
+  std::string stage;                             // these two as its labels say
+  std::int32_t pool = 0;                         // which Job of its stage
+  // The Job controller has yet to count how it ended: it has a finalizer for that (KEP-2307). So
+  // without, and while its Job is there, the pod has ended.
+  bool tracked = false;
 };
 
 // Of a ConfigMap what is text: `binaryData` is not read. It takes what its data takes, so follow

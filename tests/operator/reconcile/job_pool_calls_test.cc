@@ -1,0 +1,268 @@
+// What a pool of Jobs asks of the API server, and what it makes of the answers.
+#include "operator/reconcile/job_pool.h"
+#include "tests/operator/reconcile/job_pool_fixture.h"
+
+namespace backfill::reconcile {
+namespace {
+
+using fakes::Fault;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class JobPoolCallsTest : public JobPoolFixture {};
+
+TEST_F(JobPoolCallsTest, R13_NothingIsDoneBeforeTheCachesHaveSynced) {
+  kube::ObjectCache jobs({kube::ByController()}), pods({kube::ByBackfillOfPod()});
+  JobPool pool(api_, jobs, pods, clock_, options_);
+  const Status scaled = pool.Scale(backfill_, Stage::kRun, 2);
+  ASSERT_FALSE(scaled.ok());
+  EXPECT_EQ(scaled.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(Writes(), 0);
+}
+
+TEST_F(JobPoolCallsTest, R21_WhatWasWrittenIsBelievedBeforeTheCacheHasIt) {
+  ASSERT_TRUE(Scale(2).ok());
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Writes(), 1);
+  ASSERT_TRUE(Scale(4).ok());
+  ASSERT_TRUE(Scale(4).ok());
+  EXPECT_EQ(Writes(), 2);
+  ASSERT_TRUE(Stop().ok());
+  ASSERT_TRUE(Stop().ok());
+  EXPECT_EQ(Writes(), 3);
+}
+
+TEST_F(JobPoolCallsTest, R22_TheFirstCreationFollowsALiveRead) {
+  server_.ForgetCalls();
+  ASSERT_TRUE(Scale(2).ok());
+  const auto calls = server_.Calls({.plural = "jobs"});
+  ASSERT_GE(calls.size(), 2U);
+  EXPECT_EQ(calls[0].verb, "get");
+  EXPECT_EQ(calls[1].verb, "create");
+}
+
+TEST_F(JobPoolCallsTest, F3_ARestartOnAStaleCacheMakesNoSecondJob) {
+  jobs_->Replace({}, "1");
+  ASSERT_TRUE(Scale(2).ok());
+  const std::string uid = Job()["metadata"]["uid"];
+  // Another process, whose cache is from before.
+  kube::ObjectCache jobs({kube::ByController()}), pods({kube::ByBackfillOfPod()});
+  jobs.Replace({}, "1");
+  pods.Replace({}, "1");
+  JobPool second(api_, jobs, pods, clock_, options_);
+  ASSERT_TRUE(second.Scale(backfill_, Stage::kRun, 2).ok());
+  EXPECT_EQ(Calls("create"), 1);
+  EXPECT_GT(second.Observe(backfill_, Stage::kRun).alive, 0);
+  ASSERT_TRUE(second.Stop(KeyOf(backfill_, Stage::kRun)).ok());
+  EXPECT_EQ(Calls("delete"), 1);
+}
+
+TEST_F(JobPoolCallsTest, F3_AStoppedPoolAsksBeforeItBelievesThatThereIsNothing) {
+  ASSERT_TRUE(Scale(2).ok());
+  kube::ObjectCache jobs({kube::ByController()}), pods({kube::ByBackfillOfPod()});
+  jobs.Replace({}, "1");
+  pods.Replace({}, "1");
+  JobPool second(api_, jobs, pods, clock_, options_);
+  ASSERT_TRUE(second.Stop(KeyOf(backfill_, Stage::kRun)).ok());
+  EXPECT_EQ(Calls("delete"), 1);
+  EXPECT_GT(second.Observe(backfill_, Stage::kRun).alive, 0);
+}
+
+TEST_F(JobPoolCallsTest, R23_ACreationWhoseAnswerIsLostIsDoneOnce) {
+  server_.FailNext(1, Fault::AnswerLost(), {.verb = "create", .plural = "jobs"});
+  EXPECT_FALSE(Scale(2).ok());
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Settle(2).alive, 2);
+  EXPECT_EQ(Calls("create"), 1) << "it was read live, and is there";
+}
+
+TEST_F(JobPoolCallsTest, R23_ARequestThatArrivesTwiceIsSuccess) {
+  server_.FailNext(1, Fault::ArrivesTwice(), {.verb = "create", .plural = "jobs"});
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Settle(2).alive, 2);
+}
+
+TEST_F(JobPoolCallsTest, F15_AForeignJobIsLeftAlone) {
+  MakeForeignJob("[]");
+  ASSERT_TRUE(Scale(2).ok());
+  ASSERT_TRUE(Observe().trouble.has_value());
+  EXPECT_EQ(Observe().trouble->reason, "NameConflict");
+  ASSERT_TRUE(Stop().ok());
+  EXPECT_EQ(Calls("delete") + Calls("patch"), 0);
+  EXPECT_EQ(Observe().alive, 0) << "it is none of ours";
+  DeleteJob();
+  server_.CollectGarbage();
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Calls("create"), 0) << "not before its time";
+  clock_.Advance(13s);
+  EXPECT_EQ(Settle(2).alive, 2);
+  EXPECT_FALSE(Observe().trouble.has_value());
+}
+
+TEST_F(JobPoolCallsTest, R23_TheJobOfAnEarlierBackfillOfThatNameIsAwaited) {
+  MakeForeignJob(
+      R"([{"apiVersion":"backfill.dev/v1alpha1","kind":"Backfill","name":"reprice","uid":"old","controller":true}])");
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_FALSE(Observe().trouble.has_value());
+  EXPECT_EQ(Calls("delete"), 0) << "the collector does that";
+  EXPECT_EQ(Settle(2).alive, 2);
+}
+
+TEST_F(JobPoolCallsTest, R25_AConflictIsReadAndDecidedAgain) {
+  Settle(2);
+  server_.Do(kube::HttpMethod::kPatch, "/apis/batch/v1/namespaces/shop/jobs/reprice-run",
+             R"({"metadata":{"labels":{"x":"y"}}})", "application/merge-patch+json");
+  ASSERT_TRUE(Scale(3).ok());  // the cache does not have that version
+  EXPECT_EQ(Job()["spec"]["parallelism"], 3);
+  EXPECT_EQ(Job()["metadata"]["labels"]["x"], "y");
+  EXPECT_EQ(Calls("patch"), 2);
+}
+
+TEST_F(JobPoolCallsTest, R25_ConflictsWithoutEndAreGivenUp) {
+  Settle(2);
+  server_.FailAlways(Fault::Status(409, "Conflict"), {.verb = "patch", .plural = "jobs"});
+  const Status scaled = Scale(3);
+  ASSERT_FALSE(scaled.ok());
+  EXPECT_EQ(scaled.error().code, ErrorCode::kConflict);
+  EXPECT_EQ(Calls("patch"), 5);
+}
+
+TEST_F(JobPoolCallsTest, F9_AQuotaIsAskedOnceThenOnR19sSchedule) {
+  server_.SetQuota("jobs", "shop", 0);
+  ASSERT_TRUE(Scale(1200).ok());
+  EXPECT_EQ(Calls("create"), 1) << "R30: not for each of the three Jobs";
+  ASSERT_TRUE(Observe().trouble.has_value());
+  EXPECT_EQ(Observe().trouble->reason, "QuotaExceeded");
+  EXPECT_EQ(Observe().desired, 1200);
+  for (int i = 0; i < 9; ++i) {
+    clock_.Advance(1s);
+    ASSERT_TRUE(Scale(1200).ok());
+  }
+  EXPECT_EQ(Calls("create"), 1);
+  clock_.Advance(4s);
+  ASSERT_TRUE(Scale(1200).ok());
+  EXPECT_EQ(Calls("create"), 2);
+  server_.LiftQuotas();
+  clock_.Advance(30s);
+  ASSERT_TRUE(Scale(1200).ok());
+  EXPECT_FALSE(Observe().trouble.has_value());
+  EXPECT_EQ(Job("reprice-run-2")["spec"]["parallelism"], 200);
+}
+
+TEST_F(JobPoolCallsTest, R30_WhatARoleForbidsIsSaidWithVerbAndKind) {
+  server_.FailAlways(Fault::ForbiddenByRole(), {.verb = "create", .plural = "jobs"});
+  ASSERT_TRUE(Scale(2).ok());
+  ASSERT_TRUE(Observe().trouble.has_value());
+  EXPECT_EQ(Observe().trouble->reason, "Forbidden");
+  EXPECT_THAT(Observe().trouble->message, HasSubstr("Job"));
+}
+
+TEST_F(JobPoolCallsTest, R30_InANamespaceThatGoesNothingIsMade) {
+  server_.Do(kube::HttpMethod::kDelete, "/api/v1/namespaces/shop");
+  ASSERT_TRUE(Scale(2).ok());
+  ASSERT_TRUE(Observe().trouble.has_value());
+  EXPECT_EQ(Observe().trouble->reason, "NamespaceTerminating");
+}
+
+TEST_F(JobPoolCallsTest, R30_WhatIsInvalidIsNotRepeated) {
+  server_.FailAlways(Fault::DeniedByPolicy("no images from nowhere"),
+                     {.verb = "create", .plural = "jobs"});
+  ASSERT_TRUE(Scale(2).ok());
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Calls("create"), 1);
+  ASSERT_TRUE(Observe().trouble.has_value());
+  EXPECT_EQ(Observe().trouble->reason, "InvalidSpec");
+  EXPECT_THAT(Observe().trouble->message, HasSubstr("no images from nowhere"));
+  server_.Heal();
+  backfill_.spec.workers.pod_template = R"({"spec":{"priority":1}})";
+  EXPECT_EQ(Settle(2).alive, 2) << "what was changed is tried at once";
+}
+
+TEST_F(JobPoolCallsTest, F6_AnOverloadedServerIsTheCallersToWaitFor) {
+  server_.FailNext(1, Fault::TooManyRequests(7s), {.verb = "create", .plural = "jobs"});
+  const Status scaled = Scale(2);
+  ASSERT_FALSE(scaled.ok());
+  EXPECT_EQ(scaled.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(scaled.error().retry_after, 7s);
+  EXPECT_FALSE(Observe().trouble.has_value());
+  ASSERT_TRUE(Scale(2).ok());
+}
+
+TEST_F(JobPoolCallsTest, WhatPodsMountIsThereBeforeTheirJob) {
+  Status ready = Error{ErrorCode::kConflict, "backfill-operator-ca belongs to somebody else"};
+  int asked = 0;
+  options_.before_job = [&](const std::string& ns) {
+    EXPECT_EQ(ns, "shop");
+    ++asked;
+    return ready;
+  };
+  Restart();
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Calls("create"), 0);
+  ASSERT_TRUE(Observe().trouble.has_value());
+  EXPECT_EQ(Observe().trouble->reason, "NameConflict");
+  ready = Ok{};
+  clock_.Advance(13s);
+  EXPECT_EQ(Settle(2).alive, 2);
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(JobPoolCallsTest, F25_ARestartKeepsTheSchedule) {
+  server_.SetQuota("jobs", "shop", 0);
+  ASSERT_TRUE(Scale(2).ok());
+  api::Condition ready;
+  ready.type = "Ready";
+  ready.status = api::ConditionStatus::kFalse;
+  ready.reason = "QuotaExceeded";
+  ready.last_transition_time = FormatWallTime(clock_.Wall());
+  backfill_.status.conditions = {ready};
+  server_.LiftQuotas();
+  Restart();
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Calls("create"), 1) << "the first was before the restart";
+  clock_.Advance(13s);
+  EXPECT_EQ(Settle(2).alive, 2);
+}
+
+// After every call in turn the process dies; another takes over.
+TEST_F(JobPoolCallsTest, F1_CrashAfterEveryApiCall) {
+  const auto work = [this](int replicas) {
+    for (int i = 0; i < 3; ++i) {
+      if (!Scale(replicas).ok()) return;
+      See();
+    }
+  };
+  for (int calls = 0; calls < 12; ++calls) {
+    SCOPED_TRACE(calls);
+    server_.GoDownAfter(calls);
+    work(2);
+    backfill_.spec.workers.pod_template = R"({"spec":{"priority":)" + std::to_string(calls) + "}}";
+    work(3);
+    server_.ComeBack();
+    Restart();
+    const PoolStatus status = Settle(3);
+    EXPECT_EQ(status.alive, 3);
+    EXPECT_THAT(Running(), SizeIs(3));
+    EXPECT_FALSE(status.trouble.has_value());
+    EXPECT_EQ(Job()["metadata"]["labels"]["backfill.dev/template-hash"],
+              TemplateHash(backfill_, options_.job));
+    SettleStopped();
+    EXPECT_TRUE(Job().is_null());
+  }
+}
+
+// F16: flapping between one and many, edits of the template: it ends as the last one says.
+TEST_F(JobPoolCallsTest, F16_EditStorm) {
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(Scale(i % 2 == 0 ? 4 : 1).ok());
+    if (i % 7 == 0)
+      backfill_.spec.workers.pod_template = R"({"spec":{"priority":)" + std::to_string(i) + "}}";
+    if (i % 3 == 0) controller_.Step();
+    if (i % 5 == 0) See();
+  }
+  EXPECT_EQ(Settle(2).alive, 2);
+  EXPECT_THAT(Running(), SizeIs(2));
+}
+
+}  // namespace
+}  // namespace backfill::reconcile
