@@ -71,14 +71,8 @@ Status CheckCrds(const kube::ApiClient& api, const kube::CallLimits& limits) {
   return CheckOne(*document, kube::kLedgerKind, LedgerFields());
 }
 
-CrdGate::CrdGate(const kube::ApiClient& api, const Clock& clock, kube::MetricRegistry& metrics,
-                 Duration period)
-    : api_(api),
-      clock_(clock),
-      period_(period),
-      outdated_(metrics.GaugeOf("backfill_crd_outdated",
-                                "1 while the CRDs on the server lack what is to be written.", {})) {
-}
+CrdGate::CrdGate(const kube::ApiClient& api, const Clock& clock, Duration period)
+    : api_(api), clock_(clock), period_(period) {}
 
 void CrdGate::Start() {
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
@@ -97,7 +91,7 @@ void CrdGate::Run(const std::stop_token& stop) {
     const Time now = clock_.Steady();
     const Status found =
         CheckCrds(api_, {.deadline = now + std::chrono::seconds(10), .stop = stop});
-    outdated_.Set(!found.ok() && found.error().code == ErrorCode::kInvalid ? 1 : 0);
+    outdated_ = !found.ok() && found.error().code == ErrorCode::kInvalid;
     if (found.ok()) {
       open_.store(true, std::memory_order_release);
       return;

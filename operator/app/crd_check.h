@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "operator/kube/client/api_client.h"
-#include "operator/kube/runtime/metrics.h"
 
 namespace backfill::app {
 
@@ -17,11 +16,11 @@ namespace backfill::app {
 // some seconds only. Other errors: not known. Needs no role.
 Status CheckCrds(const kube::ApiClient& api, const kube::CallLimits& limits);
 
-// Looks until they have been found in order, on a thread of its own, and says in the log and in a
-// metric why it waits. Thread-safe but for Start and Stop; api, clock and metrics outlive it.
+// Looks until they have been found in order, on a thread of its own, and says in the log why it
+// waits. Thread-safe but for Start and Stop; api and clock outlive it.
 class CrdGate {
  public:
-  CrdGate(const kube::ApiClient& api, const Clock& clock, kube::MetricRegistry& metrics,
+  CrdGate(const kube::ApiClient& api, const Clock& clock,
           Duration period = std::chrono::seconds(5));
   ~CrdGate() { Stop(); }
   CrdGate(const CrdGate&) = delete;
@@ -31,6 +30,8 @@ class CrdGate {
   void Stop();
   // Never false again: a CRD that is downgraded under a running operator is its owner's doing.
   [[nodiscard]] bool IsOpen() const { return open_.load(std::memory_order_acquire); }
+  // Fields were found to be missing.
+  [[nodiscard]] bool IsOutdated() const { return outdated_.load(std::memory_order_relaxed); }
 
  private:
   void Run(const std::stop_token& stop);
@@ -38,8 +39,8 @@ class CrdGate {
   const kube::ApiClient& api_;
   const Clock& clock_;
   const Duration period_;
-  kube::Gauge& outdated_;
   std::atomic<bool> open_ = false;
+  std::atomic<bool> outdated_ = false;
   std::jthread thread_;  // last: it uses all of the above
 };
 

@@ -42,6 +42,13 @@ std::optional<int> PortOf(const std::string& listen) {
   return std::nullopt;
 }
 
+// The first name in dns:///SERVICE.NAMESPACE.svc:PORT.
+std::string ServiceOf(std::string_view address) {
+  if (const std::size_t scheme = address.rfind('/'); scheme != std::string_view::npos)
+    address.remove_prefix(scheme + 1);
+  return std::string(address.substr(0, address.find_first_of(".:")));
+}
+
 std::string Format(Duration length) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(length).count();
   return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
@@ -172,6 +179,9 @@ class Parser {
     std::erase(s_.watch_namespaces, "");
     if (s_.coordinator_address.empty())
       s_.coordinator_address = fmt::format("dns:///backfill-coordinator.{}.svc:9443", s_.ns);
+    s_.coordinator_service = ServiceOf(s_.coordinator_address);
+    if (s_.coordinator_service.empty())
+      return refuse("--coordinator-address must name the Service: dns:///SERVICE.NAMESPACE.svc:9443");
     return Ok{};
   }
 

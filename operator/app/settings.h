@@ -25,7 +25,8 @@ struct Settings {
   std::string kubeconfig;  // "": in a pod by its service account, else as kubectl does
 
   std::string worker_image;
-  std::string coordinator_address;  // as workers dial it
+  std::string coordinator_address;  // as workers dial it: dns:///SERVICE.NAMESPACE.svc:PORT
+  std::string coordinator_service;  // as that says
 
   std::string grpc_listen = "0.0.0.0:9443";
   std::string probes_listen = "0.0.0.0:8080";

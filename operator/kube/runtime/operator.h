@@ -46,6 +46,7 @@ class FollowedKind {
   [[nodiscard]] const ObjectCache& cache() const { return cache_; }
   [[nodiscard]] const ResourceType& type() const { return informer_.type(); }
   [[nodiscard]] InformerStats stats() const { return informer_.stats(); }
+  [[nodiscard]] const Informer& informer() const { return informer_; }
   // Before Run(). It must outlive the operator.
   void AddListener(CacheListener& listener) { cache_.AddListener(&listener); }
 

@@ -62,7 +62,6 @@ class CrdCheckTest : public ::testing::Test {
   fakes::ManualClock clock_;
   fakes::FakeApiServer server_{clock_};
   kube::ApiClient api_{server_, nullptr};
-  kube::NoMetrics metrics_;
 };
 
 TEST_F(CrdCheckTest, R31_NamesTheFieldsThatAnOldCrdLacks) {
@@ -81,12 +80,14 @@ TEST_F(CrdCheckTest, WhatCannotBeToldIsNotInOrder) {
 TEST_F(CrdCheckTest, TheGateOpensOnceTheCrdsAreInOrder) {
   const SystemClock clock;
   Serve(EverythingButConditions());
-  CrdGate gate(api_, clock, metrics_, 1ms);
+  CrdGate gate(api_, clock, 1ms);
   gate.Start();
   while (server_.Count() < 3) std::this_thread::yield();
   EXPECT_FALSE(gate.IsOpen());
+  EXPECT_TRUE(gate.IsOutdated());
   Serve(Everything());
   while (!gate.IsOpen()) std::this_thread::yield();
+  EXPECT_FALSE(gate.IsOutdated());
   gate.Stop();
 }
 

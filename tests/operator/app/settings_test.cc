@@ -47,7 +47,15 @@ TEST_F(SettingsTest, HasTheDefaultsOfTheDesign) {
   EXPECT_EQ(read->status_period, 5s);
   EXPECT_EQ(read->probes_port, 8080);
   EXPECT_EQ(read->coordinator_address, "dns:///backfill-coordinator.backfill-system.svc:9443");
+  EXPECT_EQ(read->coordinator_service, "backfill-coordinator");
   EXPECT_THAT(read->watch_namespaces, IsEmpty());
+}
+
+TEST_F(SettingsTest, TheServiceIsTheFirstNameOfTheAddress) {
+  const auto read = Read({"--coordinator-address", "dns:///mine.elsewhere.svc:1234"});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->coordinator_service, "mine");
+  EXPECT_THAT(WhyNot({"--coordinator-address", "dns:///"}), HasSubstr("--coordinator-address"));
 }
 
 TEST_F(SettingsTest, AFlagWinsOverItsVariable) {

@@ -1,0 +1,197 @@
+#include "tests/e2e/cluster_machine.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include "operator/kube/client/kube_config.h"
+#include "operator/kube/client/rest_transport.h"
+
+namespace backfill::e2e {
+namespace {
+
+// That is free now; the operator takes it in a moment.
+int FreePort() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof a;
+  if (::bind(fd, reinterpret_cast<sockaddr*>(&a), size) != 0 ||        // NOLINT
+      ::getsockname(fd, reinterpret_cast<sockaddr*>(&a), &size) != 0)  // NOLINT
+    std::abort();
+  ::close(fd);
+  return ntohs(a.sin_port);
+}
+
+// Status 0: nobody answered.
+kube::HttpResponse Probe(int port, const std::string& path) {
+  const SystemClock clock;
+  const kube::ClusterAccess access{.server = fmt::format("http://127.0.0.1:{}", port)};
+  const auto transport = kube::RestTransport::Make(kube::OptionsFor(access),
+                                                   kube::MakeCredentials(access, clock), clock);
+  if (!transport.ok()) return {};
+  auto answer = (*transport)->Send({.target = path}, clock.Steady() + 5s, {});
+  return answer.ok() ? std::move(answer).value() : kube::HttpResponse{};
+}
+
+}  // namespace
+
+void ClusterMachine::SetUp() {
+  auto shared = cluster::ControlPlane::Shared();
+  if (!shared.ok()) GTEST_SKIP() << shared.error().message;
+  plane_.emplace(std::move(shared).value());
+  for (const char* crd : {"backfills", "backfillledgers"})
+    Kubectl({"apply", "--server-side", "-f",
+             fmt::format("{}/backfill.dev_{}.yaml", BACKFILL_CRDS, crd)});
+  Kubectl({"create", "namespace", ns_});
+  Kubectl({"create", "secret", "generic", "backfill-operator-tls", "-n", ns_});
+  Kubectl({"wait", "--for=create", "serviceaccount/default", "-n", ns_, "--timeout=30s"});
+  TargetIs({});
+}
+
+void ClusterMachine::TearDown() {
+  if (!plane_) return;
+  if (HasFailure()) {
+    for (const Replica& replica : operators_)
+      std::cerr << "---- operator\n" << replica.process->Err().substr(0, 20'000) << "\n";
+    if (kubelet_)
+      for (const auto& c : kubelet_->Running())
+        std::cerr << "---- " << c.pod << "\n" << kubelet_->LogOf(c.pod).substr(0, 4'000) << "\n";
+  }
+  operators_.clear();
+  kubelet_.reset();
+  // Nobody is left who could take finalizers off.
+  const auto left = plane_->Kubectl({"get", "backfills", "-n", ns_, "-o", "name"});
+  std::istringstream names(left.ok() ? *left : "");
+  for (std::string name; std::getline(names, name);)
+    (void)plane_->Kubectl(
+        {"patch", name, "-n", ns_, "--type=merge", "-p", R"({"metadata":{"finalizers":null}})"});
+  Kubectl({"delete", "namespace", ns_, "--wait=false"});
+}
+
+std::size_t ClusterMachine::StartOperator(const std::vector<std::string>& more) {
+  Replica replica{.grpc_port = FreePort(), .probes_port = FreePort(), .process = nullptr};
+  std::vector<std::string> args{std::string(BACKFILL_BIN_DIR) + "/backfill-operator",
+                                "--namespace",
+                                ns_,
+                                "--watch-namespaces",
+                                ns_,
+                                "--kubeconfig",
+                                plane_->kubeconfig().string(),
+                                "--worker-image",
+                                "localhost/backfill/worker:dev",
+                                "--grpc-listen",
+                                fmt::format("127.0.0.1:{}", replica.grpc_port),
+                                "--probes-listen",
+                                fmt::format(":{}", replica.probes_port),
+                                "--status-period",
+                                "1s"};
+  args.insert(args.end(), more.begin(), more.end());
+  Process::Options how{};
+  how.dir = dir_.path();
+  replica.process = std::make_unique<Process>(args, how);
+  operators_.push_back(std::move(replica));
+  if (!kubelet_) {
+    auto started = cluster::ProcessKubelet::Start(
+        {.kubeconfig = plane_->kubeconfig(),
+         .ns = ns_,
+         .dir = dir_.path() / "pods",
+         .command = {std::string(BACKFILL_BIN_DIR) + "/backfill-worker"},
+         .env = {{"BACKFILL_COORDINATOR",
+                  fmt::format("ipv4:127.0.0.1:{}", operators_.front().grpc_port)},
+                 {"BACKFILL_SERVER_NAME", fmt::format("backfill-coordinator.{}.svc", ns_)}}});
+    EXPECT_TRUE(started.ok()) << started.error().message;
+    if (started.ok()) kubelet_ = std::move(started).value();
+  }
+  return operators_.size() - 1;
+}
+
+std::string ClusterMachine::NotReady(std::size_t replica) {
+  const auto answer = Probe(operators_.at(replica).probes_port, "/readyz");
+  return answer.status == 200 ? "" : fmt::format("{} {}", answer.status, answer.body);
+}
+
+std::optional<double> ClusterMachine::Metric(const std::string& line, std::size_t replica) {
+  std::istringstream text(Probe(operators_.at(replica).probes_port, "/metrics").body);
+  for (std::string at; std::getline(text, at);)
+    if (at.starts_with(line)) return std::stod(at.substr(at.rfind(' ') + 1));
+  return std::nullopt;
+}
+
+void ClusterMachine::TargetIs(const fakes::SinkOptions& options) {
+  sink_.reset();
+  sink_ = std::make_unique<fakes::Sink>(options);
+  sink_->Start();
+}
+
+void ClusterMachine::Apply(const Spec& spec) {
+  WriteFile(dir_.path() / "backfill.yaml", ToYaml(spec, sink_->port()));
+  Kubectl({"apply", "-n", ns_, "-f", (dir_.path() / "backfill.yaml").string()});
+}
+
+void ClusterMachine::Patch(const std::string& merge_patch, const std::string& name) {
+  Kubectl({"patch", "backfill", name, "-n", ns_, "--type=merge", "-p", merge_patch});
+}
+
+nlohmann::json ClusterMachine::Get(const std::string& name) {
+  const auto said = plane_->Kubectl({"get", "backfill", name, "-n", ns_, "-o", "json"});
+  return said.ok() ? nlohmann::json::parse(*said, nullptr, false) : nlohmann::json();
+}
+
+std::string ClusterMachine::Condition(const std::string& type, const std::string& name) {
+  const nlohmann::json object = Get(name);
+  if (!object.is_object()) return "-";
+  for (const auto& c : object.value("status", nlohmann::json::object())
+                           .value("conditions", nlohmann::json::array()))
+    if (c.value("type", "") == type) return c.value("status", "") + "/" + c.value("reason", "");
+  return "-";
+}
+
+std::string ClusterMachine::Phase(const std::string& name) {
+  const nlohmann::json object = Get(name);
+  return object.is_object() ? object.value("status", nlohmann::json::object()).value("phase", "-")
+                            : "-";
+}
+
+bool ClusterMachine::Becomes(const std::string& type, const std::string& status_and_reason,
+                             Duration at_most, const std::string& name) {
+  const bool became =
+      TimeUntil(at_most, [&] { return Condition(type, name) == status_and_reason; }).has_value();
+  if (!became)
+    ADD_FAILURE() << type << " never became " << status_and_reason << ": "
+                  << Get(name).value("status", nlohmann::json()).dump(1);
+  return became;
+}
+
+bool ClusterMachine::TargetSees(std::uint64_t requests, Duration at_most) {
+  return TimeUntil(at_most, [&] { return sink_->stats().requests >= requests; }).has_value();
+}
+
+std::vector<std::string> ClusterMachine::EventReasons() {
+  std::istringstream text(
+      Kubectl({"get", "events.events.k8s.io", "-n", ns_, "-o",
+               R"(jsonpath={range .items[?(@.regarding.kind=="Backfill")]}{.reason}{"\n"}{end})"}));
+  std::vector<std::string> reasons;
+  for (std::string reason; std::getline(text, reason);) reasons.push_back(reason);
+  return reasons;
+}
+
+std::string ClusterMachine::Kubectl(std::vector<std::string> args) {
+  const auto said = plane_->Kubectl(args);
+  EXPECT_TRUE(said.ok()) << said.error().message;
+  return said.ok() ? *said : "";
+}
+
+std::string ClusterMachine::Refused(std::vector<std::string> args) {
+  const auto said = plane_->Kubectl(args);
+  return said.ok() ? "" : said.error().message;
+}
+
+}  // namespace backfill::e2e
