@@ -14,6 +14,8 @@ struct WorkerIdentity {
   reconcile::StageKey stage;
   std::string worker;    // the slot in its pool: "run-3"
   std::string instance;  // the process in it: the uid of the pod
+  // When the pod was created, RFC 3339, which sorts: of two in one slot the newer holds it.
+  std::string created = {};
   bool operator==(const WorkerIdentity&) const = default;
 };
 

@@ -101,6 +101,8 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   void OnGone(SessionId session) override {
     loop.Post([this, session] { Forget(session); });
   }
+  // R38: asked anew for each stream.
+  [[nodiscard]] bool Serves() const override { return leadership.Valid(clock.Steady()); }
 
   // ---- the loop
 
@@ -221,6 +223,8 @@ void Coordinator::Stop() {
 }
 
 ServerCounts Coordinator::counts() const { return impl_->server.counts(); }
+
+void Coordinator::Disconnect(const std::string& instance) { impl_->server.Disconnect(instance); }
 
 Status Coordinator::CreateLedger(const StageKey& key, const plan::Plan& plan) {
   LedgerStore ledger_store(impl_->store, key);

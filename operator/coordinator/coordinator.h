@@ -46,15 +46,19 @@ class Coordinator final : public reconcile::StageHost {
               const CoordinatorOptions& options);
   ~Coordinator() override;
 
-  // Listens. kInvalid: the socket's path is too long or its directory is open to others;
-  // kUnavailable: cannot listen.
+  // Listens. kInvalid: the socket's path is too long or its directory is open to others, or a
+  // network has no certificates; kUnavailable: cannot listen.
   Status Start();
-  // As a worker dials it: "unix:/path" or "127.0.0.1:4711". After Start().
+  // As a worker dials it: "unix:/path" or "127.0.0.1:4711", or what it listens on. After Start().
   [[nodiscard]] std::string address() const;
   // Streams end, threads are joined. Does not write: Close the stages first. Idempotent; final.
   void Stop();
   // Since the start.
   [[nodiscard]] ServerCounts counts() const;
+  // A pod (its uid) was deleted or has finished: its stream ends, and it gets no other, if its
+  // identity came from an Authenticator. Whether its requests have ended is for WorkerGone() to
+  // say.
+  void Disconnect(const std::string& instance);
 
   Status CreateLedger(const reconcile::StageKey& key, const plan::Plan& plan) override;
   Result<reconcile::LedgerSummary> ReadLedger(const reconcile::StageKey& key) override;

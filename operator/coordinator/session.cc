@@ -18,6 +18,13 @@ bool Replaces(const CoordinatorMessage& message) {
 
 }  // namespace
 
+void Session::Accept(std::optional<WorkerIdentity> identity) {
+  MutexLock l(mu_);
+  if (end_) return;
+  identity_ = std::move(identity);
+  StartRead(&incoming_);
+}
+
 void Session::ReadNext() {
   MutexLock l(mu_);
   if (!end_) StartRead(&incoming_);
@@ -85,11 +92,26 @@ grpc::Status Session::Check(const WorkerMessage& message) const {
   return grpc::Status::OK;
 }
 
+bool Session::BindHello(v1::Hello& hello) const {
+  if (!identity_) return true;
+  if (hello.backfill_uid() != identity_->stage.uid ||
+      hello.stage() != reconcile::ToString(identity_->stage.stage)) {
+    return false;
+  }
+  hello.set_worker(identity_->worker);
+  hello.set_instance(identity_->instance);
+  return true;
+}
+
 void Session::OnReadDone(bool ok) {
   if (!ok) return Close(grpc::Status::OK);  // the worker has half-closed, or is gone
   if (const grpc::Status status = Check(incoming_); !status.ok()) {
     callbacks_.on_broken();
     return Close(status);
+  }
+  if (incoming_.has_hello() && !BindHello(*incoming_.mutable_hello())) {
+    callbacks_.on_foreign();
+    return Close(grpc::Status(StatusCode::PERMISSION_DENIED, "not accepted"));
   }
   last_sequence_ = incoming_.sequence();
   {

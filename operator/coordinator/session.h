@@ -8,16 +8,18 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "backfill/v1/coordinator.grpc.pb.h"
 #include "base/clock.h"
 #include "base/ids.h"
+#include "operator/coordinator/authenticator.h"
 #include "operator/coordinator/session_protocol.h"
 
 namespace backfill::coordinator {
 
-// One worker's stream. Reads one message at a time and only when told to; writes from a bounded
-// outbox.
+// One worker's stream. Reads nothing before it is accepted, then one message at a time and only
+// when told to; writes from a bounded outbox.
 //
 // Thread-safe: gRPC calls the On... methods, anybody the others. Nothing is called back while the
 // lock is held. Whoever keeps the registry holds it by shared_ptr until on_done.
@@ -27,8 +29,9 @@ class Session final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coor
 
   struct Callbacks {
     std::function<void(v1::WorkerMessage&&)> on_message;
-    std::function<void()> on_broken;  // the protocol was broken; the stream ends
-    std::function<void()> on_done;    // nothing is called any more; may destroy the session
+    std::function<void()> on_broken;   // the protocol was broken; the stream ends
+    std::function<void()> on_foreign;  // Hello is for another stage; the stream ends
+    std::function<void()> on_done;     // nothing is called any more; may destroy the session
   };
 
   Session(SessionId id, grpc::CallbackServerContext& context, Time started, Callbacks callbacks)
@@ -36,6 +39,9 @@ class Session final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coor
 
   [[nodiscard]] SessionId id() const { return id_; }
 
+  // Reads the first message. With an identity Hello must be for its stage, and worker and instance
+  // are what it says, whatever stands there. Once; nothing happens where the stream has ended.
+  void Accept(std::optional<WorkerIdentity> identity);
   void ReadNext();
   // A Grant, Limits or Pause replaces one that is still queued: only the latest counts. False: the
   // session was full, and has been cut, or is ending.
@@ -52,6 +58,8 @@ class Session final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coor
  private:
   // What a stream must obey whatever its stage. OK, or why it ends.
   grpc::Status Check(const v1::WorkerMessage& message) const;
+  // False: it is for another stage.
+  bool BindHello(v1::Hello& hello) const;
   void CloseLocked(const grpc::Status& status) REQUIRES(mu_);
   void FinishIfIdle() REQUIRES(mu_);
 
@@ -59,6 +67,9 @@ class Session final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coor
   grpc::CallbackServerContext& context_;  // valid until OnDone
   const Time started_;
   const Callbacks callbacks_;
+
+  // Set before the first read.
+  std::optional<WorkerIdentity> identity_;
 
   // One read is under way at a time.
   v1::WorkerMessage incoming_;

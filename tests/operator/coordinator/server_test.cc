@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/fakes/manual_clock.h"
+#include "tests/operator/coordinator/session_recorder.h"
 
 namespace backfill::coordinator {
 namespace {
@@ -25,46 +26,6 @@ using ::testing::HasSubstr;
 using v1::CoordinatorMessage;
 
 constexpr char kToken[] = "correct-horse";
-
-class Recorder final : public SessionHandler {
- public:
-  void OnMessage(SessionId session, v1::WorkerMessage&& message) override {
-    {
-      MutexLock l(mu_);
-      messages_[session].push_back(message);
-    }
-    if (server != nullptr && echo) {
-      CoordinatorMessage answer;
-      answer.set_answers(message.sequence());
-      answer.mutable_ack();
-      server->Send(session, std::move(answer));
-    }
-    if (server != nullptr && read_on) server->ReadNext(session);
-  }
-  void OnGone(SessionId /*session*/) override { gone += 1; }
-
-  std::size_t sessions() {
-    MutexLock l(mu_);
-    return messages_.size();
-  }
-  std::size_t MessagesOf(SessionId session) {
-    MutexLock l(mu_);
-    return messages_[session].size();
-  }
-  SessionId FirstSession() {
-    MutexLock l(mu_);
-    return messages_.begin()->first;
-  }
-
-  Server* server = nullptr;
-  std::atomic<bool> echo{false};
-  std::atomic<bool> read_on{true};
-  std::atomic<int> gone{0};
-
- private:
-  Mutex mu_;
-  std::map<SessionId, std::vector<v1::WorkerMessage>> messages_ GUARDED_BY(mu_);
-};
 
 class ServerTest : public ::testing::Test {
  protected:
@@ -93,7 +54,7 @@ class ServerTest : public ::testing::Test {
   std::string directory_;
   ServerOptions options_;
   fakes::ManualClock clock_;
-  Recorder recorder_;
+  SessionRecorder recorder_;
   std::unique_ptr<Server> server_;
 };
 

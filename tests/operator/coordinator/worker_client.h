@@ -28,12 +28,15 @@ bool Eventually(F holds) {
 // One stream of a worker, driven step by step.
 class WorkerClient {
  public:
-  WorkerClient(const std::string& address, const std::string& token) {
+  WorkerClient(const std::string& address, const std::string& token)
+      : WorkerClient(address, token, grpc::InsecureChannelCredentials()) {}
+  WorkerClient(const std::string& address, const std::string& token,
+               const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
     grpc::ChannelArguments arguments;
     // A connection of its own, as a process has.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetMaxReceiveMessageSize(4 << 20);
-    channel_ = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+    channel_ = grpc::CreateCustomChannel(address, credentials, arguments);
     stub_ = v1::Coordinator::NewStub(channel_);
     if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
     context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
