@@ -11,14 +11,21 @@ namespace backfill::worker {
 // What a worker process is told when it is started, through its environment.
 struct Settings {
   std::string coordinator;  // a gRPC target
-  std::string token;        // secret
+  std::string token;        // secret; or
+  std::string token_file;   // where it is, read anew for each stream
+  std::string ca_file;      // whom to trust, PEM; empty: no TLS, which only this machine may do
   std::string uid;
   std::string stage;   // "run" or "dry-run"
   std::string worker;  // the slot in the pool
   std::string instance;
+  std::string ns, name;            // of the Backfill, for the log; may be empty
   std::optional<int> lifeline_fd;  // its end of file means that the runner has died
   std::optional<int> sent_fd;      // of a SentFile, to take note of what is sent
 };
+
+// Which pod of which of its stage's Jobs a worker is: "run-502" is index 2 of Job 1. A Job has 500
+// at most.
+inline constexpr int kIndexesPerPool = 500;
 
 // Reads one variable; nullopt: not set.
 using Environment = std::function<std::optional<std::string>(const char* name)>;

@@ -89,12 +89,20 @@ class Worker::Impl final : public Session::Host {
                   .instance = settings_.instance,
                   .seed = seed_},
                  *this),
-        link_({.address = settings_.coordinator,
-               .token = std::exchange(settings_.token, {}),
+        link_({.dial = {.address = settings_.coordinator,
+                        .token = std::exchange(settings_.token, {}),
+                        .token_file = settings_.token_file,
+                        .ca_file = settings_.ca_file},
                .seed = seed_},
               [this] { OnWake(); }) {}
 
   int Run() {
+    Log(LogLevel::kInfo, "the worker begins",
+        {{"namespace", settings_.ns},
+         {"backfill", settings_.name},
+         {"stage", settings_.stage},
+         {"worker", settings_.worker},
+         {"instance", settings_.instance}});
     signals_.add(SIGTERM);
     signals_.async_wait([this](error_code ec, int) {
       if (ec) return;
@@ -176,6 +184,7 @@ class Worker::Impl final : public Session::Host {
     const Time now = Now();
     if (work_.target) work_.target->Tick(now);
     session_.Tick(now);
+    link_.CutIfSilent(now);
     Pump();
     tick_.expires_after(kTick);
     tick_.async_wait([this](error_code ec) {

@@ -48,6 +48,49 @@ TEST_F(SettingsTest, NamesWhatIsMissingOrWrongAndNeverAValue) {
   EXPECT_THAT(Read().error().message, HasSubstr("BACKFILL_STAGE"));
 }
 
+// As the pod of a Job has it.
+TEST_F(SettingsTest, ThePodOfAJobIsTheSlotOfItsPoolAndIndex) {
+  environment_ = {{"BACKFILL_COORDINATOR", "dns:///backfill-coordinator.backfill-system.svc:9443"},
+                  {"BACKFILL_TOKEN_FILE", "/var/run/secrets/backfill.dev/token"},
+                  {"BACKFILL_CA_FILE", "/var/run/secrets/backfill.dev/ca.crt"},
+                  {"BACKFILL_UID", "u"},
+                  {"BACKFILL_STAGE", "run"},
+                  {"BACKFILL_POOL", "2"},
+                  {"JOB_COMPLETION_INDEX", "7"},
+                  {"BACKFILL_POD_UID", "p1"},
+                  {"BACKFILL_NAMESPACE", "shop"},
+                  {"BACKFILL_NAME", "reprice"}};
+  const auto settings = Read();
+  ASSERT_TRUE(settings.ok()) << settings.error().message;
+  EXPECT_EQ(settings->worker, "run-1007");
+  EXPECT_EQ(settings->instance, "p1");
+  EXPECT_EQ(settings->token, "");
+  EXPECT_EQ(settings->token_file, "/var/run/secrets/backfill.dev/token");
+  EXPECT_EQ(settings->ca_file, "/var/run/secrets/backfill.dev/ca.crt");
+  EXPECT_EQ(settings->ns + "/" + settings->name, "shop/reprice");
+  for (const auto& [name, bad] :
+       std::vector<std::pair<std::string, std::string>>{{"BACKFILL_POOL", "6"},
+                                                        {"BACKFILL_POOL", "-1"},
+                                                        {"BACKFILL_POOL", "x"},
+                                                        {"JOB_COMPLETION_INDEX", "500"},
+                                                        {"JOB_COMPLETION_INDEX", ""},
+                                                        {"JOB_COMPLETION_INDEX", "1x"}}) {
+    const std::string good = std::exchange(environment_[name], bad);
+    const auto refused = Read();
+    ASSERT_FALSE(refused.ok()) << name << " " << bad;
+    EXPECT_THAT(refused.error().message, HasSubstr(name));
+    environment_[name] = good;
+  }
+}
+
+TEST_F(SettingsTest, ANetworkNeedsAnAuthorityToTrust) {
+  environment_["BACKFILL_COORDINATOR"] = "coordinator:9443";
+  ASSERT_FALSE(Read().ok());
+  EXPECT_THAT(Read().error().message, HasSubstr("BACKFILL_CA_FILE"));
+  environment_["BACKFILL_CA_FILE"] = "/ca.crt";
+  EXPECT_TRUE(Read().ok());
+}
+
 TEST_F(SettingsTest, WhatIsInheritedIsADescriptor) {
   EXPECT_EQ(Read()->sent_fd, std::nullopt);
   environment_["BACKFILL_LIFELINE_FD"] = "3";

@@ -27,7 +27,8 @@ Error Translate(const grpc::Status& status) {
   return {code, status.ok() ? "the coordinator ended the stream" : status.error_message()};
 }
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+// `authorities`: PEM; empty: without TLS.
+std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::string& authorities) {
   grpc::ChannelArguments args;
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
@@ -40,7 +41,16 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   args.SetMaxReceiveMessageSize(kMaxMessageBytes);
   args.SetMaxSendMessageSize(kMaxMessageBytes);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+  if (authorities.empty())
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+  // A follower refuses at once: then the next stream is to go to another address.
+  args.SetLoadBalancingPolicyName("round_robin");
+  args.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
+  // What was connected under the authorities before must not be used again.
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  grpc::SslCredentialsOptions tls;
+  tls.pem_root_certs = authorities;
+  return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), args);
 }
 
 }  // namespace
@@ -102,6 +112,11 @@ class Link::Impl {
     return true;
   }
 
+  void CutIfSilent(Time now) {
+    MutexLock l(mu_);
+    if (context_ != nullptr && now - last_heard_ >= options_.silence) context_->TryCancel();
+  }
+
   void SetReconnectWindow(Duration window) {
     MutexLock l(mu_);
     window_ = std::clamp(window, options_.first_backoff, Duration(10min));
@@ -119,29 +134,52 @@ class Link::Impl {
   using Stream = grpc::ClientReaderWriter<v1::WorkerMessage, v1::CoordinatorMessage>;
 
   void Run(const std::stop_token& stop) {
-    // One channel for good: it reconnects by itself, and equal channels would share a connection
-    // anyway.
-    const auto stub = v1::Coordinator::NewStub(Connect(options_.address));
     for (int failures = 0; !stop.stop_requested();) {
-      const bool spoke = RunStream(stop, *stub);
-      failures = spoke ? 0 : failures + 1;  // resets on the first message, not on connecting
-      Wait(stop, failures);
+      const Time begun = std::chrono::steady_clock::now();
+      const Ending ending = RunStream(stop);
+      failures = ending.spoke ? 0 : failures + 1;  // resets on the first message, not on connecting
+      const bool steady =
+          ending.spoke && std::chrono::steady_clock::now() - begun >= options_.steady;
+      if (!steady) Wait(stop, failures, ending.refused);
     }
   }
 
-  // One stream from beginning to end; whether the coordinator said anything on it.
-  bool RunStream(const std::stop_token& stop, v1::Coordinator::Stub& stub) {
+  // Both are read for each stream; a channel lives as long as whom it trusts.
+  Result<std::string> Prepare() {
+    std::string authorities = TRY(ReadAuthorities(options_.dial));
+    if (authorities.empty() && !StaysOnThisMachine(options_.dial.address))
+      return Error{ErrorCode::kInvalid, "the coordinator is on a network, and there is no TLS"};
+    if (!stub_ || authorities != authorities_) {
+      // It reconnects by itself, and equal channels would share a connection anyway.
+      stub_ = v1::Coordinator::NewStub(Connect(options_.dial.address, authorities));
+      authorities_ = std::move(authorities);
+    }
+    return ReadToken(options_.dial);
+  }
+
+  struct Ending {
+    bool spoke = false;  // the coordinator said anything
+    bool refused = false;
+  };
+
+  // One stream from beginning to end.
+  Ending RunStream(const std::stop_token& stop) {
+    const Result<std::string> token = Prepare();
     grpc::ClientContext context;
-    context.AddMetadata("authorization", "Bearer " + options_.token);
+    if (token.ok()) context.AddMetadata("authorization", "Bearer " + *token);
     std::uint64_t number = 0;
     {
       MutexLock l(mu_);
-      if (stop.stop_requested()) return false;
-      context_ = &context;
+      if (stop.stop_requested()) return {};
       number = ++stream_;
       out_.clear();
+      if (token.ok()) {
+        context_ = &context;
+        last_heard_ = std::chrono::steady_clock::now();
+      }
     }
-    const std::unique_ptr<Stream> stream = stub.Work(&context);
+    if (!token.ok()) return End(stop, number, token.error(), false);
+    const std::unique_ptr<Stream> stream = stub_->Work(&context);
     Event connected;
     connected.stream = number;
     Push(stop, std::move(connected));
@@ -154,6 +192,7 @@ class Link::Impl {
       auto message = std::make_unique<v1::CoordinatorMessage>();
       while (stream->Read(message.get())) {
         spoke = true;
+        Hear();
         Event event;
         event.kind = Event::Kind::kMessage;
         event.stream = number;
@@ -167,12 +206,23 @@ class Link::Impl {
       context_ = nullptr;
       out_.clear();
     }
+    return End(stop, number, Translate(status), spoke);
+  }
+
+  Ending End(const std::stop_token& stop, std::uint64_t number, const Error& error, bool spoke) {
     Event gone;
     gone.kind = Event::Kind::kDisconnected;
     gone.stream = number;
-    gone.error = Translate(status);
+    gone.error = error;
     Push(stop, std::move(gone));
-    return spoke;
+    return {.spoke = spoke,
+            .refused =
+                error.code == ErrorCode::kUnauthenticated || error.code == ErrorCode::kPermission};
+  }
+
+  void Hear() {
+    MutexLock l(mu_);
+    last_heard_ = std::chrono::steady_clock::now();
   }
 
   void WriteAll(const std::stop_token& stop, Stream& stream, std::uint64_t number) {
@@ -201,11 +251,12 @@ class Link::Impl {
     return true;
   }
 
-  void Wait(const std::stop_token& stop, int failures) {
+  void Wait(const std::stop_token& stop, int failures, bool refused) {
     MutexLock l(mu_);
+    const Duration longest = refused ? options_.refused_backoff : options_.max_backoff;
     Duration bound = options_.first_backoff;
-    for (int i = 1; i < failures && bound < options_.max_backoff; ++i) bound *= 2;
-    bound = std::max(std::min(bound, options_.max_backoff), window_);
+    for (int i = 1; i < failures && bound < longest; ++i) bound *= 2;
+    bound = std::max(std::min(bound, longest), window_);
     const auto wait = [&](Duration at_most) REQUIRES(mu_) {
       return Duration(std::uniform_int_distribution<Duration::rep>(0, at_most.count())(random_));
     };
@@ -217,12 +268,17 @@ class Link::Impl {
   const LinkOptions options_;
   const std::function<void()> wake_;
 
+  // The reading thread's.
+  std::unique_ptr<v1::Coordinator::Stub> stub_;
+  std::string authorities_;  // of its channel
+
   Mutex mu_;
   std::condition_variable_any changed_;
   std::deque<Event> in_ GUARDED_BY(mu_);
   std::deque<v1::WorkerMessage> out_ GUARDED_BY(mu_);
   grpc::ClientContext* context_ GUARDED_BY(mu_) = nullptr;  // of the stream that is open
   std::uint64_t stream_ GUARDED_BY(mu_) = 0;
+  Time last_heard_ GUARDED_BY(mu_){};
   Duration window_ GUARDED_BY(mu_);
   bool soon_ GUARDED_BY(mu_) = false;  // no more long waits
   std::mt19937_64 random_ GUARDED_BY(mu_);
@@ -239,6 +295,7 @@ std::optional<Link::Event> Link::Poll() { return impl_->Poll(); }
 bool Link::Send(std::uint64_t stream, v1::WorkerMessage message) {
   return impl_->Send(stream, std::move(message));
 }
+void Link::CutIfSilent(Time now) { impl_->CutIfSilent(now); }
 void Link::SetReconnectWindow(Duration window) { impl_->SetReconnectWindow(window); }
 void Link::ReconnectSoon() { impl_->ReconnectSoon(); }
 

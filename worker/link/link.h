@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "worker/link/dial.h"
 
 namespace backfill::v1 {
 class CoordinatorMessage;
@@ -18,16 +19,21 @@ namespace backfill::worker {
 using namespace std::chrono_literals;
 
 struct LinkOptions {
-  std::string address;  // a gRPC target, such as unix:/path or 127.0.0.1:9000
-  std::string token;    // secret
+  DialOptions dial;
   Duration first_backoff = 100ms;
   Duration max_backoff = 2s;  // until the coordinator has named its reconnect window, and at least
+  Duration refused_backoff = 30s;  // while it refuses who we are: it counts how often we ask
+  // A stream that lived for so long is followed by the next one at once.
+  Duration steady = 1s;
+  Duration silence = 15s;        // of the coordinator, who answers every report: then a new stream
   std::size_t max_queued = 256;  // messages, in each direction
   std::uint64_t seed = 1;
 };
 
 // Keeps one stream to the coordinator open, for ever: connects, carries messages both ways, and
-// after a loss connects again with full jitter. Knows nothing of what the messages mean.
+// after a loss connects again, at once, then with full jitter. Knows nothing of what the messages
+// mean. Token and authorities are read anew for each stream, so that both may be replaced; without
+// authorities it does not leave this machine. Of several addresses the next is tried each time.
 //
 // Threads: one that connects and reads, one per stream that writes. Events are put into a bounded
 // queue, which the owner empties with Poll() from a thread of its own; `wake` is called from the
@@ -65,6 +71,9 @@ class Link {
   // stream is ended, since a message that is left out silently could be the one that matters.
   bool Send(std::uint64_t stream, v1::WorkerMessage message);
 
+  // Ends the stream if the coordinator has been silent for too long: a node that is gone says
+  // nothing. Call now and then.
+  void CutIfSilent(Time now);
   // As the coordinator asks: reconnects are spread over this time.
   void SetReconnectWindow(Duration window);
   // From now on reconnects wait for the first back-off at most: the process is about to end.
