@@ -251,12 +251,12 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
       session->CheckTime(now, options_.hello_timeout, kCloseTimeout);
     }
     for (auto& [id, stream] : due) {
-      authenticator_.Authenticate(std::move(stream.token), stream.peer,
-                                  [weak = weak_from_this(), id = id, identity = *stream.identity](
-                                      const Result<std::optional<WorkerIdentity>>& result) {
-                                    if (const auto self = weak.lock())
-                                      self->OnReviewed(id, identity, result);
-                                  });
+      authenticator_.Authenticate(
+          std::move(stream.token), stream.peer,
+          [weak = weak_from_this(), session = id,
+           identity = *stream.identity](const Result<std::optional<WorkerIdentity>>& result) {
+            if (const auto self = weak.lock()) self->OnReviewed(session, identity, result);
+          });
     }
   }
 

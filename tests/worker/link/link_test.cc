@@ -192,6 +192,32 @@ TEST_F(LinkTest, AStreamThatLivedIsFollowedByTheNextAtOnce) {
   EXPECT_TRUE(Talks());  // Eventually() waits 10 s
 }
 
+// Two replicas behind one name, of which one leads.
+TEST_F(LinkTest, WhereOneDoesNotLeadTheNextStreamGoesToTheNextAddress) {
+  server_ = std::make_unique<Server>(server_options_, clock_, recorder_);
+  recorder_.server = server_.get();
+  recorder_.serves = false;
+  ASSERT_TRUE(server_->Start().ok());
+  const std::string port = server_->address().substr(server_->address().rfind(':'));
+  ServerOptions other = server_options_;
+  other.listen = "[::1]" + port;
+  SessionRecorder leader;
+  leader.echo = true;
+  Server second(other, clock_, leader);
+  leader.server = &second;
+  if (!second.Start().ok()) GTEST_SKIP() << "no IPv6 here";
+  options_.dial.address = "dns:///localhost" + port;
+  StartLink();
+  ASSERT_TRUE(Talks());
+  EXPECT_EQ(recorder_.sessions(), 0u);
+  // And the other way round, when the lead changes.
+  recorder_.serves = true;
+  leader.serves = false;
+  second.Disconnect("pod");
+  EXPECT_TRUE(Comes([&] { return recorder_.sessions() > 0; }));
+  link_.reset();
+}
+
 TEST_F(LinkTest, WhoIsRefusedAsksSeldomer) {
   authenticator_.Refuse("first", ErrorCode::kPermission);
   server_options_.peers.failures = 1000;
