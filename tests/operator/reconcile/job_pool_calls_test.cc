@@ -1,5 +1,9 @@
 // What a pool of Jobs asks of the API server, and what it makes of the answers.
 #include "operator/reconcile/job_pool.h"
+
+#include <atomic>
+#include <thread>
+
 #include "tests/operator/reconcile/job_pool_fixture.h"
 
 namespace backfill::reconcile {
@@ -249,6 +253,43 @@ TEST_F(JobPoolCallsTest, F1_CrashAfterEveryApiCall) {
     SettleStopped();
     EXPECT_TRUE(Job().is_null());
   }
+}
+
+// F24: the informer of pods, reconcilers of the same and of other stages at once.
+TEST_F(JobPoolCallsTest, F24_Threads) {
+  Settle(3);
+  std::vector<kube::ApiObjectPtr> with = pods_->List(), without;
+  for (const kube::ApiObjectPtr& object : with) {
+    auto pod = std::make_shared<kube::Pod>(*kube::As<kube::Pod>(object));
+    pod->tracked = false;
+    pod->meta.resource_version += "0";
+    without.push_back(std::move(pod));
+  }
+  options_.on_deleted = nullptr;  // of this test's one thread
+  options_.on_gone = nullptr;
+  JobPool pool(api_, *jobs_, *pods_, clock_, options_);
+  pods_->AddListener(&pool);
+  std::atomic<int> version = 1'000'000;
+  {
+    const std::jthread informer([&](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        pods_->Replace(without, std::to_string(++version));
+        pods_->Replace({}, std::to_string(++version));
+        pods_->Replace(with, std::to_string(++version));
+      }
+    });
+    std::vector<std::jthread> reconcilers;
+    for (const Stage stage : {Stage::kRun, Stage::kRun, Stage::kDryRun}) {
+      reconcilers.emplace_back([&, stage] {
+        for (int i = 0; i < 20; ++i) {
+          (void)pool.Scale(backfill_, stage, 1 + i % 3);  // the other one's patch may win
+          (void)pool.Observe(backfill_, stage);
+          if (i % 10 == 9) (void)pool.Stop(KeyOf(backfill_, stage));
+        }
+      });
+    }
+  }
+  EXPECT_GT(version.load(), 1'000'000);
 }
 
 // F16: flapping between one and many, edits of the template: it ends as the last one says.

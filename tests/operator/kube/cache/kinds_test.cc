@@ -140,6 +140,20 @@ TEST(KindsTest, OfAConfigMapTheTextIsKept) {
   EXPECT_FALSE(ParseObject(R"({"metadata":{"name":"a"},"data":{"n":1}})", DecodeConfigMap).ok());
 }
 
+TEST(KindsTest, APodTellsWhichWorkerItIsAndWhetherItsEndIsCounted) {
+  const auto pod = PodOf(
+      R"({"metadata":{"name":"a","labels":{"backfill.dev/stage":"run","backfill.dev/pool":"3"},
+      "finalizers":["x","batch.kubernetes.io/job-tracking"]}})");
+  EXPECT_EQ(pod->stage, "run");
+  EXPECT_EQ(pod->pool, 3);
+  EXPECT_TRUE(pod->tracked);
+  const auto other =
+      PodOf(R"({"metadata":{"name":"a","labels":{"backfill.dev/pool":"-3"},"finalizers":["x"]}})");
+  EXPECT_EQ(other->stage, "");
+  EXPECT_EQ(other->pool, 0);
+  EXPECT_FALSE(other->tracked);
+}
+
 TEST(KindsTest, APodWithoutAnIndexIsOneOfNoIndexedJob) {
   EXPECT_EQ(PodOf(R"({"metadata":{"name":"a"}})")->completion_index, std::nullopt);
   for (const char* index : {"", "-1", "x", "1x", "99999999999"}) {
