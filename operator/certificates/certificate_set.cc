@@ -65,7 +65,7 @@ Result<CertificateSet> Take(CertificateStep step, CertificateSet set,
     case CertificateStep::kNothing:
       return set;
     case CertificateStep::kStartAfresh:
-      set.old = std::move(set.current.certificate);
+      set.old = CertificatesOnly(set.current.certificate);  // whatever stood there
       set.next = {};
       set.current = TRY(NewAuthority(policy, now));
       return WithServer(std::move(set), names, policy, now);

@@ -22,6 +22,7 @@ constexpr Duration kHealthyWatch = 1s;
 constexpr Duration kHealed = 2min;
 constexpr Duration kFirstWait = 800ms;
 constexpr Duration kLongestWait = 30s;
+constexpr Duration kLongestRetryAfter = 60s;
 
 }  // namespace
 
@@ -66,7 +67,7 @@ bool SecretWatch::Get(const std::stop_token& stop) {
     seen_(nullptr);
     return true;  // it may come
   }
-  Note(found.error().message);
+  Note(found.error());
   return false;
 }
 
@@ -93,11 +94,11 @@ bool SecretWatch::Watch(const std::stop_token& stop) {
   const Duration lasted = clock_.Steady() - begin;
   if (lasted >= kHealed) failures_ = 0;
   if (!ended.ok()) {
-    Note(ended.error().message);
+    Note(kube::ErrorOf(ended.error()));
     return false;
   }
   if (ended->status != 200) {
-    Note(kube::ErrorOf(*ended).message);
+    Note(kube::ErrorOf(*ended));
     return false;
   }
   if (refused || lasted < kHealthyWatch) return false;
@@ -118,7 +119,7 @@ bool SecretWatch::OnLine(std::string_view line) {
     return true;
   }
   if (const auto* error = std::get_if<kube::ApiError>(&event)) {
-    Note(error->message);
+    Note(*error);
     return false;
   }
   if (const auto* broken = std::get_if<kube::Broken>(&event)) {
@@ -134,11 +135,18 @@ void SecretWatch::Note(std::string_view problem) {
       {{"namespace", secret_.ns}, {"name", secret_.name}, {"error", std::string(problem)}});
 }
 
+void SecretWatch::Note(const kube::ApiError& error) {
+  if (error.retry_after)
+    asked_to_wait_ = std::min<Duration>(*error.retry_after, kLongestRetryAfter);
+  Note(error.message);
+}
+
 Duration SecretWatch::NextWait() {
   const Duration base = std::min(kLongestWait, kFirstWait * (1 << std::min(failures_, 6)));
   ++failures_;
   const double factor = std::uniform_real_distribution<>(1, 2)(random_);
-  return std::chrono::duration_cast<Duration>(base * factor);
+  return std::max(std::chrono::duration_cast<Duration>(base * factor),
+                  std::exchange(asked_to_wait_, Duration{0}));
 }
 
 }  // namespace backfill::certificates

@@ -28,8 +28,9 @@ struct SecretWatchOptions {
 // give `get` and `watch`, and an Informer would list. So each round gets the object and then
 // watches from whatever is the newest; a watch that says no version begins with the object itself.
 //
-// R2: 240 to 290 s a watch, given up 5 s later. R5: 800 ms x 2 to 30 s after a failure, or after a
-// watch of less than a second. The transport is one for watches (R34).
+// R2: 240 to 290 s a watch, given up 5 s later. R4: a Retry-After is obeyed, up to 60 s. R5: 800 ms
+// x 2 to 30 s after a failure, or after a watch of less than a second; from the first again after
+// 2 healthy minutes. The transport is one for watches (R34).
 //
 // One thread, which calls `seen` without a lock: the Secret, or null if it is not there. Failures
 // are logged once until one succeeds, and waited out. References outlive it.
@@ -52,6 +53,7 @@ class SecretWatch {
   bool Watch(const std::stop_token& stop);
   bool OnLine(std::string_view line);
   void Note(std::string_view problem);
+  void Note(const kube::ApiError& error);
   [[nodiscard]] Duration NextWait();
 
   // ---- constant
@@ -64,7 +66,8 @@ class SecretWatch {
 
   // ---- of the thread
   std::mt19937_64 random_;
-  int failures_ = 0;  // in a row
+  int failures_ = 0;           // in a row
+  Duration asked_to_wait_{0};  // by the server, after the last failure
   bool noted_ = false;
 
   std::jthread thread_;  // last: it uses all of the above

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "operator/kube/runtime/leader_election.h"
+#include "operator/kube/runtime/lease_api.h"
+#include "operator/leader/elected_leadership.h"
 #include "tests/fakes/fake_api_server.h"
 #include "tests/fakes/manual_clock.h"
 
@@ -194,6 +197,33 @@ TEST_F(LeaderLabelThreadTest, R39_ItComesBackWhereItBelongsAndGoesInTheEnd) {
   label.Stop(clock_.Steady() + 5s);
   EXPECT_FALSE(Has("a"));
   label.Stop(clock_.Steady());
+}
+
+class NoEvents final : public kube::LeaderEvents {
+ public:
+  void OnLeading(Epoch) override {}
+  void OnLost(const std::string&) override {}
+};
+
+// R38
+TEST_F(LeaderLabelThreadTest, R38_LeadershipIsThatOfTheLeaseAndEndsWithIt) {
+  kube::HttpLeaseApi leases(server_, "default", "backfill-operator");
+  NoEvents events;
+  kube::NoMetrics metrics;
+  kube::LeaderElection election(
+      {.identity = "a_1", .lease = 2s, .renew_deadline = 1500ms, .retry = 100ms, .spread = 1ms},
+      "backfill-operator", leases, clock_, events, metrics);
+  const ElectedLeadership leadership(election);
+  EXPECT_FALSE(leadership.Valid(clock_.Steady()));
+  election.Start();
+  const Time until = clock_.Steady() + 20s;
+  while (!leadership.Valid(clock_.Steady()) && clock_.Steady() < until)
+    std::this_thread::sleep_for(5ms);
+  const Time now = clock_.Steady();
+  EXPECT_TRUE(leadership.Valid(now));
+  EXPECT_FALSE(leadership.Valid(now + 3s)) << "longer than it was renewed for";
+  election.Stop();
+  EXPECT_FALSE(leadership.Valid(clock_.Steady()));
 }
 
 }  // namespace
