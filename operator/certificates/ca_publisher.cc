@@ -63,6 +63,11 @@ std::string ObjectWith(const CaConfigMap& map, const std::string& bundle) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+template <typename Known>
+bool Has(const Known& known, const std::string& bundle) {
+  return known.has != nullptr && *known.has == bundle;
+}
+
 bool IsOurs(const kube::ApiObject& map) {
   const auto label = map.meta.labels.find(std::string(kManagedBy));
   return label != map.meta.labels.end() && label->second == kOurs;
@@ -98,15 +103,23 @@ Status CaPublisher::Publish(const std::string& ns, const std::stop_token& stop) 
   const BundlePtr bundle = source_.Bundle();
   if (bundle == nullptr)
     return Error{ErrorCode::kUnavailable, "the operator has no certificate authority yet"};
+  bool has_it = false;
   {
     const Time now = clock_.Steady();
     MutexLock l(mu_);
     const auto known = known_.find(ns);
-    if (known != known_.end() && known->second.has != nullptr && *known->second.has == *bundle &&
-        now - known->second.looked_at < options_.look_again)
+    has_it = known != known_.end() && Has(known->second, *bundle);
+    if (has_it &&
+        (now - known->second.looked_at < options_.look_again || now < known->second.try_at))
       return Ok{};
   }
-  return Bring(ns, bundle, stop);
+  const Status brought = Bring(ns, bundle, stop);
+  // It was there when it was last looked for: an API server that is away must not stop workers that
+  // run.
+  const bool away = !brought.ok() && (brought.error().code == ErrorCode::kUnavailable ||
+                                      brought.error().code == ErrorCode::kDeadline);
+  if (has_it && away) return Ok{};
+  return brought;
 }
 
 Status CaPublisher::Bring(const std::string& ns, const BundlePtr& bundle,
@@ -169,7 +182,7 @@ void CaPublisher::Remember(const std::string& ns, const BundlePtr& bundle, Outco
     known = known_.try_emplace(ns).first;
   }
   Known& it = known->second;
-  const bool had_it = it.has != nullptr && *it.has == *bundle;
+  const bool had_it = Has(it, *bundle);
   // Who had it before this process looked may have got it a moment ago.
   if (outcome == Outcome::kChanged || (outcome == Outcome::kWasThere && !had_it))
     it.changed_at = now;
@@ -198,7 +211,7 @@ std::optional<Duration> CaPublisher::PublishedFor(const std::string& bundle) con
   MutexLock l(mu_);
   Duration least = now.time_since_epoch();
   for (const auto& [ns, known] : known_) {
-    if (known.has == nullptr || *known.has != bundle) return std::nullopt;
+    if (!Has(known, bundle)) return std::nullopt;
     if (known.changed_at) least = std::min(least, now - *known.changed_at);
   }
   return least;
@@ -212,8 +225,8 @@ void CaPublisher::Refresh(const std::stop_token& stop) {
   {
     MutexLock l(mu_);
     for (const auto& [ns, known] : known_) {
-      const bool has = known.has != nullptr && *known.has == *bundle;
-      if (!has && (known.wait == Duration{0} || now >= known.try_at)) behind.push_back(ns);
+      if (!Has(known, *bundle) && (known.wait == Duration{0} || now >= known.try_at))
+        behind.push_back(ns);
     }
   }
   for (const std::string& ns : behind) {

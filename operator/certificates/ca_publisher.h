@@ -53,7 +53,8 @@ class CaPublisher {
   // To be asked for in each reconcile of a Backfill that has workers or is to have some: it costs
   // nothing while the namespace has the bundle, and a new leader learns so where workers are.
   // kConflict: the name is taken by somebody else's ConfigMap (NameConflict). kUnavailable: there
-  // is no certificate yet, or the API server is away. kPermission, kInvalid, ..: what it refused.
+  // is no certificate yet, or the API server is away, which is no failure where the bundle was seen
+  // before. kPermission, kInvalid, ..: what it refused.
   Status Publish(const std::string& ns, const std::stop_token& stop = {});
 
   // How long every namespace that is known has had this bundle; nullopt: not all have.

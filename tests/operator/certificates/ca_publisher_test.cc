@@ -181,6 +181,22 @@ TEST_F(CaPublisherTest, R38_WhoDoesNotLeadWritesNothing) {
   EXPECT_EQ(server_.Calls().size(), 0U);
 }
 
+TEST_F(CaPublisherTest, WhereItWasSeenAServerThatIsAwayIsNoFailure) {
+  ASSERT_TRUE(publisher_.Publish("shop").ok());
+  clock_.Advance(5min);
+  server_.GoDown();
+  EXPECT_TRUE(publisher_.Publish("shop").ok());
+  const std::size_t calls = server_.Calls().size();
+  EXPECT_TRUE(publisher_.Publish("shop").ok());
+  EXPECT_EQ(server_.Calls().size(), calls) << "no hot loop";
+  EXPECT_EQ(CodeOf(publisher_.Publish("other")), ErrorCode::kUnavailable);
+  bundle_.Set("AB");
+  EXPECT_EQ(CodeOf(publisher_.Publish("shop")), ErrorCode::kUnavailable);
+  server_.ComeBack();
+  EXPECT_TRUE(publisher_.Publish("shop").ok());
+  EXPECT_EQ(Published("shop"), "AB");
+}
+
 TEST_F(CaPublisherTest, WhatSomebodyHasDeletedIsMadeAgain) {
   ASSERT_TRUE(publisher_.Publish("shop").ok());
   server_.Do(HttpMethod::kDelete, TheMap("shop"));
