@@ -97,9 +97,9 @@ void Deciding::Stalled(std::string_view reason, std::string_view message) {
 }
 
 bool Deciding::WindDown(Stage stage, const ObservedStage& seen) {
-  if (!seen.open && seen.pool.alive == 0) return true;
+  if (!seen.open && seen.pool.alive == 0 && !seen.pool.remains) return true;
   if (seen.open && seen.pool.alive > 0) PauseLeases(stage);
-  if (seen.pool.alive > 0 || seen.pool.desired > 0) Do(StopWorkers{stage});
+  if (seen.pool.alive > 0 || seen.pool.desired > 0 || seen.pool.remains) Do(StopWorkers{stage});
   if (seen.open && seen.pool.alive == 0) Do(CloseStage{stage});
   out_.observe_soon = true;
   return false;
@@ -430,10 +430,21 @@ void Deciding::Active(Stage stage, const ObservedStage& seen, Phase phase,
   }
   const LiveSettings settings = Settings(stage);
   Do(ConfigureStage{stage, settings});
-  Do(ScaleWorkers{stage, replicas});
+  // Who waits for long keeps no quota; they are had again as soon as it goes on.
+  Do(ScaleWorkers{stage, pause && IsIdle() ? 0 : replicas});
+  if (seen.pool.replacing)
+    Reconciling("ReplacingWorkers", "workers end, and begin anew as the template says now");
   out_.observe_soon = true;
 
   ShowActivity(stage, seen, replicas, pause ? "Pause" : WhatLimits(seen, settings));
+}
+
+bool Deciding::IsIdle() const {
+  const api::Condition* paused = api::FindCondition(b_.status, "Paused");
+  if (!o_.idle_timeout || paused == nullptr || paused->status != ConditionStatus::kTrue)
+    return false;
+  const std::optional<WallTime> since = ParseWallTime(paused->last_transition_time);
+  return since && now_ - *since >= *o_.idle_timeout;
 }
 
 std::uint64_t Deciding::CrashLimit(int replicas) const {

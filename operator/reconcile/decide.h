@@ -52,6 +52,8 @@ struct Observed {
   std::optional<Error> last_error;  // of the last action, until it succeeds
   // What failed, or failed before this process began, is not to be tried again yet (R19).
   bool retry_later = false;
+  // Of a pause, until workers are let go; nullopt: never.
+  std::optional<Duration> idle_timeout;
   int max_replicas = 3000;
   int crash_limit = 5;  // for each worker; see ReconcilerOptions
 };

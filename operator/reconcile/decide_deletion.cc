@@ -24,12 +24,12 @@ bool Deciding::ForcesDeletion() const {
 
 bool Deciding::WindDownInTime(Stage stage, const ObservedStage& seen) {
   const bool alive = seen.pool.alive > 0;
-  if (!seen.open && !alive) return true;
+  if (!seen.open && !alive && !seen.pool.remains) return true;
   const bool late = ForcesDeletion() || o_.deleting_for >= kDrainTime;
   if (seen.open && alive) PauseLeases(stage);
   // First what needs no answer of theirs: a refusal ends the list.
   if (seen.open && (late || !alive)) Do(CloseStage{stage});
-  if (alive || seen.pool.desired > 0) Do(StopWorkers{stage});
+  if (alive || seen.pool.desired > 0 || seen.pool.remains) Do(StopWorkers{stage});
   const bool lapsed = ForcesDeletion() || o_.deleting_for >= kDrainTime + kLeasesLapse;
   return lapsed && (!seen.open || ForcesDeletion());
 }

@@ -80,6 +80,8 @@ class Deciding {
   void SayTheEnd(const ledger::Totals& totals, ReportState result);
   // A stage that has work left.
   void Active(Stage stage, const ObservedStage& seen, api::Phase phase, const std::string& reason);
+  // It has been paused for so long that its workers are in the way of others.
+  [[nodiscard]] bool IsIdle() const;
   // All workers may be lost at once, so each has as many tries as one.
   [[nodiscard]] std::uint64_t CrashLimit(int replicas) const;
 

@@ -252,6 +252,7 @@ struct Reconciler::Impl {
     o.dry_run = ObserveStage(o.backfill, Stage::kDryRun, memory);
     o.run = ObserveStage(o.backfill, Stage::kRun, memory);
     o.last_error = memory.last_error;
+    o.idle_timeout = options.idle_timeout;
     o.max_replicas = options.max_replicas;
     o.crash_limit = options.crash_limit;
     return o;

@@ -29,6 +29,8 @@ struct ReconcilerOptions {
   // With many running it is this long for each of them, if that is longer.
   Duration status_period_each = 0s;
   Duration drain_timeout = 20s;  // how long workers may take to give their leases back
+  // Of a pause, until its workers are let go. On one machine they cost nothing.
+  std::optional<Duration> idle_timeout = std::nullopt;
   int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
   int crash_limit = 5;      // for each worker: ends in a row before any connects; then a person
   std::string worker_image = {};        // goes into the plan; empty where workers are processes

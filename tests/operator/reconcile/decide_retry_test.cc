@@ -110,6 +110,47 @@ TEST_F(DecideRetryTest, ANameThatSomebodyElseHasNeedsAPersonAtOnce) {
   EXPECT_EQ(ConditionOf("Stalled"), "True/NameConflict");
 }
 
+TEST_F(DecideRetryTest, WorkersThatAreReplacedAreShown) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4);
+  o_.run.pool.replacing = true;
+  Step();
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/ReplacingWorkers");
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running");
+}
+
+TEST_F(DecideRetryTest, ALongPauseLetsWorkersGoAndResumingHasThemBackAtOnce) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4);
+  o_.idle_timeout = 15min;
+  PausedBy("incident");
+  Step();
+  Later(15min - 1s);
+  EXPECT_THAT(Step().actions, Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 2})));
+  Later(1s);
+  EXPECT_THAT(Step().actions, Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 0})));
+  EXPECT_EQ(ConditionOf("Ready"), "True/Paused");
+  o_.backfill.annotations.clear();
+  EXPECT_THAT(Step().actions, Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 2})));
+}
+
+TEST_F(DecideRetryTest, ASuspendedJobThatIsLeftGoesAtTheEnd) {
+  RealRun();
+  Planned();
+  o_.run.ledger->totals = TotalsOf(10, 10, 100);
+  o_.report = ReportState::kCompleted;
+  o_.run.pool.remains = true;
+  EXPECT_THAT(Step().actions, ElementsAre(VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_EQ(ConditionOf("Succeeded"), "Unknown/Running");
+  o_.run.pool.remains = false;
+  Step();
+  EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed");
+}
+
 struct Refusal {
   ErrorCode code;
   const char* message;

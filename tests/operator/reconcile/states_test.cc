@@ -62,7 +62,11 @@ class Journey : public DecideTest {
     o_.dry_run.ledger->totals = TotalsOf(10, 10, 100);
     o_.backfill.status.dry_run = api::ProgressStatus{1000, 0, 0, 1000, 0, 10, "1.000", 0};
   }
-  void IsDeleted() { o_.backfill.deletion_time = FormatWallTime(now_); }
+  // A server counts it as another generation.
+  void IsDeleted() {
+    o_.backfill.deletion_time = FormatWallTime(now_);
+    ++o_.backfill.generation;
+  }
 
   const api::Backfill& Seen() const { return o_.backfill; }
   Observed& Observe() { return o_; }
