@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "operator/kube/client/kube_config_file.h"
@@ -233,6 +234,18 @@ Result<ClusterAccess> FindCluster(const Environment& environment) {
     if (access.ok() || access.error().code != ErrorCode::kNotFound) return access;
   }
   return LoadKubeConfig(DefaultKubeConfig(environment));
+}
+
+Result<KubeContexts> ListContexts(const KubeConfigRequest& request) {
+  const std::vector<KubeConfigFile> files = TRY(ReadFiles(request));
+  KubeContexts contexts{.current = request.context, .names = {}};
+  std::set<std::string> names;
+  for (const KubeConfigFile& file : files) {
+    if (contexts.current.empty()) contexts.current = file.current_context;
+    for (const auto& [name, context] : file.contexts) names.insert(name);
+  }
+  contexts.names.assign(names.begin(), names.end());
+  return contexts;
 }
 
 std::shared_ptr<CredentialCache> MakeCredentials(const ClusterAccess& access, const Clock& clock) {

@@ -54,6 +54,14 @@ Result<ClusterAccess> LoadKubeConfig(const KubeConfigRequest& request);
 // this is, else ~/.kube/config, as controller-runtime looks for it.
 Result<ClusterAccess> FindCluster(const Environment& environment);
 
+struct KubeContexts {
+  std::string current;             // that of the request, else current-context; "": none is chosen
+  std::vector<std::string> names;  // in order, each once
+};
+// What can be chosen from. Errors as LoadKubeConfig() of files that are not there or cannot be
+// read.
+Result<KubeContexts> ListContexts(const KubeConfigRequest& request);
+
 // One for all transports to a cluster, so that a program runs once for all of them.
 std::shared_ptr<CredentialCache> MakeCredentials(const ClusterAccess& access, const Clock& clock);
 

@@ -177,6 +177,21 @@ contexts: [{name: c, context: {cluster: k, user: u, namespace: two}}, {name: d, 
   EXPECT_EQ(other->files.token_file, dir_ / "v");
 }
 
+TEST_F(KubeConfigTest, TellsWhatContextsThereAre) {
+  const std::string one = File("one", "contexts: [{name: c, context: {cluster: k}}]");
+  const std::string two = File("two", R"(
+current-context: d
+contexts: [{name: d, context: {cluster: k}}, {name: c, context: {cluster: k}}]
+)");
+  const auto contexts = ListContexts({.files = {one, two}});
+  ASSERT_TRUE(contexts.ok()) << contexts.error().message;
+  EXPECT_EQ(contexts->current, "d");
+  EXPECT_THAT(contexts->names, ElementsAre("c", "d"));
+  EXPECT_EQ(ListContexts({.files = {one, two}, .context = "x"})->current, "x");
+  EXPECT_EQ(ListContexts({.files = {"/absent"}, .must_exist = false}).error().code,
+            ErrorCode::kNotFound);
+}
+
 TEST_F(KubeConfigTest, TheEnvironmentSaysWhichFiles) {
   const auto files = [&](std::map<std::string, std::string> variables) {
     return DefaultKubeConfig(Variables(std::move(variables))).files;
