@@ -9,7 +9,6 @@
 #include "cli/ending.h"
 #include "cli/exit_code.h"
 #include "cli/interventions.h"
-#include "cli/locks.h"
 #include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
 
@@ -17,6 +16,10 @@ namespace backfill::cli {
 
 int RunApply(const ApplyOptions& options, const Environment& env) {
   Streams& streams = env.streams;
+  if (options.place.cluster) {
+    return Refuse(streams, "apply is for the state directory; on a cluster it is: " +
+                               CommandToRun(options.file, options.place));
+  }
   const auto loaded = LoadBackfill(options.file, options.place.ns, streams);
   if (!loaded) return kExitNotStarted;
   for (const std::string& w : loaded->warnings) streams.err << w << "\n";
@@ -33,7 +36,7 @@ int RunApply(const ApplyOptions& options, const Environment& env) {
   std::vector<SpecChange> changes;
   std::vector<std::string> reasons;
   const auto written =
-      ChangeBackfill(*state->store, place, declared.name, [&](api::Backfill& b) -> Result<bool> {
+      ChangeBackfill(*state, place, declared.name, [&](api::Backfill& b) -> Result<bool> {
         Admission admission = Admit(b, declared);
         changes.clear();
         if (auto* refused = std::get_if<Refused>(&admission)) {
@@ -62,7 +65,7 @@ int RunApply(const ApplyOptions& options, const Environment& env) {
   if (changes.empty()) streams.out << declared.name << ": nothing differs\n";
   if (HasEnded(written->status)) {
     streams.err << declared.name << " has ended\n";
-  } else if (!FindRunner(state->dir.RunnerLock(place.Namespace(), declared.name))) {
+  } else if (!state->RunnerOf(place.Namespace(), declared.name)) {
     streams.err << "nothing is running it now; continue with: " << run << "\n";
   }
   return kExitDone;

@@ -3,10 +3,11 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "cli/locks.h"
+#include "cli/run_by.h"
 #include "cli/stored_backfill.h"
 #include "operator/api/backfill.h"
 
@@ -15,8 +16,9 @@ namespace backfill::cli {
 // A backfill that another process may be running, at one moment.
 struct Sight {
   api::Backfill backfill;
-  std::optional<RunnerInfo> runner;  // nullopt: nobody runs it, so nothing of it changes by itself
+  std::optional<RunBy> runner;  // nullopt: nobody runs it, so nothing of it changes by itself
   Time now;
+  std::vector<std::string> notes = {};  // on what can be seen just now; printable
 };
 
 struct AwaitOptions {
@@ -25,8 +27,9 @@ struct AwaitOptions {
   std::optional<Time> until = std::nullopt;  // look again then, at the latest
 };
 
-// Looks now and whenever something changes, until it is `enough`; returns what was seen last.
-// Errors as ReadBackfill().
+// Looks now and whenever something changes, until it is `enough`; returns what was seen last. On a
+// cluster that is a watch, which outlives an API server that is away for a while. Errors as
+// ReadBackfill().
 Result<Sight> AwaitBackfill(OpenState& state, const Place& place, const std::string& name,
                             const Clock& clock, const AwaitOptions& options,
                             const std::function<bool(const Sight&)>& enough);

@@ -11,4 +11,8 @@ namespace backfill::cli {
 // out; what cannot be understood is explained on err, kExitNotStarted.
 int RunCommandLine(const std::vector<std::string>& arguments, const Environment& env);
 
+// What could stand for the last of the words that follow "kubectl backfill", on out, in the form in
+// which kubectl asks its plugins (kubectl_complete-backfill).
+int RunKubectlCompletion(const std::vector<std::string>& words, const Environment& env);
+
 }  // namespace backfill::cli

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
+#include <utility>
 
 #include "cli/exit_code.h"
 #include "cli/stored_backfill.h"
@@ -94,10 +96,11 @@ constexpr char kBash[] = R"(_backfill() {
   if [[ -n $stored && $cur != -* ]]; then
     for ((i = 2; i < COMP_CWORD; i++)); do
       case ${COMP_WORDS[i]} in
-        --state-dir|-n|--namespace)
+        --state-dir|-n|--namespace|--context|--kubeconfig)
           value=${COMP_WORDS[i+1]}
           [[ $value == = ]] && value=${COMP_WORDS[i+2]}
           place+=("${COMP_WORDS[i]}" "${value/#\~\//$HOME/}") ;;
+        --cluster) place+=(--cluster) ;;
       esac
     done
     names=$(backfill completion names "${place[@]}" 2>/dev/null)
@@ -125,8 +128,8 @@ constexpr char kZsh[] = R"(_backfill() {
   if [[ -n $stored && $cur != -* ]]; then
     for ((i = 3; i < CURRENT; i++)); do
       case ${words[i]} in
-        --state-dir|-n|--namespace) place+=("${words[i]}" "${(Q)words[i+1]}") ;;
-        --state-dir=*|--namespace=*) place+=("${(Q)words[i]}") ;;
+        --state-dir|-n|--namespace|--context|--kubeconfig) place+=("${words[i]}" "${(Q)words[i+1]}") ;;
+        --state-dir=*|--namespace=*|--context=*|--kubeconfig=*|--cluster) place+=("${(Q)words[i]}") ;;
       esac
     done
     names=$(backfill completion names "${place[@]}" 2>/dev/null)
@@ -147,9 +150,9 @@ function __backfill_names
   set -l place
   for i in (seq 2 (count $tokens))
     switch $tokens[$i]
-      case --state-dir -n --namespace
+      case --state-dir -n --namespace --context --kubeconfig
         set -a place $tokens[$i..(math $i + 1)]
-      case '--state-dir=*' '--namespace=*'
+      case '--state-dir=*' '--namespace=*' '--context=*' '--kubeconfig=*' --cluster
         set -a place $tokens[$i]
     end
   end
@@ -185,6 +188,58 @@ std::string FishScript(const std::vector<CompletedCommand>& commands) {
   return out;
 }
 
+// The same for the other name. Its functions have names of their own, as both may be loaded.
+std::string ForPlugin(std::string script) {
+  const auto replace = [&script](const std::string& what, const std::string& by) {
+    for (std::size_t at = script.find(what); at != std::string::npos;
+         at = script.find(what, at + by.size()))
+      script.replace(at, what.size(), by);
+  };
+  replace("_backfill", "_kubectl_backfill");
+  replace("complete -F _kubectl_backfill backfill",
+          "complete -F _kubectl_backfill kubectl-backfill");
+  replace("compdef _kubectl_backfill backfill", "compdef _kubectl_backfill kubectl-backfill");
+  replace("#compdef backfill", "#compdef kubectl-backfill");
+  replace("complete -c backfill", "complete -c kubectl-backfill");
+  replace("$(backfill completion", "$(kubectl-backfill completion");
+  replace("  backfill completion names", "  kubectl-backfill completion names");
+  replace("completion for backfill", "completion for kubectl-backfill");
+  replace("bash_completion.d/backfill", "bash_completion.d/kubectl-backfill");
+  replace("completions/backfill.fish", "completions/kubectl-backfill.fish");
+  return script;
+}
+
+const CompletedCommand* FindCommand(const std::vector<CompletedCommand>& commands,
+                                    const std::string& name) {
+  const auto it = std::ranges::find(commands, name, &CompletedCommand::name);
+  return it == commands.end() ? nullptr : &*it;
+}
+
+const CompletedOption* FindOption(const CompletedCommand& command, const std::string& name) {
+  const auto it = std::ranges::find_if(command.options, [&](const CompletedOption& option) {
+    return std::ranges::find(option.names, name) != option.names.end();
+  });
+  return it == command.options.end() ? nullptr : &*it;
+}
+
+// What has been typed of where to look.
+PlaceFlags FlagsIn(const std::vector<std::string>& words) {
+  PlaceFlags flags;
+  const std::pair<std::string_view, std::optional<std::string>*> known[] = {
+      {"-n", &flags.ns},
+      {"--namespace", &flags.ns},
+      {"--context", &flags.context},
+      {"--kubeconfig", &flags.kubeconfig},
+      {"--state-dir", &flags.state_dir}};
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    for (const auto& [name, value] : known) {
+      if (words[i] == name && i + 1 < words.size()) *value = words[i + 1];
+      if (words[i].starts_with(std::string(name) + "=")) *value = words[i].substr(name.size() + 1);
+    }
+  }
+  return flags;
+}
+
 }  // namespace
 
 std::optional<Shell> FindShell(std::string_view name) {
@@ -194,33 +249,85 @@ std::optional<Shell> FindShell(std::string_view name) {
   return std::nullopt;
 }
 
-std::string CompletionScript(Shell shell, const std::vector<CompletedCommand>& commands) {
+std::string CompletionScript(Shell shell, const std::vector<CompletedCommand>& commands,
+                             CalledAs called_as) {
+  std::string script;
   switch (shell) {
     case Shell::kBash:
-      return "# bash completion for backfill: source it, or put it into "
-             "/etc/bash_completion.d/backfill\n" +
-             Rules(commands) + kBash;
+      script =
+          "# bash completion for backfill: source it, or put it into "
+          "/etc/bash_completion.d/backfill\n" +
+          Rules(commands) + kBash;
+      break;
     case Shell::kZsh:
-      return "#compdef backfill\n"
-             "# zsh completion for backfill: put it as _backfill into a folder of $fpath\n" +
-             Rules(commands) + kZsh;
+      script =
+          "#compdef backfill\n"
+          "# zsh completion for backfill: put it as _backfill into a folder of $fpath\n" +
+          Rules(commands) + kZsh;
+      break;
     case Shell::kFish:
-      return "# fish completion for backfill: put it into "
-             "~/.config/fish/completions/backfill.fish\n" +
-             FishScript(commands);
+      script =
+          "# fish completion for backfill: put it into "
+          "~/.config/fish/completions/backfill.fish\n" +
+          FishScript(commands);
+      break;
   }
-  return "";
+  return called_as == CalledAs::kBackfill ? script : ForPlugin(std::move(script));
+}
+
+std::vector<std::string> StoredNames(const Place& place, const Environment& env) {
+  std::vector<std::string> names;
+  const Result<OpenState> state = OpenExistingState(place, env, Access::kRead);
+  if (!state.ok()) return names;  // nobody who presses a key wants a message
+  // The objects as they are: one that cannot be read has a name, too. Only what is a name: a shell
+  // evaluates what it proposes.
+  const auto objects = state->store->List(kube::kBackfillKind, state->place.Namespace());
+  if (!objects.ok()) return names;
+  for (const kube::Object& object : *objects)
+    if (IsName(object.ref.name)) names.push_back(object.ref.name);
+  return names;
+}
+
+int ProposeForKubectl(const std::vector<std::string>& words,
+                      const std::vector<CompletedCommand>& commands, const Environment& env) {
+  std::ostream& out = env.streams.out;
+  constexpr const char* kNothingElse = ":4\n";
+  constexpr const char* kFiles = ":0\n";
+  const std::string typed = words.empty() ? "" : words.back();
+  const auto propose = [&](const std::string& word, const std::string& about) {
+    if (word.starts_with(typed)) out << word << (about.empty() ? "" : "\t" + about) << "\n";
+  };
+  if (words.size() < 2) {
+    for (const CompletedCommand& command : commands) propose(command.name, command.about);
+    out << kNothingElse;
+    return kExitDone;
+  }
+  const CompletedCommand* const command = FindCommand(commands, words.front());
+  if (command == nullptr) {
+    out << kNothingElse;
+    return kExitDone;
+  }
+  const CompletedOption* const option = FindOption(*command, words[words.size() - 2]);
+  if (option != nullptr && !option->value.empty()) {
+    for (const std::string& choice : option->choices) propose(choice, "");
+    out << (TakesPath(*option) ? kFiles : kNothingElse);
+    return kExitDone;
+  }
+  for (const std::string& word : command->words) propose(word, "");
+  if (typed.starts_with('-')) {
+    for (const CompletedOption& each : command->options)
+      for (const std::string& name : each.names) propose(name, each.about);
+  } else if (command->takes_name) {
+    const MeantPlace meant = FindPlace(FlagsIn(words), env.called_as);
+    if (meant.problem.empty())
+      for (const std::string& name : StoredNames(meant.place, env)) propose(name, "");
+  }
+  out << kNothingElse;
+  return kExitDone;
 }
 
 int RunCompletionNames(const Place& place, const Environment& env) {
-  const Result<OpenState> state = OpenExistingState(place, env, Access::kRead);
-  if (!state.ok()) return kExitDone;  // nobody who presses a key wants a message
-  // The objects as they are: one that cannot be read has a name, too. Only what is a name: a shell
-  // evaluates what it proposes.
-  const auto objects = state->store->List(kube::kBackfillKind, place.Namespace());
-  if (!objects.ok()) return kExitDone;
-  for (const kube::Object& object : *objects)
-    if (IsName(object.ref.name)) env.streams.out << object.ref.name << "\n";
+  for (const std::string& name : StoredNames(place, env)) env.streams.out << name << "\n";
   return kExitDone;
 }
 

@@ -30,10 +30,20 @@ struct CompletedCommand {
 enum class Shell { kBash, kZsh, kFish };
 std::optional<Shell> FindShell(std::string_view name);
 
-// A script for the shell's start-up files. It runs `backfill completion names` for names.
-std::string CompletionScript(Shell shell, const std::vector<CompletedCommand>& commands);
+// A script for the shell's start-up files. It runs `backfill completion names` for names; of a
+// plugin it is for who types kubectl-backfill, as kubectl asks in its own way (below).
+std::string CompletionScript(Shell shell, const std::vector<CompletedCommand>& commands,
+                             CalledAs called_as);
 
-// The names of what is stored, one a line; nothing, and no error, where there is no state.
+// For kubectl, which knows nothing of its plugins: what could stand for the last of `words`, a line
+// each, then what the shell may add itself (:4 nothing, :0 files), as Cobra's programs say it.
+int ProposeForKubectl(const std::vector<std::string>& words,
+                      const std::vector<CompletedCommand>& commands, const Environment& env);
+
+// The names of what is stored; none, and no error, where nothing can be read.
+std::vector<std::string> StoredNames(const Place& place, const Environment& env);
+
+// The same, one a line; nothing, and no error, where there is no state.
 int RunCompletionNames(const Place& place, const Environment& env);
 
 }  // namespace backfill::cli

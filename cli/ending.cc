@@ -65,14 +65,16 @@ std::string PausedBy(const api::Backfill& backfill) {
 std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending,
                      const Place& place, std::string_view file) {
   const Place here = place.In(backfill.ns);
-  const std::string run = file.empty() || file == "-" ? CommandForFile("run", "FILE", here)
-                                                      : CommandForFile("run", file, here);
+  const bool on_cluster = here.cluster.has_value();
+  const std::string run =
+      CommandToRun(file.empty() || file == "-" ? std::string_view("FILE") : file, here);
   const std::string failures = CommandFor("failures", backfill.name, here);
   const api::ProgressStatus* progress = ProgressOf(backfill.status);
   const bool has_failures = progress != nullptr && progress->failed > 0;
   // Stopped while it was paused, by whomever: `run` alone would end at once.
   if (!ending && !PausedBy(backfill).empty()) ending = Ending::kPaused;
-  if (!ending) return "continue with: " + run;
+  // An operator goes on by itself.
+  if (!ending) return on_cluster ? "" : "continue with: " + run;
   switch (*ending) {
     case Ending::kCompleted:
       return has_failures ? "see what failed: " + failures : "";
@@ -96,9 +98,12 @@ std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending
       }
       if (stalled != nullptr && stalled->reason == "AlreadyRan")
         return "to run it again give it a new name";
+      if (on_cluster) return "mend that, and the operator goes on; if it is the file: " + run;
       return "mend that, then continue with: " + run;
     }
     case Ending::kPaused:
+      if (backfill.annotations.contains(api::kPausedAnnotation) && on_cluster)
+        return "continue with: " + CommandFor("resume", backfill.name, here);
       if (backfill.annotations.contains(api::kPausedAnnotation)) {
         return fmt::format("continue with: {}; then {}", CommandFor("resume", backfill.name, here),
                            run);

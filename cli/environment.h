@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "cli/place.h"
 #include "operator/kube/object_store.h"
 
 namespace backfill::api {
@@ -18,6 +19,7 @@ struct Backfill;
 
 namespace backfill::cli {
 
+struct Connection;
 class Operator;
 struct OperatorSettings;
 
@@ -58,6 +60,10 @@ struct Environment {
                                                   const OperatorSettings& settings)>
       start_operator;
   std::string user;  // who is at the keyboard, for "paused by ..."
+  // How the API server of a cluster is reached. Errors: kNotFound (no kubeconfig, or no such
+  // context in it), kInvalid, kUnauthenticated; sends nothing yet.
+  std::function<Result<Connection>(const ClusterChoice& choice)> connect = nullptr;
+  CalledAs called_as = CalledAs::kBackfill;
 };
 
 }  // namespace backfill::cli

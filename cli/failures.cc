@@ -50,7 +50,7 @@ std::string FailuresToJsonLines(const std::vector<ledger::FailedRecord>& failure
 int RunFailures(const FailuresOptions& options, const Environment& env) {
   const Result<OpenState> state = OpenExistingState(options.place, env, Access::kRead);
   if (!state.ok()) return Refuse(env.streams, state.error().message);
-  const Result<api::Backfill> backfill = ReadBackfill(*state->store, options.place, options.name);
+  const Result<api::Backfill> backfill = ReadBackfill(*state->store, state->place, options.name);
   if (!backfill.ok()) return Refuse(env.streams, backfill.error().message);
   const auto failures = ReadFailuresOf(*state->store, *backfill);
   if (!failures.ok()) return Refuse(env.streams, failures.error().message);

@@ -22,7 +22,8 @@ tried without effect, run at a declared rate, and accounted for.
   shard    a contiguous part of the records; what a worker leases
   ledger   the durable state of every shard; a run goes on from it after a crash
   outcome  what became of a record: updated, unchanged, skipped or failed
-  runner   the process "backfill run", which starts the workers
+  runner   the process "backfill run", which starts the workers; on a cluster,
+           where "kubectl apply" declares a backfill, the operator
   report   who did what, and what came of it
 
   Pending -> Planning -> DryRunning -> AwaitingApproval -> Running -> Completed

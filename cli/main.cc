@@ -2,9 +2,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -12,12 +14,13 @@
 
 #include "base/log.h"
 #include "cli/command_line.h"
+#include "cli/connect_cluster.h"
 #include "cli/exit_code.h"
 #include "cli/local_operator.h"
 #include "cli/signal_interrupts.h"
 #include "operator/kube/sqlite_store.h"
 
-// The only place, with local_operator.cc, that knows concrete types.
+// The only place, with local_operator.cc and connect_cluster.cc, that knows concrete types.
 namespace {
 
 using namespace backfill;  // NOLINT: main() speaks of nothing else
@@ -49,9 +52,20 @@ Result<std::unique_ptr<kube::ObjectStore>> OpenStore(const std::filesystem::path
   return std::unique_ptr<kube::ObjectStore>(TRY(kube::SqliteStore::Open(file, options)));
 }
 
+// It has three names (cli/README.md).
+enum class Called { kBackfill, kKubectlPlugin, kKubectlComplete };
+
+Called CalledBy(const char* path) {
+  const std::string name = std::filesystem::path(path == nullptr ? "" : path).filename();
+  if (name == "kubectl-backfill") return Called::kKubectlPlugin;
+  if (name == "kubectl_complete-backfill") return Called::kKubectlComplete;
+  return Called::kBackfill;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  const Called called = CalledBy(argc > 0 ? argv[0] : nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // NOLINT(concurrency-mt-unsafe): there is one thread yet
   std::ios::sync_with_stdio(false);
   const bool dumb = Variable("TERM") == "dumb" || Variable("TERM").empty();
@@ -67,13 +81,20 @@ int main(int argc, char** argv) {
   SetLogLevel(streams.live ? LogLevel::kOff : LogLevel::kError);
   const SystemClock clock;
   cli::SignalInterrupts interrupts;
-  const cli::Environment env{.streams = streams,
-                             .clock = clock,
-                             .interrupts = interrupts,
-                             .open_store = OpenStore,
-                             .start_operator = cli::StartLocalOperator,
-                             .user = UserName()};
-  const int code = cli::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc), env);
+  const cli::Environment env{
+      .streams = streams,
+      .clock = clock,
+      .interrupts = interrupts,
+      .open_store = OpenStore,
+      .start_operator = cli::StartLocalOperator,
+      .user = UserName(),
+      .connect =
+          [&clock](const cli::ClusterChoice& choice) { return cli::ConnectCluster(choice, clock); },
+      .called_as =
+          called == Called::kBackfill ? cli::CalledAs::kBackfill : cli::CalledAs::kKubectlPlugin};
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  const int code = called == Called::kKubectlComplete ? cli::RunKubectlCompletion(words, env)
+                                                      : cli::RunCommandLine(words, env);
   std::cout.flush();
   if (std::cout.good()) return code;
   std::cerr << "error: the result could not be written\n";

@@ -9,7 +9,6 @@
 #include "cli/exit_code.h"
 #include "cli/human.h"
 #include "cli/interventions.h"
-#include "cli/locks.h"
 #include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
 
@@ -33,9 +32,10 @@ bool Reached(const api::Backfill& backfill, Awaited awaited) {
 }
 
 // Waits for the runner to do what was asked.
-int AwaitRunner(Awaited awaited, const std::string& name, const Place& place,
-                const Environment& env, OpenState& state) {
+int AwaitRunner(Awaited awaited, const std::string& name, const Environment& env,
+                OpenState& state) {
   Streams& streams = env.streams;
+  const Place& place = state.place;
   const Time until = env.clock.Steady() + kPatience;
   const Result<Sight> last =
       AwaitBackfill(state, place, name, env.clock, {.until = until}, [&](const Sight& sight) {
@@ -54,11 +54,18 @@ int AwaitRunner(Awaited awaited, const std::string& name, const Place& place,
   streams.err << fmt::format(
       "{} is not {} after {}; see {}\n", name, awaited == Awaited::kPaused ? "paused" : "running",
       Lasting(std::chrono::duration<double>(kPatience).count()), CommandFor("status", name, place));
+  for (const std::string& note : last->notes) streams.err << note << "\n";
   return kExitStopped;
 }
 
-bool IsRun(const OpenState& state, const Place& place, const std::string& name) {
-  return FindRunner(state.dir.RunnerLock(place.Namespace(), name)).has_value();
+bool IsRun(const OpenState& state, const std::string& name) {
+  return state.RunnerOf(state.place.Namespace(), name).has_value();
+}
+
+// Who does it: on a cluster who the API server says we are, whatever this machine calls us.
+std::string WhoAsks(const OpenState& state, const Environment& env) {
+  std::string known = state.cluster == nullptr ? "" : state.cluster->UserName();
+  return known.empty() ? env.user : known;
 }
 
 }  // namespace
@@ -70,12 +77,13 @@ int RunPause(const PauseOptions& options, const Environment& env) {
   }
   Result<OpenState> state = OpenExistingState(options.place, env, Access::kWrite);
   if (!state.ok()) return Refuse(streams, state.error().message);
-  const std::string value = options.reason.empty() ? fmt::format("paused by {} at {}", env.user,
+  const std::string who = WhoAsks(*state, env);
+  const std::string value = options.reason.empty() ? fmt::format("paused by {} at {}", who,
                                                                  FormatWallTime(env.clock.Wall()))
                                                    : options.reason;
   bool was_paused = false;
-  const auto written = ChangeBackfill(
-      *state->store, options.place, options.name, [&](api::Backfill& b) -> Result<bool> {
+  const auto written =
+      ChangeBackfill(*state, state->place, options.name, [&](api::Backfill& b) -> Result<bool> {
         if (HasEnded(b.status)) {
           return Error{ErrorCode::kInvalid,
                        fmt::format("{} has ended already; there is nothing to pause", b.name)};
@@ -84,18 +92,18 @@ int RunPause(const PauseOptions& options, const Environment& env) {
         was_paused = !added;
         if (!added && (options.reason.empty() || it->second == value)) return false;
         it->second = value;
-        NoteIntervention(b, {FormatWallTime(env.clock.Wall()), env.user, "Paused", options.reason});
+        NoteIntervention(b, {FormatWallTime(env.clock.Wall()), who, "Paused", options.reason});
         return true;
       });
   if (!written.ok()) return Refuse(streams, written.error().message);
   streams.out << options.name << (was_paused ? " was paused already: " : ": ") << PausedBy(*written)
               << "\n";
-  if (!IsRun(*state, options.place, options.name)) {
+  if (!IsRun(*state, options.name)) {
     streams.err << "nothing is running it now; it stays paused until: "
-                << CommandFor("resume", options.name, options.place) << "\n";
+                << CommandFor("resume", options.name, state->place) << "\n";
     return kExitDone;
   }
-  if (options.wait) return AwaitRunner(Awaited::kPaused, options.name, options.place, env, *state);
+  if (options.wait) return AwaitRunner(Awaited::kPaused, options.name, env, *state);
   return kExitDone;
 }
 
@@ -103,12 +111,12 @@ int RunResume(const ResumeOptions& options, const Environment& env) {
   Streams& streams = env.streams;
   Result<OpenState> state = OpenExistingState(options.place, env, Access::kWrite);
   if (!state.ok()) return Refuse(streams, state.error().message);
+  const std::string who = WhoAsks(*state, env);
   bool was_paused = false;
-  const auto written = ChangeBackfill(
-      *state->store, options.place, options.name, [&](api::Backfill& b) -> Result<bool> {
+  const auto written =
+      ChangeBackfill(*state, state->place, options.name, [&](api::Backfill& b) -> Result<bool> {
         was_paused = b.annotations.erase(api::kPausedAnnotation) > 0;
-        if (was_paused)
-          NoteIntervention(b, {FormatWallTime(env.clock.Wall()), env.user, "Resumed", ""});
+        if (was_paused) NoteIntervention(b, {FormatWallTime(env.clock.Wall()), who, "Resumed", ""});
         return was_paused;
       });
   if (!written.ok()) return Refuse(streams, written.error().message);
@@ -120,16 +128,18 @@ int RunResume(const ResumeOptions& options, const Environment& env) {
     if (was_paused) streams.out << options.name << ": the pause by hand is taken back\n";
     streams.err << fmt::format(
         "{} is {}paused by its file: set spec.paused: false there, then {}\n", options.name,
-        was_paused ? "still " : "", CommandForFile("apply", "FILE", options.place));
+        was_paused ? "still " : "",
+        state->cluster == nullptr ? CommandForFile("apply", "FILE", state->place)
+                                  : CommandToRun("FILE", state->place));
     return kExitStopped;
   }
   streams.out << options.name << (was_paused ? " is no longer paused\n" : " was not paused\n");
-  if (!IsRun(*state, options.place, options.name)) {
+  if (!IsRun(*state, options.name)) {
     streams.err << "nothing is running it now; continue with: "
-                << CommandForFile("run", "FILE", options.place) << "\n";
+                << CommandToRun("FILE", state->place) << "\n";
     return options.wait ? kExitStopped : kExitDone;
   }
-  if (options.wait) return AwaitRunner(Awaited::kRunning, options.name, options.place, env, *state);
+  if (options.wait) return AwaitRunner(Awaited::kRunning, options.name, env, *state);
   return kExitDone;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/exit_code.h"
 #include "cli/failures.h"
 #include "cli/stored_backfill.h"
+#include "cli/terminal_text.h"
 #include "operator/report/run_report.h"
 
 namespace backfill::cli {
@@ -22,6 +23,11 @@ Result<Account> ReadAccount(kube::ObjectStore& store, const Place& place, const 
   if (account.backfill.spec.dry_run) return account;
   const auto run = report::ReportStore(store).Read(account.backfill);
   if (!run.ok() && run.error().code == ErrorCode::kNotFound) return account;
+  if (!run.ok() && run.error().code == ErrorCode::kPermission) {
+    // Who may look at backfills may not look at every ConfigMap of the namespace.
+    account.gap = "when it began and ended is not known: " + run.error().message;
+    return account;
+  }
   if (!run.ok()) return run.error().Annotate("reading the report");
   if (run->backfill_uid != account.backfill.uid) return account;  // of an earlier one
   account.started = run->started;
@@ -34,7 +40,7 @@ Result<Account> ReadAccount(kube::ObjectStore& store, const Place& place, const 
 int RunReport(const ReportOptions& options, const Environment& env) {
   const Result<OpenState> state = OpenExistingState(options.place, env, Access::kRead);
   if (!state.ok()) return Refuse(env.streams, state.error().message);
-  const Result<Account> account = ReadAccount(*state->store, options.place, options.name);
+  const Result<Account> account = ReadAccount(*state->store, state->place, options.name);
   if (!account.ok()) return Refuse(env.streams, account.error().message);
   if (options.output == "json") {
     env.streams.out << ReportToJson(*account);
@@ -43,6 +49,7 @@ int RunReport(const ReportOptions& options, const Environment& env) {
   } else {
     env.streams.out << ReportToText(*account);
   }
+  if (!account->gap.empty()) env.streams.err << "note: " << Printable(account->gap) << "\n";
   return kExitDone;
 }
 

@@ -28,7 +28,8 @@ struct Account {
   std::string ended;
   std::map<std::string, std::uint64_t> failures;  // by class
   InterventionLog interventions;
-  std::string version;  // of this program
+  std::string version;   // of this program
+  std::string gap = {};  // what could not be looked at, and why; empty: nothing
 };
 
 // Pure. The values of headers, where credentials stand, are hidden.

@@ -88,7 +88,7 @@ int RunRetry(const RetryOptions& options, const Environment& env) {
     return Refuse(env.streams, "--name must be another than that of the backfill that has ended");
   const Result<OpenState> state = OpenExistingState(options.place, env, Access::kRead);
   if (!state.ok()) return Refuse(env.streams, state.error().message);
-  const Result<api::Backfill> ended = ReadBackfill(*state->store, options.place, options.name);
+  const Result<api::Backfill> ended = ReadBackfill(*state->store, state->place, options.name);
   if (!ended.ok()) return Refuse(env.streams, ended.error().message);
   const api::Backfill retry = MakeRetry(*ended, options.new_name, options.classes);
   const Result<std::size_t> records = CountRecords(*state->store, retry);
@@ -106,8 +106,8 @@ int RunRetry(const RetryOptions& options, const Environment& env) {
   if (const Status written = WriteNewFile(options.file, text); !written.ok())
     return Refuse(env.streams, written.error().message);
   env.streams.err << ShownFile(options.file) << ": " << Plural(*records, "record")
-                  << "; try it with: "
-                  << CommandForFile("run", options.file, options.place.In(retry.ns)) << "\n";
+                  << "; try it with: " << CommandToRun(options.file, state->place.In(retry.ns))
+                  << "\n";
   return kExitDone;
 }
 

@@ -292,6 +292,10 @@ class Runner {
 }  // namespace
 
 int RunRun(const RunOptions& options, const Environment& env) {
+  if (options.place.cluster) {
+    return Refuse(env.streams, "run is for this machine; on a cluster it is: " +
+                                   CommandToRun(options.file, options.place));
+  }
   const auto loaded = LoadBackfill(options.file, options.place.ns, env.streams);
   if (!loaded) return kExitNotStarted;
   for (const std::string& w : loaded->warnings) env.streams.err << w << "\n";

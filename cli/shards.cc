@@ -6,7 +6,6 @@
 
 #include "cli/exit_code.h"
 #include "cli/human.h"
-#include "cli/locks.h"
 #include "cli/stored_backfill.h"
 #include "cli/table.h"
 #include "cli/terminal_text.h"
@@ -80,14 +79,13 @@ std::string ShardsToJsonLines(std::vector<ledger::Shard> shards) {
 int RunShards(const ShardsOptions& options, const Environment& env) {
   const Result<OpenState> state = OpenExistingState(options.place, env, Access::kRead);
   if (!state.ok()) return Refuse(env.streams, state.error().message);
-  const Result<api::Backfill> b = ReadBackfill(*state->store, options.place, options.name);
+  const Result<api::Backfill> b = ReadBackfill(*state->store, state->place, options.name);
   if (!b.ok()) return Refuse(env.streams, b.error().message);
   auto shards = coordinator::ReadShards(*state->store, StageOf(*b));
   if (!shards.ok() && shards.error().code == ErrorCode::kNotFound)
     return Refuse(env.streams, options.name + " has not been planned yet");
   if (!shards.ok()) return Refuse(env.streams, shards.error().message);
-  if (std::ranges::any_of(*shards, IsHeld) &&
-      !FindRunner(state->dir.RunnerLock(b->ns, b->name)).has_value()) {
+  if (std::ranges::any_of(*shards, IsHeld) && !state->RunnerOf(b->ns, b->name)) {
     env.streams.err << "nothing is running " << Printable(options.name)
                     << " now; holders are those of the last run\n";
   }

@@ -11,7 +11,7 @@ namespace backfill::cli {
 
 struct StatusOptions {
   std::string name;             // empty: all
-  std::string output = "text";  // text, json
+  std::string output = "text";  // text, wide, json, yaml
   bool wait = false;            // for the end, or until a person is needed
   std::optional<Duration> timeout;
   Place place;

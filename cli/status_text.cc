@@ -46,8 +46,10 @@ api::Status WithoutActivity(api::Status status) {
 
 std::string RunnerText(const StatusView& view) {
   if (!view.runner) return "nothing";
-  if (view.runner->pid == 0) return "a process that has just begun";
-  return fmt::format("process {} since {}", view.runner->pid, view.runner->since);
+  const auto* process = std::get_if<RunnerInfo>(&*view.runner);
+  if (process == nullptr) return "";  // the operator, as everything on a cluster
+  if (process->pid == 0) return "a process that has just begun";
+  return fmt::format("process {} since {}", process->pid, process->since);
 }
 
 Color ColorOf(api::ConditionStatus status, std::string_view type) {
@@ -124,6 +126,33 @@ void AppendProgress(const api::Status& status, const StatusView& view, std::stri
     if (SaysWhatItWaitsFor(c, status)) line("Waits", Printable(c.message));
 }
 
+// What the other columns leave open.
+void AppendWide(const api::Status& status, std::vector<Table::Cell>& row) {
+  const api::ProgressStatus* progress = ProgressOf(status);
+  std::string shards;
+  if (status.plan && progress != nullptr)
+    shards = fmt::format("{}/{}", progress->shards_done, status.plan->shards);
+  std::string workers;
+  if (status.workers && status.workers->desired > 0)
+    workers = fmt::format("{}/{}", status.workers->connected, status.workers->desired);
+  std::string plan;
+  if (status.plan) {
+    // Twelve digits tell any two apart.
+    constexpr std::string_view kAlgorithm = "sha256:";
+    const std::string_view hash = status.plan->hash;
+    plan = hash.substr(hash.starts_with(kAlgorithm) ? kAlgorithm.size() : 0, 12);
+  }
+  std::string reason;
+  for (const char* type : {"Stalled", "Ready"}) {
+    const api::Condition* c = FindCondition(status, type);
+    if (c != nullptr && reason.empty()) reason = c->reason;
+  }
+  row.push_back({shards});
+  row.push_back({workers});
+  row.push_back({Printable(plan)});
+  row.push_back({Printable(reason)});
+}
+
 }  // namespace
 
 std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& view) {
@@ -147,10 +176,17 @@ std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& vi
   line("Run by", RunnerText(view));
   AppendProgress(status, view, out);
   if (status.observed_generation != backfill.generation) {
-    line("Note", "the latest change of its spec has not been seen by a runner yet");
+    const char* const unseen = IsClusterOperator(view.runner)
+                                   ? status.observed_generation < 0
+                                         ? "no operator has seen it yet; is one running?"
+                                         : "the operator has not seen the latest change yet"
+                                   : "the latest change of its spec has not been seen by a runner "
+                                     "yet";
+    line("Note", unseen);
   }
   if (!status.conditions.empty()) out += "Conditions:\n" + ConditionTable(status, view);
-  const bool waits = !view.runner || (ending && *ending != Ending::kPaused);
+  const bool waits =
+      !view.runner || IsClusterOperator(view.runner) || (ending && *ending != Ending::kPaused);
   std::string next = waits ? NextStep(backfill, ending, view.place, "") : "";
   if (next.empty() && ending == Ending::kPaused && view.runner &&
       backfill.annotations.contains(api::kPausedAnnotation)) {
@@ -162,21 +198,26 @@ std::string DescribeBackfill(const api::Backfill& backfill, const StatusView& vi
 
 std::string TabulateBackfills(const std::vector<ListedBackfill>& backfills,
                               const StatusView& view) {
-  Table table(
-      {"NAMESPACE", "NAME", "PHASE", "DRY-RUN", "PROGRESS", "FAILED", "RATE", "LEFT", "AGE"});
+  std::vector<std::string> header = {"NAMESPACE", "NAME", "PHASE", "DRY-RUN", "PROGRESS",
+                                     "FAILED",    "RATE", "LEFT",  "AGE"};
+  if (view.wide) header.insert(header.end(), {"SHARDS", "WORKERS", "PLAN", "REASON"});
+  Table table(std::move(header));
   for (const auto& [b, is_run] : backfills) {
     const api::Status status = is_run ? b.status : WithoutActivity(b.status);
     const api::ProgressStatus* progress = ProgressOf(status);
     const bool counted = progress != nullptr && status.plan;
-    table.Add({{Printable(b.ns)},
-               {Printable(b.name)},
-               {PhaseText(status), IsTrue(status, "Stalled") ? Color::kRed : Color::kNone},
-               {b.spec.dry_run ? "true" : "false"},
-               {counted ? Percent(progress->records, status.plan->records) : ""},
-               {progress != nullptr ? Grouped(progress->failed) : ""},
-               {status.rate ? PerSecond(status.rate->current) : ""},
-               {TimeLeft(status, view.now)},
-               {Age(b.creation_time, view.now)}});
+    std::vector<Table::Cell> row = {
+        {Printable(b.ns)},
+        {Printable(b.name)},
+        {PhaseText(status), IsTrue(status, "Stalled") ? Color::kRed : Color::kNone},
+        {b.spec.dry_run ? "true" : "false"},
+        {counted ? Percent(progress->records, status.plan->records) : ""},
+        {progress != nullptr ? Grouped(progress->failed) : ""},
+        {status.rate ? PerSecond(status.rate->current) : ""},
+        {TimeLeft(status, view.now)},
+        {Age(b.creation_time, view.now)}};
+    if (view.wide) AppendWide(status, row);
+    table.Add(std::move(row));
   }
   return table.Render("", view.color);
 }

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "cli/locks.h"
 #include "cli/place.h"
+#include "cli/run_by.h"
 #include "operator/api/backfill.h"
 
 // A stored backfill as text, for `status`. Pure.
@@ -15,8 +15,9 @@ namespace backfill::cli {
 struct StatusView {
   WallTime now;
   bool color = false;
+  bool wide = false;  // of a table: also shards, workers, plan, reason
   Place place;
-  std::optional<RunnerInfo> runner;  // who runs it now
+  std::optional<RunBy> runner;  // who runs it now
 };
 
 // One backfill in full.

@@ -28,17 +28,17 @@ int RunWatch(const WatchOptions& options, const Environment& env) {
   ProgressDisplay display(streams, env.clock,
                           streams.live ? DisplayMode::kLive : DisplayMode::kLines);
   const Result<Sight> last =
-      AwaitBackfill(*state, options.place, options.name, env.clock,
+      AwaitBackfill(*state, state->place, options.name, env.clock,
                     {.look = ProgressDisplay::kRedrawPeriod}, [&display](const Sight& sight) {
                       if (IsOver(sight)) return true;
-                      display.Show(sight.backfill, {});
+                      display.Show(sight.backfill, sight.notes);
                       return false;
                     });
   display.Clear();
   if (!last.ok()) return Refuse(streams, last.error().message);
   const StatusView view{.now = env.clock.Wall(),
                         .color = streams.color_out,
-                        .place = options.place,
+                        .place = state->place,
                         .runner = last->runner};
   streams.out << DescribeBackfill(last->backfill, view);
   const std::optional<Ending> ending = FindEnding(last->backfill);

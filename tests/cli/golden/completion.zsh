@@ -8,59 +8,79 @@ _backfill_rules() {  # COMMAND PREVIOUS -> proposed, files, stored
     plan:-f|plan:--file) files=1; return ;;
     plan:-o|plan:--output) proposed='text json yaml markdown'; return ;;
     plan:--against) files=1; return ;;
-    plan:--state-dir) files=1; return ;;
     plan:-n|plan:--namespace) :; return ;;
+    plan:--context) :; return ;;
+    plan:--kubeconfig) files=1; return ;;
+    plan:--state-dir) files=1; return ;;
     run:-f|run:--file) files=1; return ;;
     run:--workers) :; return ;;
     run:-o|run:--output) proposed='text json'; return ;;
     run:--state-dir) files=1; return ;;
     run:-n|run:--namespace) :; return ;;
-    status:-o|status:--output) proposed='text json'; return ;;
+    status:-o|status:--output) proposed='text wide json yaml'; return ;;
     status:--timeout) :; return ;;
-    status:--state-dir) files=1; return ;;
     status:-n|status:--namespace) :; return ;;
-    watch:--state-dir) files=1; return ;;
+    status:--context) :; return ;;
+    status:--kubeconfig) files=1; return ;;
+    status:--state-dir) files=1; return ;;
     watch:-n|watch:--namespace) :; return ;;
+    watch:--context) :; return ;;
+    watch:--kubeconfig) files=1; return ;;
+    watch:--state-dir) files=1; return ;;
     failures:-o|failures:--output) proposed='text json'; return ;;
-    failures:--state-dir) files=1; return ;;
     failures:-n|failures:--namespace) :; return ;;
+    failures:--context) :; return ;;
+    failures:--kubeconfig) files=1; return ;;
+    failures:--state-dir) files=1; return ;;
     shards:-o|shards:--output) proposed='text json'; return ;;
-    shards:--state-dir) files=1; return ;;
     shards:-n|shards:--namespace) :; return ;;
+    shards:--context) :; return ;;
+    shards:--kubeconfig) files=1; return ;;
+    shards:--state-dir) files=1; return ;;
     report:-o|report:--output) proposed='text json markdown'; return ;;
-    report:--state-dir) files=1; return ;;
     report:-n|report:--namespace) :; return ;;
+    report:--context) :; return ;;
+    report:--kubeconfig) files=1; return ;;
+    report:--state-dir) files=1; return ;;
     retry:-f|retry:--file) files=1; return ;;
     retry:--name) :; return ;;
     retry:--class) proposed='transient timeout permanent conflict'; return ;;
-    retry:--state-dir) files=1; return ;;
     retry:-n|retry:--namespace) :; return ;;
+    retry:--context) :; return ;;
+    retry:--kubeconfig) files=1; return ;;
+    retry:--state-dir) files=1; return ;;
     pause:--reason) :; return ;;
-    pause:--state-dir) files=1; return ;;
     pause:-n|pause:--namespace) :; return ;;
-    resume:--state-dir) files=1; return ;;
+    pause:--context) :; return ;;
+    pause:--kubeconfig) files=1; return ;;
+    pause:--state-dir) files=1; return ;;
     resume:-n|resume:--namespace) :; return ;;
+    resume:--context) :; return ;;
+    resume:--kubeconfig) files=1; return ;;
+    resume:--state-dir) files=1; return ;;
     apply:-f|apply:--file) files=1; return ;;
     apply:--state-dir) files=1; return ;;
     apply:-n|apply:--namespace) :; return ;;
-    completion:--state-dir) files=1; return ;;
     completion:-n|completion:--namespace) :; return ;;
+    completion:--context) :; return ;;
+    completion:--kubeconfig) files=1; return ;;
+    completion:--state-dir) files=1; return ;;
   esac
   case $1 in
     '') proposed='lint plan run status watch failures shards report retry pause resume apply completion help version --help' ;;
     lint) proposed='-h --help -f --file -n --namespace' ;;
-    plan) proposed='-h --help -f --file -o --output --against --state-dir -n --namespace' ;;
+    plan) proposed='-h --help -f --file -o --output --against -n --namespace --cluster --context --kubeconfig --state-dir' ;;
     run) proposed='-h --help -f --file --workers -o --output --no-progress --state-dir -n --namespace' ;;
-    status) proposed='-h --help -o --output --wait --timeout --state-dir -n --namespace'; stored=1 ;;
-    watch) proposed='-h --help --state-dir -n --namespace'; stored=1 ;;
-    failures) proposed='-h --help -o --output --state-dir -n --namespace'; stored=1 ;;
-    shards) proposed='-h --help -o --output --state-dir -n --namespace'; stored=1 ;;
-    report) proposed='-h --help -o --output --state-dir -n --namespace'; stored=1 ;;
-    retry) proposed='-h --help -f --file --name --class --state-dir -n --namespace'; stored=1 ;;
-    pause) proposed='-h --help --reason --wait --state-dir -n --namespace'; stored=1 ;;
-    resume) proposed='-h --help --wait --state-dir -n --namespace'; stored=1 ;;
+    status) proposed='-h --help -o --output --wait --timeout -A --all-namespaces -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    watch) proposed='-h --help -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    failures) proposed='-h --help -o --output -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    shards) proposed='-h --help -o --output -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    report) proposed='-h --help -o --output -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    retry) proposed='-h --help -f --file --name --class -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    pause) proposed='-h --help --reason --wait -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    resume) proposed='-h --help --wait -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
     apply) proposed='-h --help -f --file --state-dir -n --namespace' ;;
-    completion) proposed='bash zsh fish -h --help --state-dir -n --namespace' ;;
+    completion) proposed='bash zsh fish -h --help -n --namespace --cluster --context --kubeconfig --state-dir' ;;
     help) proposed='concepts spec exit-codes throttling idempotency files tls lint plan run status watch failures shards report retry pause resume apply completion help version -h --help' ;;
     version) proposed='-h --help' ;;
   esac
@@ -82,8 +102,8 @@ _backfill() {
   if [[ -n $stored && $cur != -* ]]; then
     for ((i = 3; i < CURRENT; i++)); do
       case ${words[i]} in
-        --state-dir|-n|--namespace) place+=("${words[i]}" "${(Q)words[i+1]}") ;;
-        --state-dir=*|--namespace=*) place+=("${(Q)words[i]}") ;;
+        --state-dir|-n|--namespace|--context|--kubeconfig) place+=("${words[i]}" "${(Q)words[i+1]}") ;;
+        --state-dir=*|--namespace=*|--context=*|--kubeconfig=*|--cluster) place+=("${(Q)words[i]}") ;;
       esac
     done
     names=$(backfill completion names "${place[@]}" 2>/dev/null)
