@@ -110,6 +110,12 @@ fuzz: deps build/fuzz/build.ninja ## feed changed inputs to every parser and pro
 	cmake --build --preset fuzz -j $(JOBS)
 	tests/fuzz/run.sh long $(FUZZ_SECONDS)
 
+.PHONY: generate
+generate: ## what is made from crds/: the page about the file, its JSON Schema, the chart's copy
+	docs/reference/generate.py
+	docs/reference/json_schema.py
+	cp crds/*.yaml charts/backfill-operator/files/crds/
+
 .PHONY: lint
 lint: deps build/tidy/build.ninja ## format, file sizes and names, the page about the file, clang's warnings and thread safety
 	tests/lint.sh

@@ -26,8 +26,10 @@ if grep -lE '#include <cpprest/http_client' -r --include='*.cc' --include='*.h' 
   echo "cpprestsdk is behind HttpTransport"; exit 1
 fi
 
-echo "the page about the file"
+echo "what is made from crds/"
 /usr/bin/python3 docs/reference/generate.py --check
+/usr/bin/python3 docs/reference/json_schema.py --check
+diff -r crds charts/backfill-operator/files/crds || { echo "run: make generate"; exit 1; }
 
 echo "clang: warnings and thread safety of what is shipped"
 cmake --build build/tidy -j "$(nproc)" --target backfill backfill-worker copier-example backfill_kube_probes >build/tidy/build.log 2>&1 || { grep -E 'error:|warning:' build/tidy/build.log; tail -20 build/tidy/build.log; exit 1; }

@@ -95,7 +95,7 @@ class CustomResources(unittest.TestCase):
         self.assertEqual(ours, sorted(p.name for p in (chart.CHART / "files/crds").glob("*.yaml")))
         for name in ours:
             self.assertEqual((ROOT / "crds" / name).read_text(), (chart.CHART / "files/crds" / name).read_text(),
-                             "run: cp crds/*.yaml charts/backfill-operator/files/crds/")
+                             "run: make generate")
 
     def test_uninstalling_keeps_them_unless_it_is_said(self):
         for keep in (True, False):

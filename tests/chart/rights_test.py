@@ -308,6 +308,58 @@ class People(unittest.TestCase):
         self.assertIn("approve", verbs("backfill-approver", "backfills"))
 
 
+class Approval(unittest.TestCase):
+    """The sample policy: who may turn a dry run into a real run."""
+
+    def test_an_editor_writes_dry_runs_and_only_an_approver_makes_one_real(self):
+        server = api_server.ApiServer()
+        self.addCleanup(server.close)
+        namespace = f"approve-{uuid.uuid4().hex[:8]}"
+        policy, binding = yaml.safe_load_all((chart.ROOT / "examples/policies/approve.yaml").read_text())
+        for each in (policy, binding):  # others use this API server at the same time
+            each["metadata"]["name"] = namespace
+        binding["spec"] |= {"policyName": namespace, "matchResources": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}}
+        roles = [{**o, "metadata": {"name": f"{o['metadata']['name']}-{namespace}"}} for o in chart.installed()
+                 if o["metadata"]["name"] in ("backfill-editor", "backfill-approver") and o["kind"] == "ClusterRole"]
+        server.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, policy, binding, *roles,
+                      *(self.bound(namespace, who, role) for who, role in
+                        (("editor", "editor"), ("both", "editor"), ("both", "approver")))])
+        self.addCleanup(server.kubectl, "delete", "namespace", "--wait=false", namespace)
+        self.addCleanup(server.kubectl, "delete", "clusterrole", *(r["metadata"]["name"] for r in roles))
+        self.addCleanup(server.kubectl, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", namespace)
+        editor, both = (api_server.Somebody(server, namespace, who) for who in ("editor", "both"))
+
+        real = backfill("real")
+        real["spec"] |= {"dryRun": False, "performDisruptiveBackfill": "real", "throttle": {"maxRecordsPerSecond": 10}}
+        path = collection("backfill.dev", "backfills", namespace)
+        for _ in range(100):  # the policy is in force a moment after it was made
+            status, answer = editor.request("POST", f"{path}?dryRun=All", real)
+            if status == 403 and "asks for the verb" in answer["message"]:
+                break
+            time.sleep(0.1)
+        self.assertIn('the verb "approve"', answer["message"])
+        status, answer = editor.request("POST", path, backfill("real"))
+        self.assertEqual(status, 201, answer)
+        turned = {"spec": {k: real["spec"][k] for k in ("dryRun", "performDisruptiveBackfill", "throttle")}}
+
+        def patch(who, body):
+            return who.request("PATCH", f"{path}/real", body, content_type="application/merge-patch+json")
+        status, answer = patch(editor, turned)
+        self.assertEqual(status, 403, answer)
+        status, answer = patch(both, turned)
+        self.assertEqual(status, 200, answer)
+        status, answer = patch(editor, {"spec": {"paused": True}})  # what is approved can be stopped by anybody
+        self.assertEqual(status, 200, answer)
+
+    @staticmethod
+    def bound(namespace, who, role):
+        return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": f"{who}-{role}", "namespace": namespace},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"backfill-{role}-{namespace}"},
+                "subjects": [{"kind": "ServiceAccount", "name": who, "namespace": namespace}]}
+
+
 class Admission(unittest.TestCase):
     """What is rendered is taken by a real API server, whose strict validation knows every field, and by `restricted`."""
 

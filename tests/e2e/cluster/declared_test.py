@@ -1,6 +1,7 @@
 """What a user declares is what happens: dry run, real run, pause, scale, deletion. Fault F29 where it says so."""
 
 from case import ClusterTest, always, eventually, json, unittest
+from node import ROOT
 
 
 class Declared(ClusterTest):
@@ -94,6 +95,24 @@ class Declared(ClusterTest):
         self.sends_nothing()
         self.assertIn("Cancelled", json.dumps(self.report(name)["data"]))
         eventually(lambda: self.node.items("backfillledgers", "-n", self.namespace), [], within=60)
+
+    def test_the_command_line_shows_it_pauses_it_and_waits_for_it(self):
+        self.a_target(10_000)
+        name = self.a_backfill("commanded", 10_000, rate=500)
+        self.wait_until_under_way(name, 100)
+        self.assertIn("commanded", self.cli("status").stdout)
+        self.cli("pause", name, "--reason", "looking")
+        self.wait_for(name, "Paused", within=15)
+        self.assertIn("looking", self.cli("status", name).stdout)
+        self.cli("resume", name)
+        self.patch(name, throttle={"maxRecordsPerSecond": 5000})
+        self.assertEqual(self.cli("status", name, "--wait", timeout=180).returncode, 0)
+        self.ended_well(name, 10_000)
+        self.assertEqual(json.loads(self.cli("status", name, "-o", "json").stdout)["status"]["phase"], "Completed")
+        self.assertNotIn("pending", self.cli("shards", name).stdout)
+
+    def cli(self, command, *arguments, **options):
+        return self.node.run(ROOT / "build/release/bin/backfill", command, *arguments, "--cluster", "-n", self.namespace, **options)
 
     def test_a_quota_that_lets_no_worker_start_is_said_and_heals(self):  # F9
         self.a_target(200)
