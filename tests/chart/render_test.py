@@ -6,7 +6,9 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 import unittest
 
 import yaml
@@ -183,6 +185,34 @@ class Promises(unittest.TestCase):
                                      watchNamespaces=f'["shop-{namespace}"]')
             return {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in rendered}
         self.assertFalse(names("one") & names("two"))
+
+
+class Alerts(unittest.TestCase):
+    RULES = chart.CHART / "files/alerts.yaml"
+    HISTORIES = HERE / "alerts_test.yaml"
+
+    def alerts(self):
+        return [rule for group in yaml.safe_load(self.RULES.read_text())["groups"] for rule in group["rules"]]
+
+    def test_histories_fire_each_of_them(self):
+        promtool = ROOT / "build/tools/promtool"
+        if not promtool.exists():
+            self.skipTest("build/tools/promtool is not there: make cluster-tool")
+        with tempfile.TemporaryDirectory() as folder:
+            for file in (self.RULES, self.HISTORIES):
+                shutil.copy(file, folder)
+            done = subprocess.run([promtool, "test", "rules", self.HISTORIES.name], cwd=folder, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        fired = {case["alertname"] for test in yaml.safe_load(self.HISTORIES.read_text())["tests"]
+                 for case in test["alert_rule_test"] if case.get("exp_alerts")}
+        self.assertEqual(fired, {rule["alert"] for rule in self.alerts()})
+
+    def test_each_has_its_part_of_the_page_and_the_chart_links_to_it(self):
+        page = (ROOT / "docs/alerts.md").read_text()
+        self.assertEqual(re.findall(r"^## (Backfill\w+)$", page, re.MULTILINE), [rule["alert"] for rule in self.alerts()])
+        rendered = chart.only(chart.objects("--values", HERE / "values/production.yaml"), "PrometheusRule")
+        links = [rule["annotations"]["runbook_url"] for group in rendered["spec"]["groups"] for rule in group["rules"]]
+        self.assertEqual(links, [f"https://wiki.example.com/backfill/alerts#{rule['alert'].lower()}" for rule in self.alerts()])
 
 
 if __name__ == "__main__":
