@@ -81,7 +81,8 @@ def main():
     if not tests:
         sys.exit("no test has such a name")
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the node goes down
+    # As Ctrl-C, so that the node goes down. unittest would take any other exception for a test's.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = Node("e2e-kept" if given.keep else f"e2e-{os.getpid()}")
     os.environ["BACKFILL_E2E_NODE"] = node.name
     began = time.monotonic()
@@ -90,6 +91,8 @@ def main():
         node.up(owner=1 if given.keep else os.getpid())
         node.load(*IMAGES)
         result = unittest.TextTestRunner(verbosity=2, resultclass=Told, stream=sys.stderr).run(unittest.TestSuite(tests))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
     except Failed as e:
         print(f"the cluster did not come up: {e}", file=sys.stderr)
     finally:
