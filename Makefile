@@ -42,8 +42,8 @@ build/%/build.ninja: CMakeLists.txt CMakePresets.json
 	cmake --preset $* >/dev/null
 
 .PHONY: build
-build: deps build/release/build.ninja ## build/release/bin/{backfill,kubectl-backfill,backfill-worker}
-	cmake --build --preset release -j $(JOBS) --target backfill backfill-worker
+build: deps build/release/build.ninja ## build/release/bin/{backfill,kubectl-backfill,backfill-worker,backfill-operator}
+	cmake --build --preset release -j $(JOBS) --target backfill backfill-worker backfill-operator
 
 .PHONY: images
 images: PACKAGES += $(IMAGE_PACKAGES)
