@@ -3,6 +3,7 @@
   python3 -m unittest render_test    (in this folder; BACKFILL_UPDATE_GOLDEN=1 rewrites the golden files)
 """
 
+import json
 import os
 import pathlib
 import re
@@ -72,7 +73,6 @@ class Render(unittest.TestCase):
                 self.assertIn(message, str(refused.exception))
 
     def test_every_default_is_in_the_schema_and_the_other_way_round(self):
-        import json
         schema = json.loads((chart.CHART / "values.schema.json").read_text())
         values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
 
@@ -185,6 +185,24 @@ class Promises(unittest.TestCase):
                                      watchNamespaces=f'["shop-{namespace}"]')
             return {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in rendered}
         self.assertFalse(names("one") & names("two"))
+
+
+class Monitoring(unittest.TestCase):
+    def test_every_metric_that_is_asked_for_is_published(self):
+        sources = "\n".join(f.read_text() for f in (ROOT / "operator").rglob("*.cc"))
+        asked = [(chart.CHART / "files" / name).read_text() for name in ("alerts.yaml", "dashboard.json")]
+        names = {name for text in asked
+                 for name in re.findall(r"\b((?:backfill|controller_runtime|workqueue|rest_client)_[a-z_]+)\b", text)
+                 if not name.startswith("backfill_operator")}
+        self.assertGreater(len(names), 15)
+        for name in sorted(names):
+            with self.subTest(metric=name):
+                self.assertIn(f'"{name}"', sources)
+
+    def test_the_dashboard_comes_as_it_is(self):
+        rendered = chart.only(chart.objects(metrics__dashboard__enabled="true"), "ConfigMap")
+        self.assertEqual(json.loads(rendered["data"]["backfills.json"]), json.loads((chart.CHART / "files/dashboard.json").read_text()))
+        self.assertEqual(rendered["metadata"]["labels"]["grafana_dashboard"], "1")
 
 
 class Alerts(unittest.TestCase):
