@@ -178,7 +178,8 @@ struct Reconciler::Impl {
     if (memory.stored) {
       for (const Stage stage : {Stage::kDryRun, Stage::kRun}) {
         const StageKey key = KeyOf(*memory.stored, stage);
-        if (workers.Observe(key).alive > 0) LogFailed(workers.Stop(key), "stopping workers", key);
+        if (workers.Observe(*memory.stored, stage).alive > 0)
+          LogFailed(workers.Stop(key), "stopping workers", key);
         if (stages.Snapshot(key)) LogFailed(stages.Close(key), "closing the ledger", key);
       }
     }
