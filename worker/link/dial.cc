@@ -66,8 +66,8 @@ Result<std::string> ReadToken(const DialOptions& options) {
 
 Result<std::string> ReadAuthorities(const DialOptions& options) {
   if (options.ca_file.empty()) return std::string();
-  std::string pem = TRY(ReadFile(options.ca_file, kMaxAuthorities));
-  if (pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
+  Result<std::string> pem = ReadFile(options.ca_file, kMaxAuthorities);
+  if (pem.ok() && pem->find("-----BEGIN CERTIFICATE-----") == std::string::npos)
     return Error{ErrorCode::kUnavailable, options.ca_file + " has no certificate"};
   return pem;
 }
