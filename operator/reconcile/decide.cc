@@ -27,6 +27,7 @@ Decision Deciding::Run() {
   if (b_.deleting()) return Deletion();
   if (api::HasEnded(b_.status)) return Ended();
   if (o_.invalid) return Invalid();
+  if (o_.unseen) return Unseen();
   Baseline();
   (void)(WithoutFinalizer() || RefusedByReport() || NotPlanned() || LeadershipLost() ||
          LedgerDamaged() || DryRun() || RunWithoutReport() || RunStage());
@@ -151,6 +152,16 @@ Decision Deciding::Invalid() {
   if (!b_.status.phase) status_.SetPhase(Phase::kPending);
   status_.ClearActivity();
   out_.settled = !runs;
+  out_.status = status_.Take();
+  return std::move(out_);
+}
+
+// Whatever runs goes on as it was told.
+Decision Deciding::Unseen() {
+  status_.Restamp();
+  status_.FillUp();
+  if (!b_.status.phase) status_.SetPhase(Phase::kPending);
+  ShowPendingError();
   out_.status = status_.Take();
   return std::move(out_);
 }
@@ -420,7 +431,9 @@ void Deciding::Active(Stage stage, const ObservedStage& seen, Phase phase,
     return;
   }
   if (!seen.open) {
-    if (pause) {
+    // Workers of a cluster that are there go on waiting under another leader.
+    const bool taken_over = o_.needs_finalizer && seen.pool.alive > 0;
+    if (pause && !taken_over) {
       status_.ClearActivity();
       out_.settled = seen.pool.alive == 0;
       if (!out_.settled) Do(StopWorkers{stage});

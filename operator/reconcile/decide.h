@@ -41,6 +41,8 @@ struct Observed {
   api::Backfill backfill;
   // Its spec cannot be understood, and stands in `backfill` as an empty one.
   std::optional<Error> invalid;
+  // Something of what follows could not be looked at: nothing is decided on it.
+  std::optional<Error> unseen;
   // Workers are elsewhere and outlive the object: a finalizer of ours has to keep it (R24).
   bool needs_finalizer = false;
   // Since this process has seen that it is being deleted, on the monotonic clock: another leader

@@ -59,7 +59,8 @@ Decision Deciding::Deletion() {
   const bool dry_run = WindDownInTime(Stage::kDryRun, o_.dry_run);
   const bool run = WindDownInTime(Stage::kRun, o_.run);
   // With force all of it at once, and what fails is left as it is.
-  const bool reported = (dry_run && run) && (ended || ReportIsComplete());
+  const bool seen = !o_.unseen || o_.deleting_for >= kDrainTime;
+  const bool reported = (dry_run && run) && (ended || (seen && ReportIsComplete()));
   const bool over = reported || ForcesDeletion();
   if (over) {
     if (o_.last_error) out_.actions.clear();

@@ -30,7 +30,7 @@ std::string ReasonOf(const Error& error, bool planned) {
 
 void Deciding::ShowPendingError() {
   const std::optional<Trouble> trouble = PendingTrouble();
-  if (!trouble || status_.Has("Stalled")) return;
+  if (!trouble || (status_.Has("Stalled") && !o_.unseen)) return;
   out_.settled = false;
   out_.observe_soon = true;
   if (trouble->needs_person || HasLasted(kErrorPatience)) {
@@ -38,6 +38,7 @@ void Deciding::ShowPendingError() {
     return;
   }
   Ready(ConditionStatus::kFalse, trouble->reason, trouble->message);
+  status_.Clear("Stalled");
   // What it waits for is the next try. What ends is still ending.
   if (status_.ReasonOf("Reconciling") == "Planning") status_.Clear("Reconciling");
 }
@@ -56,7 +57,9 @@ std::optional<Deciding::Trouble> Deciding::PendingTrouble() const {
 }
 
 std::optional<Deciding::Trouble> Deciding::TroubleOfActions() const {
-  const std::optional<Error>& error = o_.last_error ? o_.last_error : StageInUse().ledger_error;
+  const std::optional<Error>& error = o_.unseen       ? o_.unseen
+                                      : o_.last_error ? o_.last_error
+                                                      : StageInUse().ledger_error;
   if (!error) return std::nullopt;
   const std::string reason = ReasonOf(*error, b_.status.plan.has_value());
   return Trouble{reason, error->message, reason == "TooLarge"};

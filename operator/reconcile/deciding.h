@@ -61,6 +61,7 @@ class Deciding {
   // ---- the cases (decide.cc)
   Decision Ended();
   Decision Invalid();
+  Decision Unseen();
   bool WithoutFinalizer();
   // Before anything is planned for a real run: has one of this name run already?
   bool RefusedByReport();

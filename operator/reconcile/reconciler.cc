@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <map>
 #include <optional>
 #include <thread>
@@ -18,6 +17,7 @@
 #include "operator/reconcile/source_keys.h"
 #include "operator/reconcile/spec_plan.h"
 #include "operator/reconcile/status_builder.h"
+#include "operator/reconcile/status_drift.h"
 #include "operator/report/run_report.h"
 
 namespace backfill::reconcile {
@@ -29,35 +29,9 @@ constexpr int kConflictTries = 5;
 constexpr Duration kAfterConflict = 10ms;  // doubled with each in a row
 constexpr Duration kSoon = 1ms;            // after what is to be read again
 
-// A status without what moves all the time: if this is equal, a write may wait for the status
-// period.
-api::Status Lasting(api::Status status) {
-  status.progress.reset();
-  status.rate.reset();
-  status.eta.clear();
-  status.workers.reset();
-  status.display = {};
-  // Counts down while a run waits for something.
-  for (api::Condition& c : status.conditions)
-    if (c.type == "Ready" && c.status == api::ConditionStatus::kTrue) c.message.clear();
-  return status;
-}
-
 // What a run waits for is not so once nothing runs.
 std::string WithoutWaits(const api::Condition& ready) {
   return ready.status == api::ConditionStatus::kTrue ? "" : ready.message;
-}
-
-// Of one that has moved no further, only the clock has: a rate within 1 %, and what follows from
-// it.
-bool OnlyDrifts(const api::Status& before, const api::Status& after) {
-  if (before.progress != after.progress || before.workers != after.workers) return false;
-  if (before.rate.has_value() != after.rate.has_value()) return false;
-  if (!before.rate) return true;
-  constexpr double kNear = 0.01;
-  return before.rate->limit == after.rate->limit &&
-         before.rate->limited_by == after.rate->limited_by &&
-         std::abs(before.rate->current - after.rate->current) <= kNear * before.rate->current;
 }
 
 // No repetition of the same write heals it.
@@ -249,7 +223,14 @@ struct Reconciler::Impl {
     // keep.
     for (const api::Condition& c : memory.conditions)
       if (c.type == "Ready") Replace(o.backfill.status.conditions, c);
-    o.report = TRY(ObserveReport(o.backfill));
+    const auto report = ObserveReport(o.backfill);
+    if (report.ok()) {
+      o.report = *report;
+    } else if (cluster) {
+      o.unseen = report.error();  // the object itself can be read, so it can say so
+    } else {
+      return report.error();
+    }
     o.dry_run = ObserveStage(o.backfill, Stage::kDryRun, memory);
     o.run = ObserveStage(o.backfill, Stage::kRun, memory);
     o.last_error = memory.last_error;
@@ -320,8 +301,16 @@ struct Reconciler::Impl {
   Status Perform(const OpenStage& a, const Observed& o, api::Status&, std::stop_token stop) {
     const api::Backfill b = TRY(AsPlanned(o.backfill, stop).Annotate("opening the stage"));
     TRY(stages.Open(b, KeyOf(b, a.stage)).Annotate("opening the ledger"));
-    MemoryOf({std::string(kube::kBackfillKind), b.ns, b.name}).opened_batch_sizes[a.stage] =
-        b.spec.workers.batch_size;
+    int& opened =
+        MemoryOf({std::string(kube::kBackfillKind), b.ns, b.name}).opened_batch_sizes[a.stage];
+    const bool begun = o.run.ledger && o.run.ledger->totals.counts.total() > 0;
+    if (cluster && opened == 0 && a.stage == Stage::kRun && begun) {
+      cluster->events.Record(b, {.warning = false,
+                                 .reason = "LeaderRecovered",
+                                 .action = "Run",
+                                 .note = "another operator has taken up the run where it was"});
+    }
+    opened = b.spec.workers.batch_size;
     return Ok{};
   }
 
@@ -415,6 +404,7 @@ struct Reconciler::Impl {
                                          const Memory& memory) const {
     const bool open = observed.dry_run.open || observed.run.open;
     const bool workers_left = observed.dry_run.pool.alive > 0 || observed.run.pool.alive > 0;
+    if (observed.unseen) return kRetryMax;
     if (observed.retry_later && !open && !workers_left) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(*memory.retry_at - clock.Wall());

@@ -141,6 +141,9 @@ void StatusBuilder::SetProgress(const ledger::Totals& totals) {
 void StatusBuilder::SetRate(double current, double limit, std::string_view limited_by) {
   status_.rate = api::RateStatus{current, limit, std::string(limited_by)};
   status_.display.rate = FormatRate(current);
+  // That there could be more workers is so nearly always.
+  if (!limited_by.empty() && limited_by != "Workers")
+    status_.display.rate += " (" + std::string(limited_by) + ")";
   status_.eta.clear();
   if (current <= 0 || !status_.plan || !status_.progress) return;
   const double left =

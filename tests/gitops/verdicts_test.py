@@ -180,8 +180,8 @@ class KubectlWait(unittest.TestCase):
         self.assertEqual(listed[0].split(), ["NAME", "PHASE", "DRY-RUN", "PROGRESS", "FAILED", "RATE", "ETA", "AGE", "SHARDS",
                                              "WORKERS", "PLAN", "REASON"])
         running = next(line for line in listed if line.startswith("running ")).split()
-        self.assertEqual(running[1:6] + running[8:], ["Running", "false", "40.0%", "0", "480/s", "4/10", "2/2", "001122334455",
-                                                      "Running"])
+        self.assertEqual(running[1:7] + running[9:], ["Running", "false", "40.0%", "0", "480/s", "(Max)", "4/10", "2/2",
+                                                      "001122334455", "Running"])
         for state in ("deleting", "deleted"):
             self.kubectl("-n", self.ns, "patch", "backfill", state, "--type=json", "-p",
                          '[{"op": "remove", "path": "/metadata/finalizers"}]')

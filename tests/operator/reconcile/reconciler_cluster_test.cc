@@ -294,6 +294,51 @@ TEST_F(ReconcilerOnClusterTest, F25_RestartWithManyFailing) {
   }
 }
 
+TEST_F(ReconcilerOnClusterTest, WhatIsHandedOverIsTakenUpWithItsWorkers) {
+  Running();
+  stages_.Progress({"shop", "reprice", Stored().uid, Stage::kRun}, 1);
+  ASSERT_TRUE(reconciler_->HandOver().ok());
+  EXPECT_FALSE(stages_.IsOpen(Stage::kRun));
+  EXPECT_EQ(pool_.alive(Stage::kRun), 2) << "they find whoever leads next";
+  const api::Status before = Stored().status;
+  StartOperator();
+  events_.reasons.clear();
+  Step();
+  EXPECT_TRUE(stages_.IsOpen(Stage::kRun));
+  EXPECT_THAT(events_.reasons, ElementsAre("LeaderRecovered"));
+  Step(3);
+  for (const api::Condition& c : before.conditions) {
+    const api::Status after = Stored().status;
+    EXPECT_EQ(*api::FindCondition(after, c.type), c) << "a new leader touches no condition";
+  }
+}
+
+TEST_F(ReconcilerOnClusterTest, APausedRunIsTakenUpWithItsWorkers) {
+  Running();
+  Annotate(api::kPausedAnnotation, "incident");
+  Step();
+  CrashOperator();
+  Step(3);
+  EXPECT_EQ(pool_.alive(Stage::kRun), 2);
+  EXPECT_TRUE(stages_.SettingsOf(Stage::kRun)->paused);
+}
+
+TEST_F(ReconcilerOnClusterTest, AReportThatMayNotBeReadIsShownAndNothingIsDone) {
+  Apply();
+  Step();
+  store_.FailNextReads(1'000, Error{ErrorCode::kPermission, "configmaps is forbidden"},
+                       "ConfigMap");
+  Step(3);
+  EXPECT_EQ(ConditionOf("Ready"), "False/Forbidden");
+  EXPECT_TRUE(stages_.ledgers().empty());
+  Delete();
+  Step(3);
+  EXPECT_TRUE(Exists()) << "whether a run has begun is not known";
+  clock_.Advance(120s);
+  Step(3);
+  EXPECT_FALSE(Exists()) << "but it does not stay for ever";
+}
+
 // F16
 TEST_F(ReconcilerOnClusterTest, F16_EditStormEndsWithTheLastEdit) {
   Running();

@@ -1,0 +1,29 @@
+#include "operator/reconcile/status_drift.h"
+
+#include <cmath>
+
+namespace backfill::reconcile {
+
+api::Status Lasting(api::Status status) {
+  status.progress.reset();
+  status.rate.reset();
+  status.eta.clear();
+  status.workers.reset();
+  status.display = {};
+  // Counts down while a run waits for something, or says anew at each try what is refused.
+  for (api::Condition& c : status.conditions)
+    if (c.type == "Ready" || c.type == "Stalled") c.message.clear();
+  return status;
+}
+
+bool OnlyDrifts(const api::Status& before, const api::Status& after) {
+  if (before.progress != after.progress || before.workers != after.workers) return false;
+  if (before.rate.has_value() != after.rate.has_value()) return false;
+  if (!before.rate) return true;
+  constexpr double kNear = 0.01;
+  return before.rate->limit == after.rate->limit &&
+         before.rate->limited_by == after.rate->limited_by &&
+         std::abs(before.rate->current - after.rate->current) <= kNear * before.rate->current;
+}
+
+}  // namespace backfill::reconcile
