@@ -38,6 +38,12 @@ std::string ReasonOf(const kube::ApiError& error) {
 
 }  // namespace
 
+WantedJob OfPool(WantedJob wanted, int pool, int replicas) {
+  wanted.replicas = ReplicasOfPool(pool, replicas);
+  wanted.needed = wanted.replicas > 0 || replicas == 0;
+  return wanted;
+}
+
 JobPool::JobPool(const kube::ApiClient& api, const kube::ObjectCache& jobs,
                  const kube::ObjectCache& pods, const Clock& clock, JobPoolOptions options)
     : api_(api), jobs_(jobs), pods_(pods), clock_(clock), options_(std::move(options)) {}
@@ -48,12 +54,10 @@ JobPool::Target JobPool::TargetOf(const StageKey& key, int index) {
   return {key, index, {key.ns, WorkerJobName(key.name, key.stage, index)}};
 }
 
-WantedJob JobPool::Wanted(const api::Backfill& backfill, int pool, int replicas) const {
+WantedJob JobPool::Wanted(const api::Backfill& backfill) const {
   WantedJob wanted;
   wanted.backfill = backfill.name;
   wanted.backfill_uid = backfill.uid;
-  wanted.replicas = ReplicasOfPool(pool, replicas);
-  wanted.needed = wanted.replicas > 0 || replicas == 0;
   wanted.queued = IsQueued(backfill);
   wanted.template_hash = TemplateHash(backfill, options_.job);
   const auto at = backfill.annotations.find(std::string(kReconcileAtAnnotation));
@@ -90,8 +94,7 @@ void JobPool::BeginAnewIfChanged(Pool& pool, const WantedJob& wanted) {
   if (!pool.made_for.empty()) {
     for (Slot& slot : pool.slots) {
       slot.failed_since.reset();
-      slot.create_at.reset();
-      slot.call_at.reset();
+      slot.create_at = slot.call_at = Time{};
       slot.trouble.reset();
     }
     pool.waiting.reset();
@@ -106,7 +109,8 @@ void JobPool::BeginAnewIfChanged(Pool& pool, const WantedJob& wanted) {
 void JobPool::MarkFailed(Slot& slot, const std::string& uid) {
   const WallTime now = clock_.Wall();
   if (!slot.failed_since) slot.failed_since = now;
-  slot.create_at = kube::NextRetry(*slot.failed_since, now, uid);
+  // A clock on the wall may be set: it says how long, not until when.
+  slot.create_at = clock_.Steady() + (kube::NextRetry(*slot.failed_since, now, uid) - now);
 }
 
 // A Job that has ended, or that somebody has deleted, while its workers are wanted.
@@ -177,7 +181,7 @@ void JobPool::Heal(const Target& target) {
   MutexLock l(mu_);
   Slot& slot = pools_[target.pool].slots[static_cast<std::size_t>(target.index)];
   slot.trouble.reset();
-  slot.call_at.reset();
+  slot.call_at = Time{};
 }
 
 void JobPool::Refuse(const Target& target, PoolTrouble trouble) {
@@ -287,15 +291,16 @@ Status JobPool::Drive(const Target& target, const Decide& decide, const api::Bac
   for (int tries = 0; tries < kTries; ++tries) {
     JobPtr seen;
     bool read_live = false;
-    std::optional<WallTime> create_at;
+    bool may_create = false;
     {
       MutexLock l(mu_);
       Slot& slot = pools_[target.pool].slots[static_cast<std::size_t>(target.index)];
-      if (slot.call_at && *slot.call_at > clock_.Wall()) return Ok{};
+      const Time now = clock_.Steady();
+      if (slot.call_at > now) return Ok{};
       seen = Seen(slot, target.job);
       if (backfill != nullptr && wanted.replicas > 0) NoteEnds(slot, seen, *backfill, wanted);
       read_live = slot.read_live;
-      create_at = slot.create_at;
+      may_create = slot.create_at <= now;
     }
     const JobStep step = decide(seen.get());
     Result<bool> again = false;
@@ -316,7 +321,7 @@ Status JobPool::Drive(const Target& target, const Decide& decide, const api::Bac
         ForgetForeign(target);
         return Ok{};
       case Kind::kCreate:
-        if (create_at && *create_at > clock_.Wall()) return Ok{};
+        if (!may_create) return Ok{};
         again = read_live ? Create(target, *backfill, wanted.replicas) : ReadLive(target);
         break;
       case Kind::kDelete:
@@ -337,15 +342,16 @@ Status JobPool::Scale(const api::Backfill& backfill, Stage stage, int replicas) 
   if (!jobs_.HasSynced() || !pods_.HasSynced())
     return Error{ErrorCode::kUnavailable, "Jobs and pods have not been listed yet"};
   const StageKey key = KeyOf(backfill, stage);
+  const WantedJob any = Wanted(backfill);
   {
     MutexLock l(mu_);
     Pool& pool = pools_[key];
     pool.wanted = replicas;
-    BeginAnewIfChanged(pool, Wanted(backfill, 0, replicas));
+    BeginAnewIfChanged(pool, any);
   }
   for (int p = 0; p < kMaxPools; ++p) {
     const Target target = TargetOf(key, p);
-    const WantedJob wanted = Wanted(backfill, p, replicas);
+    const WantedJob wanted = OfPool(any, p, replicas);
     TRY(Drive(
             target, [&wanted](const kube::Job* seen) { return NextStep(seen, wanted); }, &backfill,
             wanted)
@@ -363,7 +369,7 @@ Status JobPool::Stop(const StageKey& key) {
     MutexLock l(mu_);
     Pool& pool = pools_[key];
     pool.wanted = 0;
-    for (Slot& slot : pool.slots) slot.call_at.reset();
+    for (Slot& slot : pool.slots) slot.call_at = Time{};
   }
   const auto decide = [&key](const kube::Job* seen) -> JobStep {
     if (seen == nullptr || !IsOwnedBy(*seen, key.uid) || seen->IsFinished() ||

@@ -26,6 +26,9 @@ namespace backfill::reconcile {
 
 using namespace std::chrono_literals;
 
+// What of `replicas` workers in all is that pool's.
+WantedJob OfPool(WantedJob wanted, int pool, int replicas);
+
 struct JobPoolOptions {
   WorkerJobOptions job;
   Duration call_limit = 10s;  // of each call to the API server
@@ -94,8 +97,8 @@ class JobPool final : public WorkerPool, public kube::CacheListener {
     Time live_since;
     std::string ended_uid;  // its end has been noted
     std::optional<WallTime> failed_since;
-    std::optional<WallTime> create_at;  // not before
-    std::optional<WallTime> call_at;    // after a refusal
+    Time create_at{};  // not before
+    Time call_at{};    // likewise, after a refusal
     std::optional<PoolTrouble> trouble;
     Time short_since{};  // when it was seen to have fewer pods than it should; zero: it has not
 
@@ -111,7 +114,7 @@ class JobPool final : public WorkerPool, public kube::CacheListener {
     std::optional<int> wanted;  // as last asked for
     std::string made_for;       // template hash and reconcile-at; a change begins anew
     std::uint64_t failures_of_old_jobs = 0;
-    std::uint64_t failures_forgiven = 0;  // before made_for changed
+    std::uint64_t failures_forgiven = 0;  // of another template, or before made_for changed
     std::string last_failure;
     std::deque<EndedPod> ended;  // whose ends nobody has looked at
     std::optional<Time> looked_at;
@@ -126,7 +129,8 @@ class JobPool final : public WorkerPool, public kube::CacheListener {
   };
 
   [[nodiscard]] kube::CallLimits Limits() const;
-  [[nodiscard]] WantedJob Wanted(const api::Backfill& backfill, int pool, int replicas) const;
+  // Of no pool yet.
+  [[nodiscard]] WantedJob Wanted(const api::Backfill& backfill) const;
   static Target TargetOf(const StageKey& key, int index);
 
   JobPtr Seen(Slot& slot, const kube::ObjectKey& key) REQUIRES(mu_);
@@ -157,7 +161,8 @@ class JobPool final : public WorkerPool, public kube::CacheListener {
   void LookAtWaiting(const StageKey& key, const std::vector<PodPtr>& pods, Time until);
   std::optional<PodState> ReadPod(const kube::ObjectKey& key, const std::string& uid, Time until);
   void SeeJob(Sight& sight, Slot& slot, const JobPtr& job, const WantedJob& wanted) REQUIRES(mu_);
-  void CountFailures(Pool& pool, Slot& slot, const JobPtr& job) REQUIRES(mu_);
+  void CountFailures(Pool& pool, Slot& slot, const kube::Job& job, const WantedJob& wanted)
+      REQUIRES(mu_);
   std::optional<PoolTrouble> TroubleOf(Slot& slot, const kube::Job& job, const WantedJob& wanted)
       REQUIRES(mu_);
 

@@ -157,13 +157,18 @@ void JobPool::LookAtWaiting(const StageKey& key, const std::vector<PodPtr>& pods
 
 // ---- the whole
 
-void JobPool::CountFailures(Pool& pool, Slot& slot, const JobPtr& job) {
-  if (slot.counted_uid != job->meta.uid) {
+void JobPool::CountFailures(Pool& pool, Slot& slot, const kube::Job& job, const WantedJob& wanted) {
+  if (slot.counted_uid != job.meta.uid) {
     pool.failures_of_old_jobs += slot.counted;
-    slot.counted_uid = job->meta.uid;
+    slot.counted_uid = job.meta.uid;
     slot.counted = 0;
   }
-  slot.counted = std::max(slot.counted, static_cast<std::uint64_t>(std::max(0, job->failed)));
+  const auto failed = static_cast<std::uint64_t>(std::max(0, job.failed));
+  if (failed <= slot.counted) return;
+  const auto hash = job.meta.labels.find(std::string(kTemplateHashLabel));
+  if (hash == job.meta.labels.end() || hash->second != wanted.template_hash)
+    pool.failures_forgiven += failed - slot.counted;
+  slot.counted = failed;
 }
 
 std::optional<PoolTrouble> JobPool::TroubleOf(Slot& slot, const kube::Job& job,
@@ -231,21 +236,21 @@ PoolStatus JobPool::Observe(const api::Backfill& backfill, Stage stage) {
   std::map<std::string, int> pods_alive;
   std::optional<PoolTrouble> refused;
   bool look = false;
+  const WantedJob any = Wanted(backfill);
   {
     MutexLock l(mu_);
     const auto found = pools_.find(key);
     Pool unknown;  // nothing was done here yet: what there is, is shown, and nothing kept
     Pool& pool = found == pools_.end() ? unknown : found->second;
     const int replicas = pool.wanted.value_or(0);
-    BeginAnewIfChanged(pool, Wanted(backfill, 0, replicas));
+    BeginAnewIfChanged(pool, any);
     for (int p = 0; p < kMaxPools; ++p) {
       Slot& slot = pool.slots[static_cast<std::size_t>(p)];
       if (!refused && replicas > 0) refused = slot.trouble;
       const JobPtr job = Seen(slot, {key.ns, WorkerJobName(key.name, stage, p)});
       if (job == nullptr || !IsOwnedBy(*job, key.uid)) continue;
-      CountFailures(pool, slot, job);
-      const WantedJob wanted = Wanted(backfill, p, replicas);
-      if (found == pools_.end() && !IsMadeFor(*job, wanted)) pool.failures_forgiven += slot.counted;
+      const WantedJob wanted = OfPool(any, p, replicas);
+      CountFailures(pool, slot, *job, wanted);
       SeeJob(sight, slot, job, wanted);
     }
     sight.status.desired = pool.wanted.value_or(sight.desired);

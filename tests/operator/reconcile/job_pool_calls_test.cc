@@ -239,14 +239,14 @@ TEST_F(JobPoolCallsTest, F1_CrashAfterEveryApiCall) {
   for (int calls = 0; calls < 12; ++calls) {
     SCOPED_TRACE(calls);
     server_.GoDownAfter(calls);
-    work(2);
+    work(1);
     backfill_.spec.workers.pod_template = R"({"spec":{"priority":)" + std::to_string(calls) + "}}";
-    work(3);
+    work(2);
     server_.ComeBack();
     Restart();
-    const PoolStatus status = Settle(3);
-    EXPECT_EQ(status.alive, 3);
-    EXPECT_THAT(Running(), SizeIs(3));
+    const PoolStatus status = Settle(2);
+    EXPECT_EQ(status.alive, 2);
+    EXPECT_THAT(Running(), SizeIs(2));
     EXPECT_FALSE(status.trouble.has_value());
     EXPECT_EQ(Job()["metadata"]["labels"]["backfill.dev/template-hash"],
               TemplateHash(backfill_, options_.job));

@@ -234,6 +234,27 @@ TEST_F(JobPoolTest, FailuresAddUpOverJobs) {
   EXPECT_EQ(Settle(2).failures, 2U);
 }
 
+TEST_F(JobPoolTest, FailuresOfAnotherTemplateSayNothing) {
+  Settle(2);
+  controller_.Exit("reprice-run", 0, 1);
+  EXPECT_EQ(Settle(2).failures, 1U);
+  backfill_.spec.workers.pod_template = R"({"spec":{"priority":1}})";
+  Restart();
+  EXPECT_EQ(Observe().failures, 0U);
+  ASSERT_TRUE(Scale(2).ok());
+  EXPECT_EQ(Observe().failures, 0U);
+  EXPECT_EQ(Settle(2).failures, 0U);
+}
+
+TEST_F(JobPoolTest, AClockThatIsSetBackHoldsNothingUp) {
+  Settle(1);
+  DeleteJob();
+  Settle(1);
+  clock_.StepWall(-1h);
+  clock_.Advance(13s);
+  EXPECT_EQ(Settle(1).alive, 1);
+}
+
 // ---- what is in the way
 
 TEST_F(JobPoolTest, F9_AnImageThatCannotBePulledIsTrouble) {
