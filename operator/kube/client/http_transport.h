@@ -49,11 +49,13 @@ struct StreamLimits {
 // is requested. A request is on the wire at most once per call unless it is a GET; no redirect is
 // followed. Any complete response is a result, whatever its status.
 //
+// Of 401 alone an implementation may tell more than the server did.
+//
 // Errors: kUnavailable (not reached, or the connection was lost: whether a write happened is not
 // known; also when more requests wait than are allowed to), kDeadline, kAborted (stopped), kInvalid
 // (the response or a line is larger than allowed; the request cannot be sent as it is),
-// kUnauthenticated (a certificate or a token that could not be read, or a server that could not
-// show who it is).
+// kUnauthenticated (a certificate or a token that could not be read or has expired, or a server
+// that could not show who it is).
 class HttpTransport {
  public:
   virtual ~HttpTransport() = default;

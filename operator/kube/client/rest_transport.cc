@@ -288,11 +288,22 @@ class RestTransport::Impl {
         first.ok() ? first->status == 401 : first.error().code == ErrorCode::kUnauthenticated;
     if (!refused) return first;
     const auto other = credentials_->Replace(who, limits.deadline, stop);
-    if (!other.ok() || ((*other)->token == who->token && (*other)->SameTls(*who))) return first;
-    return Attempt(link, *other, request, limits, stop, on_line);
+    if (!other.ok() || ((*other)->token == who->token && (*other)->SameTls(*who)))
+      return Explained(std::move(first), *who);
+    return Explained(Attempt(link, *other, request, limits, stop, on_line), **other);
   }
 
  private:
+  // A server says no more of a certificate that has expired than that it does not know who asks.
+  [[nodiscard]] Result<HttpResponse> Explained(Result<HttpResponse> answer,
+                                               const Credentials& who) const {
+    if (!answer.ok() || answer->status != 401 || !who.token.empty()) return answer;
+    const auto expiry = ExpiryOf(who.certificate_pem);
+    if (!expiry || *expiry > clock_.Wall()) return answer;
+    return Error{ErrorCode::kUnauthenticated,
+                 fmt::format("the client certificate expired at {}", FormatWallTime(*expiry))};
+  }
+
   void Connect(Link& link, const CredentialCache::Snapshot& who, const Limits& limits) {
     if (link.last != nullptr && link.hooks->credentials().SameTls(*who) &&
         clock_.Steady() - link.idle_since < kMaxIdle) {

@@ -5,6 +5,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <chrono>
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -84,6 +86,14 @@ Status CheckPem(const Credentials& c) {
   ERR_clear_error();
   if (!fits) return Unusable("the client key is not that of the client certificate");
   return Ok{};
+}
+
+std::optional<WallTime> ExpiryOf(std::string_view certificate_pem) {
+  const std::vector<CertificatePtr> chain = ReadCertificates(certificate_pem);
+  std::tm end{};
+  if (chain.empty() || ASN1_TIME_to_tm(X509_get0_notAfter(chain.front().get()), &end) != 1)
+    return std::nullopt;
+  return std::chrono::system_clock::from_time_t(timegm(&end));
 }
 
 void ApplyTls(SSL_CTX* context, const Credentials& c,

@@ -26,7 +26,8 @@ StopSignals::StopSignals() {
 
 StopSignals::~StopSignals() {
   over_ = true;
-  pthread_kill(thread_.native_handle(), SIGTERM);  // to that thread alone: it may still wait
+  // To that thread alone, which may still wait for one.
+  pthread_kill(thread_.native_handle(), SIGTERM);  // NOLINT(bugprone-bad-signal-to-kill-thread)
   thread_.join();
 }
 

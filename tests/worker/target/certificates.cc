@@ -31,6 +31,12 @@ void Extend(X509* certificate, X509* issuer, int kind, const std::string& value)
   X509_EXTENSION_free(extension);
 }
 
+void NameSubject(X509* certificate, const std::string& name) {
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(name.c_str()),  // NOLINT
+                             -1, -1, 0);
+}
+
 constexpr long kDay = 86400;
 
 }  // namespace
@@ -56,16 +62,14 @@ Authority::Authority(const std::string& name) {
   X509_gmtime_adj(X509_getm_notBefore(x), -10 * kDay);
   X509_gmtime_adj(X509_getm_notAfter(x), 10 * kDay);
   X509_set_pubkey(x, self_.key());
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
-                             reinterpret_cast<const unsigned char*>(name.c_str()),  // NOLINT
-                             -1, -1, 0);
+  NameSubject(x, name);
   X509_set_issuer_name(x, X509_get_subject_name(x));
   Extend(x, x, NID_basic_constraints, "critical,CA:TRUE");
   Extend(x, x, NID_subject_key_identifier, "hash");
   Must(X509_sign(x, self_.key(), EVP_sha256()) > 0);
 }
 
-Identity Authority::Issue(const std::string& names, int days) const {
+Identity Authority::Issue(const std::string& names, int days, const std::string& user) const {
   Identity issued;
   issued.key_ = {EVP_EC_gen("P-256"), EVP_PKEY_free};
   issued.certificate_ = {X509_new(), X509_free};
@@ -77,6 +81,7 @@ Identity Authority::Issue(const std::string& names, int days) const {
   X509_gmtime_adj(X509_getm_notBefore(x), -5 * kDay);
   X509_gmtime_adj(X509_getm_notAfter(x), days * kDay);
   X509_set_pubkey(x, issued.key());
+  if (!user.empty()) NameSubject(x, user);
   X509_set_issuer_name(x, X509_get_subject_name(certificate()));
   Extend(x, certificate(), NID_subject_alt_name, names);
   Extend(x, certificate(), NID_authority_key_identifier, "keyid");

@@ -28,7 +28,9 @@ class Authority {
  public:
   explicit Authority(const std::string& name = "test authority");
   // For these names ("DNS:orders,IP:127.0.0.1"), from now on for so many days; may be negative.
-  [[nodiscard]] Identity Issue(const std::string& names, int days = 1) const;
+  // `user`: whose it is, for servers that ask (CN).
+  [[nodiscard]] Identity Issue(const std::string& names, int days = 1,
+                               const std::string& user = "") const;
   // Which to trust.
   void WriteTo(const std::filesystem::path& file) const { self_.WriteCertificateTo(file); }
   [[nodiscard]] X509* certificate() const { return self_.certificate(); }

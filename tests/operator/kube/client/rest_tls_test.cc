@@ -215,6 +215,21 @@ TEST_F(RestTlsTest, R35_ACertificateThatWasReplacedMakesANewConnection) {
   Close();
 }
 
+TEST_F(RestTlsTest, R35_ARefusalIsExplainedByACertificateThatHasExpired) {
+  ServeAs(good_, Always("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"));
+  files_.certificate_file = cert();
+  files_.key_file = key();
+  authority_.Issue("DNS:client", -1).WriteTo(cert(), key());
+  ConnectTo("127.0.0.1");
+  EXPECT_EQ(FailsWith(Get(), ErrorCode::kUnauthenticated, "the client certificate expired at 20"),
+            "");
+  authority_.Issue("DNS:client").WriteTo(cert(), key());  // refused for another reason
+  ConnectTo("127.0.0.1");
+  const auto refused = Get();
+  ASSERT_TRUE(refused.ok()) << refused.error().message;
+  EXPECT_EQ(refused->status, 401);
+}
+
 TEST_F(RestTlsTest, AConnectionThatIsCutIsNoEnd) {
   ServeAs(good_, [](SSL* ssl, const std::string&, int) {
     TlsServer::Say(ssl, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");

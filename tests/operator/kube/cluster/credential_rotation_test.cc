@@ -24,6 +24,7 @@
 #include "tests/e2e/process.h"
 #include "tests/operator/kube/cluster/config_maps.h"
 #include "tests/operator/kube/cluster/follower.h"
+#include "tests/operator/kube/cluster/moved_clock.h"
 #include "tests/operator/kube/cluster/server_access.h"
 
 namespace backfill::kube {
@@ -37,18 +38,6 @@ using ::testing::IsEmpty;
 // The server remembers a token that it has accepted for 10 s.
 constexpr Duration kRefusesWithin = 25s;
 constexpr Duration kSoon = 10s;
-
-// That of the system, put forward.
-class MovedClock final : public Clock {
- public:
-  [[nodiscard]] Time Steady() const override { return system_.Steady() + ahead_.load(); }
-  [[nodiscard]] WallTime Wall() const override { return system_.Wall(); }
-  void Move(Duration by) { ahead_ = ahead_.load() + by; }
-
- private:
-  const SystemClock system_;
-  std::atomic<Duration> ahead_{Duration::zero()};
-};
 
 // Asks the API server who we are, over and over, by POST, which nobody may send twice by himself.
 class Load {

@@ -36,7 +36,7 @@ class InformerMemoryTest : public ::testing::Test {
     Result<OwnControlPlane> plane = OwnControlPlane::Start(dir_ / "plane");
     ASSERT_TRUE(plane.ok()) << plane.error().message;
     plane_.emplace(std::move(plane).value());
-    Run({"create"}, 60s);
+    Run({"create"}, 150s);  // 10 s, on a machine with nothing else to do
   }
 
   e2e::Process Begin(std::vector<std::string> args) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "eventually.h"
 #include "recorded_metrics.h"
 #include "tests/fakes/manual_clock.h"
 
@@ -247,14 +248,6 @@ TEST_F(DispatcherTest, EachReconcileHasAnIdOfItsOwn) {
 
 class ControllerTest : public testing::Test {
  protected:
-  // Until it is so; a limit turns a hang into a failure.
-  static bool Eventually(const std::function<bool()>& so) {
-    for (int i = 0; i < 30'000; ++i) {
-      if (so()) return true;
-      std::this_thread::sleep_for(1ms);
-    }
-    return false;
-  }
   SystemClock clock_;
   RecordedMetrics metrics_;
   OpenCaches caches_;

@@ -25,6 +25,7 @@
 #include "operator/kube/cache/kinds.h"
 #include "operator/kube/runtime/reconcile_api.h"
 #include "operator/kube/runtime/stop_signals.h"
+#include "eventually.h"
 #include "recorded_metrics.h"
 #include "tests/fakes/fake_api_server.h"
 
@@ -73,13 +74,6 @@ class NotingReconciler final : public Reconciler {
 
 class OperatorTest : public testing::Test {
  protected:
-  static bool Eventually(const std::function<bool()>& so) {
-    for (int i = 0; i < 3'000; ++i) {
-      if (so()) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
-  }
   static bool ComesTo(const NotingReconciler& notes, const std::string& key) {
     return Eventually([&] {
       const std::vector<std::string> seen = notes.Seen();

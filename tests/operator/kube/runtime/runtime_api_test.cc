@@ -21,6 +21,7 @@
 #include "operator/kube/runtime/leader_election.h"
 #include "operator/kube/runtime/measured_transport.h"
 #include "operator/kube/runtime/operator.h"
+#include "eventually.h"
 #include "recorded_metrics.h"
 #include "tests/fakes/fake_api_server.h"
 
@@ -124,13 +125,6 @@ class Copier final : public Reconciler {
 
 class RuntimeApiTest : public testing::Test {
  protected:
-  static bool Eventually(const std::function<bool()>& so) {
-    for (int i = 0; i < 3'000; ++i) {
-      if (so()) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
-  }
   void Put(const std::string& name, const std::string& value) {
     const json object = {
         {"apiVersion", "v1"},
