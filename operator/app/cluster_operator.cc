@@ -166,6 +166,7 @@ struct Scope {
     options.status_period = settings.status_period;
     options.status_period_each = 250ms;
     options.drain_timeout = settings.drain_timeout;
+    options.worker_image = settings.worker_image;
     return options;
   }
   static reconcile::JobPoolOptions PoolOptions(const Settings& settings,
