@@ -98,6 +98,9 @@ std::string NextStep(const api::Backfill& backfill, std::optional<Ending> ending
       }
       if (stalled != nullptr && stalled->reason == "AlreadyRan")
         return "to run it again give it a new name";
+      if (stalled != nullptr && stalled->reason == "CRDOutdated")
+        return "the cluster's custom resource definitions are older than its operator: apply those "
+               "of its chart";
       if (on_cluster) return "mend that, and the operator goes on; if it is the file: " + run;
       return "mend that, then continue with: " + run;
     }

@@ -143,7 +143,12 @@ Result<api::Backfill> ReadBackfill(kube::ObjectStore& store, const Place& place,
   if (!object.ok() && object.error().code == ErrorCode::kNotFound)
     return NoSuchBackfill(store, place, name);
   if (!object.ok()) return object.error().Annotate("reading " + name);
-  return api::FromObject(*object).Annotate("reading " + name);
+  Result<api::Backfill> read = api::FromObject(*object);
+  if (read.ok() || !place.cluster) return std::move(read).Annotate("reading " + name);
+  // What is stored has passed the server's schema: it is ours that is another.
+  return Error{
+      read.error().code,
+      fmt::format("{}; is this program older than the cluster's operator?", read.error().message)};
 }
 
 Result<Listing> ListBackfills(kube::ObjectStore& store, const Place& place) {

@@ -125,6 +125,8 @@ TEST_F(ClusterCommandsTest, OneThatCannotBeReadHidesNoOther) {
   EXPECT_EQ(Plugin({"status"}), kExitNotStarted);
   EXPECT_THAT(out(), HasSubstr("reprice"));
   EXPECT_THAT(err(), AllOf(HasSubstr("odd"), Not(HasSubstr("\x1b"))));
+  EXPECT_EQ(Plugin({"status", "odd"}), kExitNotStarted);
+  EXPECT_THAT(err(), HasSubstr("is this program older than the cluster's operator?"));
 }
 
 TEST_F(ClusterCommandsTest, StatusWaitTellsHowItEnds) {

@@ -1,5 +1,6 @@
 #include "cli/ending.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cli/exit_code.h"
@@ -54,6 +55,24 @@ TEST(NextStepTest, OfAPausedRunBeginsWithResume) {
             "continue with: backfill resume reprice -n shop; then backfill run -f reprice.yaml -n "
             "shop");
   EXPECT_EQ(NextStep(b, Ending::kPaused, {}, "reprice.yaml"), next);
+}
+
+TEST(NextStepTest, OnAClusterIsAnApplyOrNothing) {
+  Place place;
+  place.called_as = CalledAs::kKubectlPlugin;
+  place.cluster = ClusterChoice{};
+  place.usual_ns = "shop";
+  EXPECT_EQ(NextStep(SampleIn(Phase::kRunning), std::nullopt, place, ""), "");
+  EXPECT_EQ(NextStep(SampleIn(Phase::kPaused), Ending::kPaused, place, ""),
+            "continue with: kubectl backfill resume reprice");
+  EXPECT_THAT(NextStep(SampleIn(Phase::kAwaitingApproval), Ending::kDryRunDone, place, ""),
+              testing::EndsWith("performDisruptiveBackfill: reprice, then kubectl apply -f FILE"));
+  api::Backfill b = SampleIn(Phase::kRunning);
+  SetCondition(b, "Stalled", api::ConditionStatus::kTrue, "WorkersUnavailable");
+  EXPECT_EQ(NextStep(b, Ending::kStalled, place, ""),
+            "mend that, and the operator goes on; if it is the file: kubectl apply -f FILE");
+  SetCondition(b, "Stalled", api::ConditionStatus::kTrue, "CRDOutdated");
+  EXPECT_THAT(NextStep(b, Ending::kStalled, place, ""), testing::HasSubstr("of its chart"));
 }
 
 TEST(PausedByTest, NamesWhoeverPausedIt) {
