@@ -95,9 +95,15 @@ Refused Missing(const kube::ApiError& error, Refusal if_gone) {
   return {Refusal::kUnavailable, error.message};
 }
 
-ApiObjectPtr Cached(const ObjectCache& cache, const ObjectKey& key, std::string_view uid) {
-  ApiObjectPtr object = cache.Get(key.ns, key.name);
-  return object != nullptr && object->meta.uid == uid ? object : nullptr;
+using Caches = WorkerDirectory::Caches;
+
+ApiObjectPtr Cached(const std::vector<Caches>& caches, const ObjectCache* Caches::* kind,
+                    const ObjectKey& key, std::string_view uid) {
+  for (const Caches& of : caches) {
+    ApiObjectPtr object = (of.*kind)->Get(key.ns, key.name);
+    if (object != nullptr && object->meta.uid == uid) return object;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -144,27 +150,25 @@ namespace {
 // ---- the two ways to look things up
 
 struct CachedLookup {
-  const ObjectCache& pods;
-  const ObjectCache& jobs;
-  const ObjectCache& backfills;
+  const std::vector<Caches>& caches;
 
   template <typename T>
   static Result<T, Refused> Unknown() {
     return Refused{Refusal::kUnavailable, "not in the caches"};
   }
   Result<kube::Pod, Refused> Pod(const ObjectKey& key, const std::string& uid) const {
-    const auto pod = kube::As<kube::Pod>(Cached(pods, key, uid));
+    const auto pod = kube::As<kube::Pod>(Cached(caches, &Caches::pods, key, uid));
     if (pod == nullptr) return Unknown<kube::Pod>();
     return *pod;
   }
   Result<std::shared_ptr<const kube::Job>, Refused> Job(const ObjectKey& key,
                                                         const std::string& uid) const {
-    auto job = kube::As<kube::Job>(Cached(jobs, key, uid));
+    auto job = kube::As<kube::Job>(Cached(caches, &Caches::jobs, key, uid));
     if (job == nullptr) return Unknown<std::shared_ptr<const kube::Job>>();
     return job;
   }
   Result<Ok, Refused> Backfill(const ObjectKey& key, const std::string& uid) const {
-    if (Cached(backfills, key, uid) == nullptr) return Unknown<Ok>();
+    if (Cached(caches, &Caches::backfills, key, uid) == nullptr) return Unknown<Ok>();
     return Ok{};
   }
 };
@@ -204,14 +208,14 @@ struct LiveLookup {
 }  // namespace
 
 std::optional<WorkerDirectory::Found> WorkerDirectory::FindCached(const PodClaim& claim) const {
-  Found found = FindBy(claim, CachedLookup{pods_, jobs_, backfills_});
+  Found found = FindBy(claim, CachedLookup{caches_});
   if (!found.ok() && found.error().why == Refusal::kUnavailable) return std::nullopt;
   return found;
 }
 
 WorkerDirectory::Found WorkerDirectory::Find(const PodClaim& claim,
                                              const kube::CallLimits& limits) const {
-  return FindBy(claim, LiveLookup{CachedLookup{pods_, jobs_, backfills_}, client_, limits});
+  return FindBy(claim, LiveLookup{CachedLookup{caches_}, client_, limits});
 }
 
 }  // namespace backfill::identity

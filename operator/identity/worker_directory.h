@@ -1,6 +1,8 @@
 #pragma once
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "operator/coordinator/authenticator.h"
 #include "operator/identity/pod_claim.h"
@@ -13,13 +15,22 @@ namespace backfill::identity {
 // Backfill and has the name that such a Job has; stage and pool are the Job's, the index is the
 // pod's. Looks into the caches, and asks the API server for what they do not have (yet).
 //
-// Thread-safe. The references must outlive it. `pods` has Pod objects, `jobs` has Job objects
-// (operator/kube/cache/kinds.h), of `backfills` only metadata is read.
+// Thread-safe. What it refers to must outlive it.
 class WorkerDirectory {
  public:
+  // Of all namespaces or of one: `pods` has Pod objects, `jobs` has Job objects
+  // (operator/kube/cache/kinds.h), of `backfills` only metadata is read.
+  struct Caches {
+    const kube::ObjectCache* pods = nullptr;
+    const kube::ObjectCache* jobs = nullptr;
+    const kube::ObjectCache* backfills = nullptr;
+  };
+  // Several: what one does not have the next one may.
+  WorkerDirectory(std::vector<Caches> caches, const kube::ApiClient& client)
+      : caches_(std::move(caches)), client_(client) {}
   WorkerDirectory(const kube::ObjectCache& pods, const kube::ObjectCache& jobs,
                   const kube::ObjectCache& backfills, const kube::ApiClient& client)
-      : pods_(pods), jobs_(jobs), backfills_(backfills), client_(client) {}
+      : WorkerDirectory({{.pods = &pods, .jobs = &jobs, .backfills = &backfills}}, client) {}
 
   using Found = Result<coordinator::WorkerIdentity, Refused>;
   // Does not block. nullopt: the caches cannot tell.
@@ -31,9 +42,7 @@ class WorkerDirectory {
   template <typename Lookup>
   Found FindBy(const PodClaim& claim, const Lookup& lookup) const;
 
-  const kube::ObjectCache& pods_;
-  const kube::ObjectCache& jobs_;
-  const kube::ObjectCache& backfills_;
+  const std::vector<Caches> caches_;
   const kube::ApiClient& client_;
 };
 

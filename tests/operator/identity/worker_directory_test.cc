@@ -61,6 +61,22 @@ TEST_F(WorkerDirectoryTest, AWorkerOfALaterPoolHasASlotBehindThoseOfTheOthers) {
   EXPECT_EQ((*found)->stage.stage, reconcile::Stage::kDryRun);
 }
 
+// As where each watched namespace has caches of its own.
+TEST_F(WorkerDirectoryTest, OfSeveralCachesEachIsLookedInto) {
+  LetCachesSee();
+  const kube::ObjectCache none;
+  const WorkerDirectory::Caches other{.pods = &none, .jobs = &none, .backfills = &none};
+  const WorkerDirectory::Caches ours{.pods = &pods_, .jobs = &jobs_, .backfills = &backfills_};
+  for (const auto& caches : {std::vector{other, ours}, std::vector{ours, other}}) {
+    const auto found = WorkerDirectory(caches, client_).FindCached(ClaimOfPod(pod_));
+    EXPECT_TRUE(found && found->ok());
+  }
+  EXPECT_EQ(WorkerDirectory({other}, client_).FindCached(ClaimOfPod(pod_)), std::nullopt);
+  EXPECT_EQ(
+      WorkerDirectory(std::vector<WorkerDirectory::Caches>{}, client_).FindCached(ClaimOfPod(pod_)),
+      std::nullopt);
+}
+
 TEST_F(WorkerDirectoryTest, WhatTheCachesDoNotHaveYetIsReadLive) {
   EXPECT_EQ(directory_.FindCached(ClaimOfPod(pod_)), std::nullopt);
   const auto found = directory_.Find(ClaimOfPod(pod_), Limits());
