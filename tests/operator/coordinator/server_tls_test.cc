@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <thread>
 #include <vector>
 
@@ -57,8 +58,8 @@ class ServerTlsTest : public ::testing::Test {
     EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
     return status.error_message();
   }
-  // What a client that speaks no newer version gets; 0: nothing.
-  int VersionWith(int newest) const {
+  // A connection that has said nothing yet.
+  int Dial() const {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -66,6 +67,11 @@ class ServerTlsTest : public ::testing::Test {
     const std::string& at = server_->address();
     address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(at.substr(at.rfind(':') + 1))));
     EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  }
+  // What a client that speaks no newer version gets; 0: nothing.
+  int VersionWith(int newest) const {
+    const int fd = Dial();
     const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(
         SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
     SSL_CTX_set_security_level(context.get(), 0);  // the client would refuse by itself
@@ -175,6 +181,24 @@ TEST_F(ServerTlsTest, ABadPairAtTheStartIsAsGoodAsNone) {
   EXPECT_FALSE(Refusal().empty());
   certificates_.ShowText(good);
   EXPECT_TRUE(Connects());
+}
+
+TEST_F(ServerTlsTest, AFloodOfSilentConnectionsKeepsNobodyOutAndIsClosed) {
+  options_.network.handshake_timeout = 500ms;
+  Start();
+  std::vector<int> silent;
+  for (int i = 0; i < 300; ++i) silent.push_back(Dial());
+  EXPECT_TRUE(Connects());
+  for (const int fd : silent) {
+    EXPECT_TRUE(Eventually([&] {
+      char byte = 0;
+      const auto got = recv(fd, &byte, 1, MSG_DONTWAIT);
+      return got == 0 || (got < 0 && errno == ECONNRESET);
+    }));
+    close(fd);
+  }
+  EXPECT_TRUE(Connects());
+  EXPECT_EQ(authenticator_.asked(), 2);
 }
 
 // F19
