@@ -209,7 +209,7 @@ void CaPublisher::RememberFailure(const std::string& ns, const Error& error) {
 std::optional<Duration> CaPublisher::PublishedFor(const std::string& bundle) const {
   const Time now = clock_.Steady();
   MutexLock l(mu_);
-  Duration least = now.time_since_epoch();
+  Duration least = Duration::max();
   for (const auto& [ns, known] : known_) {
     if (!Has(known, bundle)) return std::nullopt;
     if (known.changed_at) least = std::min(least, now - *known.changed_at);

@@ -6,16 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "operator/certificates/ca_publisher.h"
-#include "tests/fakes/fake_api_server.h"
+#include "tests/operator/certificates/kept_replica.h"
 #include "tests/operator/certificates/verification.h"
 
 namespace backfill::certificates {
@@ -23,99 +19,13 @@ namespace {
 
 using namespace std::chrono_literals;
 using fakes::Fault;
-using kube::HttpMethod;
-using nlohmann::json;
 
-const std::string kKept = "/api/v1/namespaces/default/secrets/backfill-operator-tls";
 const std::string kKeptHost = "backfill-coordinator.default.svc";
-
-// Of the system, and further on by what was added.
-class MovedClock final : public Clock {
- public:
-  [[nodiscard]] Time Steady() const override { return system_.Steady() + moved_.load(); }
-  [[nodiscard]] WallTime Wall() const override {
-    return system_.Wall() + std::chrono::duration_cast<WallTime::duration>(moved_.load());
-  }
-  void Move(Duration d) { moved_ = moved_.load() + d; }
-
- private:
-  SystemClock system_;
-  std::atomic<Duration> moved_{Duration(0)};
-};
-
-// Whatever it is waited for, by a clock that is moved: a moment.
-void WaitAMoment(Time, std::stop_token stop) {
-  Mutex mu;
-  std::condition_variable_any never;
-  MutexLock l(mu);
-  never.wait_for(mu, stop, 5ms, [] { return false; });
-}
-
-class MayLead final : public coordinator::Leadership {
- public:
-  [[nodiscard]] bool Valid(Time) const override { return leads; }
-  std::atomic<bool> leads{false};
-};
-
-bool Comes(const std::function<bool()>& condition) {
-  const auto until = std::chrono::steady_clock::now() + 30s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
-}
-
-struct KeptReplica {
-  KeptReplica(fakes::FakeApiServer& server, const Clock& clock, bool leads) : api(server, nullptr) {
-    leadership.leads = leads;
-    keeper = std::make_unique<CertificateKeeper>(
-        server, api, clock, leadership,
-        CertificateKeeperOptions{
-            .certificates = {.secret = {.ns = "default", .name = "backfill-operator-tls"},
-                             .names = ServerNames("backfill-coordinator", "default"),
-                             .policy = {},
-                             .published_for =
-                                 [this](const std::string& bundle) {
-                                   return publisher->PublishedFor(bundle);
-                                 }},
-            .watch = {.wait = WaitAMoment},
-            .wait = WaitAMoment});
-    publisher = std::make_unique<CaPublisher>(api, clock, *keeper, leadership,
-                                              CaPublisherOptions{.wait = WaitAMoment});
-    keeper->Start();
-    publisher->Start();
-  }
-  ~KeptReplica() {  // the publisher uses the keeper, and the keeper's thread the publisher
-    publisher->Stop();
-    keeper->Stop();
-  }
-  [[nodiscard]] std::string Chain() const {
-    const auto current = keeper->Current();
-    return current == nullptr ? "" : current->chain;
-  }
-
-  kube::ApiClient api;
-  MayLead leadership;
-  std::unique_ptr<CertificateKeeper> keeper;
-  std::unique_ptr<CaPublisher> publisher;
-};
 
 class CertificateKeeperTest : public ::testing::Test {
  protected:
-  void ChartInstalls() {
-    const json secret = {{"metadata", {{"name", "backfill-operator-tls"}}}, {"type", "Opaque"}};
-    ASSERT_EQ(
-        server_.Do(HttpMethod::kPost, "/api/v1/namespaces/default/secrets", secret.dump()).status,
-        201);
-  }
-  std::string PublishedIn(const std::string& ns) {
-    const json map = json::parse(
-        server_
-            .Do(HttpMethod::kGet, "/api/v1/namespaces/" + ns + "/configmaps/backfill-operator-ca")
-            .body);
-    return map.contains("data") ? map["data"].value("ca.crt", "") : "";
-  }
+  void ChartInstalls() { InstallAsTheChart(server_); }
+  std::string PublishedIn(const std::string& ns) { return certificates::PublishedIn(server_, ns); }
 
   SystemClock system_;
   MovedClock clock_;
