@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "operator/kube/object_store.h"
+
 namespace backfill::reconcile {
 namespace {
 

@@ -113,6 +113,7 @@ api::Backfill SampleIn(Phase phase) {
                    "23 records failed");
       break;
     case Phase::kFailed:
+    case Phase::kCancelled:
       b.status.progress = Progress(4'812'000, 1001);
       SetCondition(b, "Ready", ConditionStatus::kFalse, "FailureBudgetExceeded",
                    "1001 failed records are more than 1000");
