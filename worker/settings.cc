@@ -61,6 +61,7 @@ Result<Settings> ReadSettings(const Environment& environment) {
   s.coordinator = TRY(Required(environment, "BACKFILL_COORDINATOR"));
   s.token_file = environment("BACKFILL_TOKEN_FILE").value_or("");
   s.ca_file = environment("BACKFILL_CA_FILE").value_or("");
+  s.server_name = environment("BACKFILL_SERVER_NAME").value_or("");
   if (s.token_file.empty()) s.token = TRY(Required(environment, "BACKFILL_TOKEN"));
   TRY(CheckSecrecy(s));
   s.uid = TRY(Required(environment, "BACKFILL_UID"));

@@ -14,6 +14,7 @@ struct Settings {
   std::string token;        // secret; or
   std::string token_file;   // where it is, read anew for each stream
   std::string ca_file;      // whom to trust, PEM; empty: no TLS, which only this machine may do
+  std::string server_name;  // in its certificate; empty: as it is dialled
   std::string uid;
   std::string stage;   // "run" or "dry-run"
   std::string worker;  // the slot in the pool

@@ -92,7 +92,8 @@ class Worker::Impl final : public Session::Host {
         link_({.dial = {.address = settings_.coordinator,
                         .token = std::exchange(settings_.token, {}),
                         .token_file = settings_.token_file,
-                        .ca_file = settings_.ca_file},
+                        .ca_file = settings_.ca_file,
+                        .server_name = settings_.server_name},
                .seed = seed_},
               [this] { OnWake(); }) {}
 

@@ -13,6 +13,9 @@ struct DialOptions {
   std::string token;       // secret; or
   std::string token_file;  // read for each stream: a kubelet writes a newer one before it ends
   std::string ca_file;     // PEM; empty: without TLS
+  // What its certificate is for, where it is reached by another name, such as through a tunnel.
+  // Empty: the name that is dialled.
+  std::string server_name = {};
 };
 
 // Whether what is sent to a gRPC target stays on this machine: a unix socket, or a literal address

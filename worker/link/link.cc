@@ -28,7 +28,7 @@ Error Translate(const grpc::Status& status) {
 }
 
 // `authorities`: PEM; empty: without TLS.
-std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::string& authorities) {
+std::shared_ptr<grpc::Channel> Connect(const DialOptions& dial, const std::string& authorities) {
   grpc::ChannelArguments args;
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
@@ -42,7 +42,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::st
   args.SetMaxReceiveMessageSize(kMaxMessageBytes);
   args.SetMaxSendMessageSize(kMaxMessageBytes);
   if (authorities.empty())
-    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+    return grpc::CreateCustomChannel(dial.address, grpc::InsecureChannelCredentials(), args);
   // A follower refuses at once: then the next stream is to go to another address.
   args.SetLoadBalancingPolicyName("round_robin");
   args.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
@@ -50,7 +50,8 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::st
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = authorities;
-  return grpc::CreateCustomChannel(address, grpc::SslCredentials(tls), args);
+  if (!dial.server_name.empty()) args.SetSslTargetNameOverride(dial.server_name);
+  return grpc::CreateCustomChannel(dial.address, grpc::SslCredentials(tls), args);
 }
 
 }  // namespace
@@ -151,7 +152,7 @@ class Link::Impl {
       return Error{ErrorCode::kInvalid, "the coordinator is on a network, and there is no TLS"};
     if (!stub_ || authorities != authorities_) {
       // It reconnects by itself, and equal channels would share a connection anyway.
-      stub_ = v1::Coordinator::NewStub(Connect(options_.dial.address, authorities));
+      stub_ = v1::Coordinator::NewStub(Connect(options_.dial, authorities));
       authorities_ = std::move(authorities);
     }
     return ReadToken(options_.dial);
