@@ -239,19 +239,22 @@ Result<bool> JobPool::ReadLive(const Target& target) {
   return job.error().ToError();
 }
 
-Result<bool> JobPool::Create(const Target& target, const api::Backfill& backfill, int replicas) {
-  if (options_.before_job) {
-    const Status ready = options_.before_job(target.job.ns);
-    if (!ready.ok()) {
-      if (ready.error().code == ErrorCode::kPermission ||
-          ready.error().code == ErrorCode::kConflict) {
-        Refuse(target, {ready.error().code == ErrorCode::kPermission ? "Forbidden" : "NameConflict",
-                        ready.error().message});
-        return false;
-      }
-      return ready.error();
-    }
+Result<bool> JobPool::Prepare(const Target& first) {
+  if (!options_.prepare) return true;
+  {
+    MutexLock l(mu_);
+    if (pools_[first.pool].slots.front().call_at > clock_.Steady()) return false;
   }
+  const Status ready = options_.prepare(first.job.ns);
+  if (ready.ok()) return true;
+  const ErrorCode code = ready.error().code;
+  if (code != ErrorCode::kPermission && code != ErrorCode::kConflict) return ready.error();
+  Refuse(first,
+         {code == ErrorCode::kPermission ? "Forbidden" : "NameConflict", ready.error().message});
+  return false;
+}
+
+Result<bool> JobPool::Create(const Target& target, const api::Backfill& backfill, int replicas) {
   std::string body =
       TRY(WorkerJob(backfill, target.pool.stage, target.index, replicas, options_.job));
   const auto made = api_.Create(kJobResource, target.job.ns, std::move(body), Limits());
@@ -349,6 +352,7 @@ Status JobPool::Scale(const api::Backfill& backfill, Stage stage, int replicas) 
     pool.wanted = replicas;
     BeginAnewIfChanged(pool, any);
   }
+  if (replicas > 0 && !TRY(Prepare(TargetOf(key, 0)))) return Ok{};
   for (int p = 0; p < kMaxPools; ++p) {
     const Target target = TargetOf(key, p);
     const WantedJob wanted = OfPool(any, p, replicas);

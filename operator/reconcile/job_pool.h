@@ -36,8 +36,9 @@ struct JobPoolOptions {
   Duration look_period = 10s;
   Duration slow_start = 60s;  // pods that have not started by then are trouble
   Duration healthy = 10min;   // a Job that lived so long has healed: the next end is a first one
-  // Before a Job is made in that namespace: what its pods mount must be there.
-  std::function<Status(const std::string& ns)> before_job = nullptr;
+  // Called by each Scale() that wants workers in that namespace, before anything else: what their
+  // pods mount must be there, and stay there. kConflict, kPermission: refused, tried again later.
+  std::function<Status(const std::string& ns)> prepare = nullptr;
   // That worker's process has ended for certain, as the kubelet of its node says: what it held may
   // be given away. Called by Observe(). `instance`: the uid of the pod.
   std::function<void(const StageKey&, const std::string& worker, const std::string& instance)>
@@ -141,6 +142,8 @@ class JobPool final : public WorkerPool, public kube::CacheListener {
   void Heal(const Target& target);
   void ForgetForeign(const Target& target);
 
+  // Whether workers can be had in its namespace.
+  Result<bool> Prepare(const Target& first);
   // Until there is nothing to do, or something to wait for.
   Status Drive(const Target& target, const Decide& decide, const api::Backfill* backfill,
                const WantedJob& wanted);
