@@ -115,7 +115,9 @@ class Link::Impl {
 
   void CutIfSilent(Time now) {
     MutexLock l(mu_);
-    if (context_ != nullptr && now - last_heard_ >= options_.silence) context_->TryCancel();
+    if (context_ == nullptr || now - last_heard_ < options_.silence) return;
+    silent_ = true;
+    context_->TryCancel();
   }
 
   void SetReconnectWindow(Duration window) {
@@ -139,6 +141,8 @@ class Link::Impl {
       const Time begun = std::chrono::steady_clock::now();
       const Ending ending = RunStream(stop);
       failures = ending.spoke ? 0 : failures + 1;  // resets on the first message, not on connecting
+      // The connection, too, may lead nowhere: the next stream makes one of its own.
+      if (ending.silent) stub_.reset();
       const bool steady =
           ending.spoke && std::chrono::steady_clock::now() - begun >= options_.steady;
       if (!steady) Wait(stop, failures, ending.refused);
@@ -161,6 +165,7 @@ class Link::Impl {
   struct Ending {
     bool spoke = false;  // the coordinator said anything
     bool refused = false;
+    bool silent = false;  // given up, as it said nothing
   };
 
   // One stream from beginning to end.
@@ -176,6 +181,7 @@ class Link::Impl {
       out_.clear();
       if (token.ok()) {
         context_ = &context;
+        silent_ = false;
         last_heard_ = std::chrono::steady_clock::now();
       }
     }
@@ -216,9 +222,11 @@ class Link::Impl {
     gone.stream = number;
     gone.error = error;
     Push(stop, std::move(gone));
+    MutexLock l(mu_);
     return {.spoke = spoke,
             .refused =
-                error.code == ErrorCode::kUnauthenticated || error.code == ErrorCode::kPermission};
+                error.code == ErrorCode::kUnauthenticated || error.code == ErrorCode::kPermission,
+            .silent = silent_};
   }
 
   void Hear() {
@@ -280,6 +288,7 @@ class Link::Impl {
   grpc::ClientContext* context_ GUARDED_BY(mu_) = nullptr;  // of the stream that is open
   std::uint64_t stream_ GUARDED_BY(mu_) = 0;
   Time last_heard_ GUARDED_BY(mu_){};
+  bool silent_ GUARDED_BY(mu_) = false;
   Duration window_ GUARDED_BY(mu_);
   bool soon_ GUARDED_BY(mu_) = false;  // no more long waits
   std::mt19937_64 random_ GUARDED_BY(mu_);

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "backfill/v1/coordinator.pb.h"
+#include "tests/cluster/tcp_proxy.h"
 #include "tests/operator/coordinator/fake_authenticator.h"
 #include "tests/operator/coordinator/shown_certificates.h"
 
@@ -185,6 +186,28 @@ TEST_F(LinkTest, F13_ASilentCoordinatorIsLeft) {
   EXPECT_GE(std::chrono::steady_clock::now() - since, 200ms);
   recorder_.echo = true;
   EXPECT_TRUE(Talks());
+}
+
+// F13: the node is gone, and its connection with it, which nothing says.
+TEST_F(LinkTest, F13_AConnectionThatLeadsNowhereIsNotUsedAgain) {
+  options_.silence = 500ms;
+  server_ = std::make_unique<Server>(server_options_, clock_, recorder_);
+  recorder_.server = server_.get();
+  ASSERT_TRUE(server_->Start().ok());
+  const std::string& at = server_->address();
+  cluster::TcpProxy proxy(static_cast<std::uint16_t>(std::stoi(at.substr(at.rfind(':') + 1))));
+  options_.dial.address = "127.0.0.1:" + std::to_string(proxy.port());
+  StartLink();
+  ASSERT_TRUE(Talks());
+  ASSERT_EQ(proxy.accepted(), 1);
+  proxy.GoSilent();
+  EXPECT_TRUE(Comes([&] {
+    link_->CutIfSilent(std::chrono::steady_clock::now());
+    return proxy.accepted() > 1;
+  }));
+  proxy.PassThrough();
+  EXPECT_TRUE(Talks());
+  link_.reset();
 }
 
 TEST_F(LinkTest, AStreamThatLivedIsFollowedByTheNextAtOnce) {
