@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -171,7 +172,7 @@ class Operator {
   std::deque<FollowedKind> kinds_;
   std::deque<ControllerSetup> controllers_;
   struct Recorder;
-  std::deque<Recorder> recorders_;
+  std::list<Recorder> recorders_;
 };
 
 }  // namespace backfill::kube

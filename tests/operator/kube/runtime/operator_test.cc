@@ -22,10 +22,10 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "eventually.h"
 #include "operator/kube/cache/kinds.h"
 #include "operator/kube/runtime/reconcile_api.h"
 #include "operator/kube/runtime/stop_signals.h"
-#include "eventually.h"
 #include "recorded_metrics.h"
 #include "tests/fakes/fake_api_server.h"
 

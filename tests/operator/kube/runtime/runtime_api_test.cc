@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "eventually.h"
 #include "operator/kube/cache/kinds.h"
 #include "operator/kube/cache/object_cache.h"
 #include "operator/kube/client/wire.h"
@@ -21,7 +22,6 @@
 #include "operator/kube/runtime/leader_election.h"
 #include "operator/kube/runtime/measured_transport.h"
 #include "operator/kube/runtime/operator.h"
-#include "eventually.h"
 #include "recorded_metrics.h"
 #include "tests/fakes/fake_api_server.h"
 
