@@ -27,12 +27,8 @@ constexpr Duration kRetryMin = 200ms;
 constexpr Duration kRetryMax = 10s;
 constexpr int kConflictTries = 5;
 constexpr Duration kAfterConflict = 10ms;  // doubled with each in a row
-constexpr Duration kSoon = 1ms;            // after what is to be read again
-
-// What a run waits for is not so once nothing runs.
-std::string WithoutWaits(const api::Condition& ready) {
-  return ready.status == api::ConditionStatus::kTrue ? "" : ready.message;
-}
+constexpr Duration kReportFresh = 60s;
+constexpr Duration kSoon = 1ms;  // after what is to be read again
 
 // No repetition of the same write heals it.
 bool IsRefused(ErrorCode code) {
@@ -60,6 +56,8 @@ struct Reconciler::Impl {
     std::map<Stage, std::uint64_t> sessions;
     std::map<Stage, std::uint64_t> failures_at_session;
     std::optional<Error> last_error;
+    std::optional<ReportState> report;  // as it was read last
+    Time report_read{};
     Duration retry = kRetryMin;
     Duration write_retry = kRetryMin;  // of the status
     int conflicts = 0;                 // in a row
@@ -84,6 +82,9 @@ struct Reconciler::Impl {
   std::map<kube::ObjectRef, Memory> memories
       GUARDED_BY(mu);  // nodes stay put; one thread per object uses each
 
+  static kube::ObjectRef RefOf(const api::Backfill& b) {
+    return {std::string(kube::kBackfillKind), b.ns, b.name};
+  }
   Memory& MemoryOf(const kube::ObjectRef& ref) {
     MutexLock l(mu);
     return memories[ref];
@@ -179,6 +180,7 @@ struct Reconciler::Impl {
     } else if (!first && changed) {
       memory.retry_at.reset();
       memory.last_error.reset();
+      memory.report.reset();
     }
     memory.tried_generation = b.generation;
     memory.tried_for = tried_for;
@@ -191,6 +193,17 @@ struct Reconciler::Impl {
     if (ready != nullptr && ready->status == api::ConditionStatus::kFalse)
       since = ParseWallTime(ready->last_transition_time);
     return cluster->next_retry(since.value_or(now), now, b.uid);
+  }
+
+  // On a cluster not at each step: it is no kind that is watched. Nobody else writes it, and
+  // whether the name is free shows when it is created.
+  Result<ReportState> KnownReport(const api::Backfill& b, Memory& memory) {
+    const bool fresh = clock.Steady() - memory.report_read < kReportFresh;
+    if (!cluster || !memory.report || !fresh) {
+      memory.report = TRY(ObserveReport(b));
+      memory.report_read = clock.Steady();
+    }
+    return *memory.report;
   }
 
   Result<Observed> Observe(const kube::ObjectRef& ref, Memory& memory) {
@@ -223,7 +236,7 @@ struct Reconciler::Impl {
     // keep.
     for (const api::Condition& c : memory.conditions)
       if (c.type == "Ready") Replace(o.backfill.status.conditions, c);
-    const auto report = ObserveReport(o.backfill);
+    const auto report = KnownReport(o.backfill, memory);
     if (report.ok()) {
       o.report = *report;
     } else if (cluster) {
@@ -292,6 +305,7 @@ struct Reconciler::Impl {
   }
 
   Status Perform(const CreateReport&, const Observed& o, api::Status&, std::stop_token) {
+    MemoryOf(RefOf(o.backfill)).report.reset();
     auto begun = reports.Begin(o.backfill, clock.Wall());
     // Taken: the next step reads whose it is.
     if (!begun.ok() && begun.error().code != ErrorCode::kConflict) return begun.error();
@@ -301,8 +315,7 @@ struct Reconciler::Impl {
   Status Perform(const OpenStage& a, const Observed& o, api::Status&, std::stop_token stop) {
     const api::Backfill b = TRY(AsPlanned(o.backfill, stop).Annotate("opening the stage"));
     TRY(stages.Open(b, KeyOf(b, a.stage)).Annotate("opening the ledger"));
-    int& opened =
-        MemoryOf({std::string(kube::kBackfillKind), b.ns, b.name}).opened_batch_sizes[a.stage];
+    int& opened = MemoryOf(RefOf(b)).opened_batch_sizes[a.stage];
     const bool begun = o.run.ledger && o.run.ledger->totals.counts.total() > 0;
     if (cluster && opened == 0 && a.stage == Stage::kRun && begun) {
       cluster->events.Record(b, {.warning = false,
@@ -343,6 +356,7 @@ struct Reconciler::Impl {
     const auto result = a.result == ReportState::kCompleted   ? report::RunResult::kCompleted
                         : a.result == ReportState::kCancelled ? report::RunResult::kCancelled
                                                               : report::RunResult::kFailed;
+    MemoryOf(RefOf(o.backfill)).report.reset();
     const ledger::Totals totals = o.run.ledger ? o.run.ledger->totals : ledger::Totals{};
     return reports.Finish(o.backfill, result, ToProgress(totals), clock.Wall());
   }
@@ -521,8 +535,10 @@ struct Reconciler::Impl {
     const Observed observed = TRY(Observe(ref, memory));
     api::Backfill b = observed.backfill;
     if (!memory.conditions.empty()) b.status.conditions = memory.conditions;
+    // What a run waits for is not so once nothing runs.
     for (api::Condition& c : b.status.conditions)
-      if (c.type == "Ready" && !api::HasEnded(b.status)) c.message = WithoutWaits(c);
+      if (c.type == "Ready" && c.status == api::ConditionStatus::kTrue && !api::HasEnded(b.status))
+        c.message.clear();
     Status result = Ok{};
     StatusBuilder status(b, clock.Wall());
     for (const auto& [stage, seen] :

@@ -173,8 +173,10 @@ api::Status StatusBuilder::Take() {
   static constexpr std::string_view kOrder[] = {"Ready",     "Reconciling", "Stalled",
                                                 "Succeeded", "Planned",     "Approved",
                                                 "Paused",    "Throttled",   "Verified"};
-  const auto rank = [](const api::Condition& c) { return std::ranges::find(kOrder, c.type); };
-  std::ranges::stable_sort(status_.conditions, {}, rank);
+  const auto place = [](const api::Condition& c) {
+    return std::pair(std::ranges::find(kOrder, c.type), std::string_view(c.type));
+  };
+  std::ranges::sort(status_.conditions, {}, place);
   return std::move(status_);
 }
 

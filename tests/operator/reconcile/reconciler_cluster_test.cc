@@ -325,7 +325,7 @@ TEST_F(ReconcilerOnClusterTest, APausedRunIsTakenUpWithItsWorkers) {
 
 TEST_F(ReconcilerOnClusterTest, AReportThatMayNotBeReadIsShownAndNothingIsDone) {
   Apply();
-  Step();
+  ASSERT_TRUE(memory_.SetFinalizers(ref_, {api::kDrainFinalizer}).ok());
   store_.FailNextReads(1'000, Error{ErrorCode::kPermission, "configmaps is forbidden"},
                        "ConfigMap");
   Step(3);
@@ -337,6 +337,19 @@ TEST_F(ReconcilerOnClusterTest, AReportThatMayNotBeReadIsShownAndNothingIsDone) 
   clock_.Advance(120s);
   Step(3);
   EXPECT_FALSE(Exists()) << "but it does not stay for ever";
+}
+
+TEST_F(ReconcilerOnClusterTest, TheReportIsLookedAtOnceAMinuteOnly) {
+  Running();
+  Step();
+  store_.FailNextReads(1'000'000, Error{ErrorCode::kPermission, "configmaps is forbidden"},
+                       "ConfigMap");
+  Step(50);
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running") << "nobody has asked";
+  clock_.Advance(60s);
+  Step();
+  EXPECT_EQ(ConditionOf("Ready"), "False/Forbidden");
+  EXPECT_TRUE(stages_.IsOpen(Stage::kRun)) << "and goes on";
 }
 
 // F16
