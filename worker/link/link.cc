@@ -141,8 +141,12 @@ class Link::Impl {
       const Time begun = std::chrono::steady_clock::now();
       const Ending ending = RunStream(stop);
       failures = ending.spoke ? 0 : failures + 1;  // resets on the first message, not on connecting
-      // The connection, too, may lead nowhere: the next stream makes one of its own.
-      if (ending.silent) stub_.reset();
+      // The connection, too, may lead nowhere: the next stream makes one of its own. Behind one
+      // address may be several, as with a Service: a connection leads for ever to whom it led
+      // first, though another leads now. Not each time: the next stream of the same channel goes to
+      // the next address, where a name has several.
+      const bool often = failures > 0 && failures % options_.streams_a_connection == 0;
+      if (ending.silent || often) stub_.reset();
       const bool steady =
           ending.spoke && std::chrono::steady_clock::now() - begun >= options_.steady;
       if (!steady) Wait(stop, failures, ending.refused);

@@ -25,6 +25,8 @@ struct LinkOptions {
   Duration refused_backoff = 30s;  // while it refuses who we are: it counts how often we ask
   // A stream that lived for so long is followed by the next one at once.
   Duration steady = 1s;
+  // So many streams in a row of which nothing was heard, then a new connection.
+  int streams_a_connection = 3;
   Duration silence = 15s;        // of the coordinator, who answers every report: then a new stream
   std::size_t max_queued = 256;  // messages, in each direction
   std::uint64_t seed = 1;

@@ -26,7 +26,7 @@ class Declared(ClusterTest):
         self.ended_well(name, 500)
         header, line = self.node.kubectl("get", "bf", "-n", self.namespace).splitlines()
         self.assertEqual(header.split(), ["NAME", "PHASE", "DRY-RUN", "PROGRESS", "FAILED", "RATE", "ETA", "AGE"])
-        self.assertEqual(line.split()[:4], ["shown", "Completed", "false", "100%"])
+        self.assertEqual(line.split()[:4], ["shown", "Completed", "false", "100.0%"])
         eventually(lambda: {"PlanComputed", "RunStarted", "Completed"} - self.events(name), set(), within=30)
         self.assertEqual(self.condition(name, "Ready"), ("True", "Completed"))
 

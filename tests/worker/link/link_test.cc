@@ -245,6 +245,23 @@ TEST_F(LinkTest, WhereOneDoesNotLeadTheNextStreamGoesToTheNextAddress) {
   link_.reset();
 }
 
+// A Service has one address, and a connection through it leads for ever to whom it led first.
+TEST_F(LinkTest, WhereOneDoesNotLeadAndThereIsOneAddressItConnectsAnew) {
+  recorder_.serves = false;
+  server_ = std::make_unique<Server>(server_options_, clock_, recorder_);
+  recorder_.server = server_.get();
+  ASSERT_TRUE(server_->Start().ok());
+  const std::string port = server_->address().substr(server_->address().rfind(':') + 1);
+  cluster::TcpProxy service(static_cast<std::uint16_t>(std::stoi(port)));
+  options_.dial.address = "127.0.0.1:" + std::to_string(service.port());
+  StartLink();
+  ASSERT_TRUE(Comes([&] { return ends_ >= 7; }));
+  EXPECT_GE(service.accepted(), 3);
+  recorder_.serves = true;
+  EXPECT_TRUE(Talks());
+  link_.reset();
+}
+
 TEST_F(LinkTest, WhoIsRefusedAsksSeldomer) {
   authenticator_.Refuse("first", ErrorCode::kPermission);
   server_options_.peers.failures = 1000;
