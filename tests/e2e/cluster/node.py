@@ -42,9 +42,12 @@ class Node:
         self._cluster("start", component, timeout=150)
 
     # Commands in its network.
-    def run(self, *command, stdin=None, check=True, timeout=60):
-        done = subprocess.run([CLUSTER, "exec", "--name", self.name, "--", *map(str, command)], input=stdin, timeout=timeout,
-                              capture_output=True, text=True, check=False, env={**os.environ, **self._helm_environment()})
+    def run(self, *command, stdin=None, check=True, timeout=120):
+        try:
+            done = subprocess.run([CLUSTER, "exec", "--name", self.name, "--", *map(str, command)], input=stdin, timeout=timeout,
+                                  capture_output=True, text=True, check=False, env={**os.environ, **self._helm_environment()})
+        except subprocess.TimeoutExpired as e:
+            raise Failed(f"{' '.join(map(str, command))}: no end after {timeout} s") from e
         if check and done.returncode != 0:
             raise Failed(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done
