@@ -34,7 +34,8 @@ class Lifecycle(ClusterTest):
         self.addCleanup(self.installation.install)
         # An image that nobody has: what is under way must not ask for it.
         self.installation.install("worker.image.tag=next", "logLevel=debug")
-        self.assertFalse(operators & {p["metadata"]["uid"] for p in self.installation.pods()})
+        # Those of before give their Lease back and end in their own time.
+        eventually(lambda: operators & {p["metadata"]["uid"] for p in self.installation.pods()}, set(), within=60)
         self.installation.leader()
         self.assertEqual(self.workers(name), workers)
         self.assertEqual(self.certificate(), certificate)
