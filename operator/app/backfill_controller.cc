@@ -24,8 +24,18 @@ Outcome BackfillController::Reconcile(const kube::ObjectKey& key, kube::Reconcil
   if (!done.ok()) {
     if (done.error().code == ErrorCode::kAborted) return Outcome::Done();
     if (done.error().code != ErrorCode::kNotFound) return Outcome::Failed(done.error());
-    if (observer_.on_gone) observer_.on_gone(key);
+    std::string uid;
+    {
+      MutexLock l(mu_);
+      if (const auto it = uids_.find(key); it != uids_.end()) uid = std::move(it->second);
+      uids_.erase(key);
+    }
+    if (observer_.on_gone) observer_.on_gone(key, uid);
     return Outcome::Done();
+  }
+  {
+    MutexLock l(mu_);
+    uids_[key] = done->backfill.uid;
   }
   if (observer_.on_seen) observer_.on_seen(done->backfill);
   // What failed is in the status, and has a back-off of its own.

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <string>
 
+#include "base/mutex.h"
 #include "operator/kube/runtime/reconciler.h"
 #include "operator/reconcile/reconciler.h"
 
@@ -10,8 +13,9 @@ namespace backfill::app {
 // Told by the threads of the controller; must return at once.
 struct BackfillObserver {
   std::function<bool()> may_begin = {};  // false: nothing is done yet, look again later
-  std::function<void(const api::Backfill&)> on_seen;         // after each reconcile
-  std::function<void(const kube::ObjectKey&)> on_gone = {};  // the object is no more
+  std::function<void(const api::Backfill&)> on_seen = {};  // after each reconcile
+  // The object is no more; `uid` is empty if it was never seen.
+  std::function<void(const kube::ObjectKey&, const std::string& uid)> on_gone = {};
 };
 
 // What a queue of names has to do with reconcile::Reconciler. Called by several threads, for one
@@ -26,6 +30,8 @@ class BackfillController final : public kube::Reconciler {
  private:
   reconcile::Reconciler& reconciler_;
   const BackfillObserver observer_;
+  Mutex mu_;
+  std::map<kube::ObjectKey, std::string> uids_ GUARDED_BY(mu_);  // of what was seen and is not gone
 };
 
 }  // namespace backfill::app

@@ -15,7 +15,6 @@
 #include "operator/app/crd_check.h"
 #include "operator/app/leader_transport.h"
 #include "operator/app/refreshing_finalizers.h"
-#include "operator/app/trusting_pool.h"
 #include "operator/certificates/authority.h"
 #include "operator/certificates/ca_publisher.h"
 #include "operator/certificates/certificate_keeper.h"
@@ -29,11 +28,11 @@
 #include "operator/kube/client/api_client.h"
 #include "operator/kube/probes/probe_server.h"
 #include "operator/kube/runtime/operator.h"
+#include "operator/kube/runtime/retry_schedule.h"
 #include "operator/leader/elected_leadership.h"
 #include "operator/leader/leader_label.h"
 #include "operator/metrics/backfill_metrics.h"
 #include "operator/metrics/process_metrics.h"
-#include "operator/kube/runtime/retry_schedule.h"
 #include "operator/reconcile/api_events.h"
 #include "operator/reconcile/api_finalizers.h"
 #include "operator/reconcile/job_pool.h"
@@ -44,7 +43,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using kube::Stage;
-
 
 std::string Replica(const Settings& settings) {
   if (!settings.pod_name.empty()) return settings.pod_name;
@@ -61,16 +59,15 @@ kube::OperatorOptions OptionsFor(const Settings& s, kube::HttpTransport& lease,
   election.renew_deadline = s.renew_deadline;
   election.retry = s.retry_period;
   election.seed = std::random_device{}();
-  return {.leadership = kube::Leadership{.transport = lease,
-                                         .ns = s.ns,
-                                         .name = s.lease_name,
-                                         .election = election},
+  return {.leadership =
+              kube::Leadership{
+                  .transport = lease, .ns = s.ns, .name = s.lease_name, .election = election},
           .exit_now = std::move(exit_now)};
 }
 
 kube::RateLimits LimitsOf(const Settings& s) {
-  return {.interval = std::chrono::duration_cast<Duration>(
-              std::chrono::duration<double>(1 / s.client_qps)),
+  return {.interval =
+              std::chrono::duration_cast<Duration>(std::chrono::duration<double>(1 / s.client_qps)),
           .burst = s.client_burst};
 }
 
@@ -124,18 +121,15 @@ struct Scope {
 
   Scope(const Shared& with, Followed& of, const std::string& ns)
       : store(with.live, of.backfills.cache(), with.clock, {}),
-        job_pool(with.api, of.jobs.cache(), of.pods.cache(), with.clock,
-                 PoolOptions(with.settings, with.coordinator)),
-        pool(job_pool,
-             [&publisher = with.publisher](const std::string& in) { return publisher.Publish(in); }),
+        pool(with.api, of.jobs.cache(), of.pods.cache(), with.clock, PoolOptions(with)),
         api_finalizers(with.api, with.clock),
         finalizers(api_finalizers, store),
-        reconciler(store, with.coordinator, pool, with.clock, OptionsOf(with.settings),
-                   reconcile::OnCluster{.finalizers = finalizers,
-                                        .events = with.events,
-                                        .next_retry = kube::NextRetry}),
+        reconciler(
+            store, with.coordinator, pool, with.clock, OptionsOf(with.settings),
+            reconcile::OnCluster{
+                .finalizers = finalizers, .events = with.events, .next_retry = kube::NextRetry}),
         logic(reconciler, Observer(with)) {
-    of.pods.AddListener(job_pool);
+    of.pods.AddListener(pool);
     // Stops after the controller that comes next: by then nobody reconciles any more.
     with.op.Add({.name = "hand-over",
                  .stage = Stage::kControllers,
@@ -149,15 +143,19 @@ struct Scope {
   }
 
   BackfillObserver Observer(const Shared& with) {
-    return {.may_begin = [&crds = with.crds] { return crds.IsOpen(); },
-            .on_seen =
-                [&figures = with.figures, &coordinator = with.coordinator](const api::Backfill& b) {
-                  const auto stage = b.spec.dry_run ? reconcile::Stage::kDryRun
-                                                    : reconcile::Stage::kRun;
-                  figures.Update(b, coordinator.Snapshot({b.ns, b.name, b.uid, stage}));
-                },
-            .on_gone = [&figures = with.figures](const kube::ObjectKey& key) {
+    return {
+        .may_begin = [&crds = with.crds] { return crds.IsOpen(); },
+        .on_seen =
+            [&figures = with.figures, &coordinator = with.coordinator](const api::Backfill& b) {
+              const auto stage =
+                  b.spec.dry_run ? reconcile::Stage::kDryRun : reconcile::Stage::kRun;
+              figures.Update(b, coordinator.Snapshot({b.ns, b.name, b.uid, stage}));
+            },
+        .on_gone =
+            [this, &figures = with.figures](const kube::ObjectKey& key, const std::string& uid) {
               figures.Forget(key.ns, key.name);
+              for (const auto stage : {reconcile::Stage::kDryRun, reconcile::Stage::kRun})
+                pool.Forget({key.ns, key.name, uid, stage});
             }};
   }
   static reconcile::ReconcilerOptions OptionsOf(const Settings& settings) {
@@ -169,11 +167,14 @@ struct Scope {
     options.worker_image = settings.worker_image;
     return options;
   }
-  static reconcile::JobPoolOptions PoolOptions(const Settings& settings,
-                                               coordinator::Coordinator& coordinator) {
+  static reconcile::JobPoolOptions PoolOptions(const Shared& with) {
+    coordinator::Coordinator& coordinator = with.coordinator;
     reconcile::JobPoolOptions options;
-    options.job.coordinator = settings.coordinator_address;
-    options.job.image = settings.worker_image;
+    options.job.coordinator = with.settings.coordinator_address;
+    options.job.image = with.settings.worker_image;
+    options.prepare = [&publisher = with.publisher](const std::string& ns) {
+      return publisher.Publish(ns);
+    };
     options.on_gone = [&coordinator](const reconcile::StageKey& key, const std::string& worker,
                                      const std::string& instance) {
       coordinator.WorkerGone(key, worker, instance);
@@ -193,8 +194,7 @@ struct Scope {
   }
 
   kube::CachedStore store;
-  reconcile::JobPool job_pool;
-  TrustingPool pool;
+  reconcile::JobPool pool;
   reconcile::ApiFinalizers api_finalizers;
   RefreshingFinalizers finalizers;
   reconcile::Reconciler reconciler;
@@ -286,7 +286,7 @@ struct ClusterOperator::Impl {
   certificates::CertificateKeeperOptions KeeperOptions() {
     certificates::CertificateKeeperOptions options;
     options.certificates.secret = {settings.ns, settings.tls_secret};
-    options.certificates.names = 
+    options.certificates.names =
         certificates::ServerNames(settings.coordinator_service, settings.ns);
     options.certificates.published_for = [this](const std::string& bundle) {
       return publisher.PublishedFor(bundle);
@@ -362,13 +362,10 @@ struct ClusterOperator::Impl {
     metrics::ProcessFigures all;
     all.auth_failures = [this] {
       const coordinator::ServerCounts c = coordinator.counts();
-      return std::map<std::string, std::uint64_t>{{"token", c.unauthenticated},
-                                                  {"no_worker", c.forbidden},
-                                                  {"foreign", c.foreign},
-                                                  {"superseded", c.superseded},
-                                                  {"undecided", c.undecided},
-                                                  {"address_closed", c.closed},
-                                                  {"revoked", c.revoked}};
+      return std::map<std::string, std::uint64_t>{
+          {"token", c.unauthenticated}, {"no_worker", c.forbidden}, {"foreign", c.foreign},
+          {"superseded", c.superseded}, {"undecided", c.undecided}, {"address_closed", c.closed},
+          {"revoked", c.revoked}};
     };
     all.certificate_ends = [this] {
       const certificates::CertificateEnds ends = SelfSigned() ? keeper.Ends() : mounted.Ends();

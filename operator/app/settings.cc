@@ -181,7 +181,8 @@ class Parser {
       s_.coordinator_address = fmt::format("dns:///backfill-coordinator.{}.svc:9443", s_.ns);
     s_.coordinator_service = ServiceOf(s_.coordinator_address);
     if (s_.coordinator_service.empty())
-      return refuse("--coordinator-address must name the Service: dns:///SERVICE.NAMESPACE.svc:9443");
+      return refuse(
+          "--coordinator-address must name the Service: dns:///SERVICE.NAMESPACE.svc:9443");
     return Ok{};
   }
 

@@ -16,6 +16,8 @@
 namespace backfill::e2e {
 namespace {
 
+constexpr int kReplicas = 2;
+
 // That is free now; the operator takes it in a moment.
 int FreePort() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -60,7 +62,8 @@ void ClusterMachine::TearDown() {
   if (!plane_) return;
   if (HasFailure()) {
     for (const Replica& replica : operators_)
-      std::cerr << "---- operator\n" << replica.process->Err().substr(0, 20'000) << "\n";
+      if (replica.process)
+        std::cerr << "---- operator\n" << replica.process->Err().substr(0, 20'000) << "\n";
     if (kubelet_)
       for (const auto& c : kubelet_->Running())
         std::cerr << "---- " << c.pod << "\n" << kubelet_->LogOf(c.pod).substr(0, 4'000) << "\n";
@@ -76,8 +79,8 @@ void ClusterMachine::TearDown() {
   Kubectl({"delete", "namespace", ns_, "--wait=false"});
 }
 
-std::size_t ClusterMachine::StartOperator(const std::vector<std::string>& more) {
-  Replica replica{.grpc_port = FreePort(), .probes_port = FreePort(), .process = nullptr};
+std::unique_ptr<Process> ClusterMachine::RunOperator(const Replica& replica,
+                                                     const std::vector<std::string>& more) {
   std::vector<std::string> args{std::string(BACKFILL_BIN_DIR) + "/backfill-operator",
                                 "--namespace",
                                 ns_,
@@ -96,21 +99,36 @@ std::size_t ClusterMachine::StartOperator(const std::vector<std::string>& more) 
   args.insert(args.end(), more.begin(), more.end());
   Process::Options how{};
   how.dir = dir_.path();
-  replica.process = std::make_unique<Process>(args, how);
-  operators_.push_back(std::move(replica));
-  if (!kubelet_) {
+  return std::make_unique<Process>(args, how);
+}
+
+std::size_t ClusterMachine::StartOperator(const std::vector<std::string>& more) {
+  if (operators_.empty()) {
+    for (int i = 0; i < kReplicas; ++i)
+      operators_.push_back(
+          {.grpc_port = FreePort(), .probes_port = FreePort(), .process = nullptr});
     auto started = cluster::ProcessKubelet::Start(
         {.kubeconfig = plane_->kubeconfig(),
          .ns = ns_,
          .dir = dir_.path() / "pods",
          .command = {std::string(BACKFILL_BIN_DIR) + "/backfill-worker"},
          .env = {{"BACKFILL_COORDINATOR",
-                  fmt::format("ipv4:127.0.0.1:{}", operators_.front().grpc_port)},
+                  fmt::format("ipv4:127.0.0.1:{},127.0.0.1:{}", operators_[0].grpc_port,
+                              operators_[1].grpc_port)},
                  {"BACKFILL_SERVER_NAME", fmt::format("backfill-coordinator.{}.svc", ns_)}}});
     EXPECT_TRUE(started.ok()) << started.error().message;
     if (started.ok()) kubelet_ = std::move(started).value();
   }
-  return operators_.size() - 1;
+  std::size_t at = 0;
+  while (operators_.at(at).process) ++at;
+  operators_[at].process = RunOperator(operators_[at], more);
+  return at;
+}
+
+void ClusterMachine::RestartOperator(std::size_t replica) {
+  Operator(replica).Signal(SIGKILL);
+  Operator(replica).Wait(5s);
+  operators_.at(replica).process = RunOperator(operators_.at(replica), {});
 }
 
 std::string ClusterMachine::NotReady(std::size_t replica) {

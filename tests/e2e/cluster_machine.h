@@ -25,8 +25,10 @@ class ClusterMachine : public testing::Test {
   void SetUp() override;
   void TearDown() override;
 
-  // A replica of the operator; `more` are further flags. The first one is where workers connect.
+  // A replica of the operator; `more` are further flags. Workers know of two.
   std::size_t StartOperator(const std::vector<std::string>& more = {});
+  // kill -9, and another process in its place.
+  void RestartOperator(std::size_t replica = 0);
   Process& Operator(std::size_t replica = 0) { return *operators_.at(replica).process; }
   // "" or what /readyz says.
   std::string NotReady(std::size_t replica = 0);
@@ -59,6 +61,8 @@ class ClusterMachine : public testing::Test {
   const cli::TempDir dir_;
   std::optional<cluster::ControlPlane> plane_;
   std::unique_ptr<fakes::Sink> sink_;
+  std::unique_ptr<Process> RunOperator(const Replica& replica,
+                                       const std::vector<std::string>& more);
   std::vector<Replica> operators_;
   std::unique_ptr<cluster::ProcessKubelet> kubelet_;
 };

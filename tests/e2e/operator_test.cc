@@ -73,15 +73,75 @@ TEST_F(OperatorTest, F10_WorkGoesOnAfterTheOperatorWasKilled) {
   StartOperator();
   Apply({.end = 30'000, .rate = 2'000, .replicas = 2});
   ASSERT_TRUE(TargetSees(5'000));
-  const auto uids = kubelet_->Running();
-  Operator().Signal(SIGKILL);
-  Operator().Wait(5s);
-  const int port = operators_.front().grpc_port;
-  operators_.clear();
-  StartOperator({"--grpc-listen", "127.0.0.1:" + std::to_string(port)});
+  RestartOperator();
   ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 180s));
   EXPECT_EQ(sink_->stats().missing, 0u);
   EXPECT_EQ(kubelet_->started(), 2) << "workers went on through the restart";
+}
+
+TEST_F(OperatorTest, F10_AnotherReplicaTakesOverFromOneThatIsKilled) {
+  TargetIs({.bitmap = 40'000});
+  StartOperator();
+  ASSERT_TRUE(TimeUntil(20s, [&] { return NotReady().empty(); }).has_value());
+  Apply({.end = 40'000, .rate = 2'000, .replicas = 2});
+  ASSERT_TRUE(TargetSees(5'000));
+  const std::size_t follower = StartOperator();
+  ASSERT_TRUE(TimeUntil(20s, [&] { return NotReady(follower).empty(); }).has_value());
+  EXPECT_EQ(Metric("leader_election_master_status", follower), 0);
+  Operator().Signal(SIGKILL);
+  ASSERT_TRUE(TimeUntil(20s, [&] {
+                return Metric("leader_election_master_status", follower) == 1;
+              }).has_value());
+  ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 180s));
+  EXPECT_EQ(sink_->stats().missing, 0u);
+  EXPECT_EQ(kubelet_->started(), 2);
+}
+
+TEST_F(OperatorTest, F10_ALeaderThatWasStoppedAndWakesUpDoesNoHarm) {
+  TargetIs({.bitmap = 40'000});
+  StartOperator();
+  Apply({.end = 40'000, .rate = 2'000, .replicas = 2});
+  ASSERT_TRUE(TargetSees(5'000));
+  const std::size_t other = StartOperator();
+  Operator().Signal(SIGSTOP);
+  ASSERT_TRUE(TimeUntil(30s, [&] {
+                return Metric("leader_election_master_status", other) == 1;
+              }).has_value());
+  Operator().Signal(SIGCONT);
+  EXPECT_EQ(Operator().Wait(20s).code, 1) << "it exits once it sees that it leads no more";
+  ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 180s));
+  EXPECT_EQ(sink_->stats().missing, 0u);
+}
+
+TEST_F(OperatorTest, ALaunchTakesFiveWritesBesidesLedgersAndStatus) {
+  StartOperator();
+  Apply({.end = 5'000, .replicas = 2, .records_per_shard = 10});
+  ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 120s));
+  // Of this operator alone: others use the same server.
+  const auto lines = plane_->Requests("backfill-operator/");
+  ASSERT_TRUE(lines.ok()) << lines.error().message;
+  int writes = 0, status = 0, ledgers = 0, deletions = 0;
+  for (const auto& line : *lines) {
+    if (line.space != ns_ || line.verb == "get" || line.verb == "list" || line.verb == "watch")
+      continue;
+    if (line.resource == "leases" || line.resource == "secrets" || line.resource == "events" ||
+        line.resource == "tokenreviews")
+      continue;
+    if (line.subresource == "status") {
+      ++status;
+    } else if (line.resource == "backfillledgers") {
+      ++ledgers;
+    } else if (line.verb == "delete") {
+      ++deletions;
+    } else {
+      ++writes;
+    }
+  }
+  // Finalizer, CA bundle, report (begun, finished), Job.
+  EXPECT_LE(writes, 5);
+  EXPECT_LE(status, 12);
+  EXPECT_LE(ledgers, 30);
+  EXPECT_LE(deletions, 1);
 }
 
 TEST_F(OperatorTest, ADeletedBackfillDrainsAndLeavesItsReport) {
