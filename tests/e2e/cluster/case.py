@@ -9,7 +9,7 @@ import unittest
 import uuid
 
 from installation import Installation
-from node import Node, always, eventually
+from node import FETCH, Node, always, eventually
 
 RATE = 2000  # records a second; a loaded machine of two cores does more than that
 
@@ -49,6 +49,8 @@ class ClusterTest(unittest.TestCase):
         self.node.kubectl("wait", "-n", self.namespace, "--for=condition=Ready", "pod/sink", "--timeout=60s", timeout=90)
         service = self.node.get("service", "sink", "-n", self.namespace)
         self._stats = f"http://{service['spec']['clusterIP']}/stats"
+        # That it is ready reaches the node's rules a moment later.
+        eventually(lambda: self.node.run("/usr/bin/python3", "-IS", "-c", FETCH, self._stats, check=False).returncode, 0, within=30)
 
     def target(self):
         return json.loads(self.node.fetch(self._stats))
