@@ -20,9 +20,9 @@ constexpr int kExitBadUsage = 2;
 Status Serve(const app::Settings& settings, const std::stop_token& stop) {
   const SystemClock clock;
   kube::PrometheusMetrics metrics;
-  const kube::ClusterAccess access = TRY(
-      settings.kubeconfig.empty() ? kube::FindCluster(kube::ProcessEnvironment())
-                                  : kube::LoadKubeConfig({.files = {settings.kubeconfig}}));
+  const kube::ClusterAccess access =
+      TRY(settings.kubeconfig.empty() ? kube::FindCluster(kube::ProcessEnvironment())
+                                      : kube::LoadKubeConfig({.files = {settings.kubeconfig}}));
   const auto cluster = TRY(kube::ClusterConnection::Make(
       access, {.user_agent = "backfill-operator/" BACKFILL_VERSION " (linux/" BACKFILL_ARCH ")"},
       clock, metrics));

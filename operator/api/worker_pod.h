@@ -8,8 +8,8 @@ namespace backfill::api {
 
 // What the product sets in the container `worker`; nobody else may.
 inline constexpr std::string_view kWorkerVariables[] = {
-    "BACKFILL_COORDINATOR", "BACKFILL_TOKEN_FILE", "BACKFILL_CA_FILE", "BACKFILL_NAMESPACE",
-    "BACKFILL_NAME",        "BACKFILL_UID",        "BACKFILL_STAGE",   "BACKFILL_POOL",
+    "BACKFILL_COORDINATOR", "BACKFILL_TOKEN_FILE", "BACKFILL_CA_FILE",    "BACKFILL_NAMESPACE",
+    "BACKFILL_NAME",        "BACKFILL_UID",        "BACKFILL_STAGE",      "BACKFILL_POOL",
     "BACKFILL_POD_NAME",    "BACKFILL_POD_UID",    "JOB_COMPLETION_INDEX"};
 
 inline constexpr std::string_view kWorkerContainer = "worker";
