@@ -289,18 +289,8 @@ struct Reconciler::Impl {
       TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kDryRun), plan)
               .Annotate("writing the dry run's ledger"));
     }
-    api::PlanStatus made;
-    made.hash = plan.hash;
-    made.shards = static_cast<std::int64_t>(plan.shards.size());
-    made.records = plan.records;
-    made.time = FormatWallTime(clock.Wall());
-    made.worker_image = options.worker_image;
-    if (plan.file) {
-      made.bad_records = plan.file->bad_records;
-      made.duplicate_keys = plan.file->duplicate_keys;
-      made.duplicates_estimated = !plan.file->duplicates_exact;
-    }
-    status.plan = made;
+    status.plan = ToStatus(plan, clock.Wall());
+    status.plan->worker_image = options.worker_image;
     return Ok{};
   }
 

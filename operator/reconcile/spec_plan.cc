@@ -48,4 +48,18 @@ Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
   return plan::MakePlan(*planner, cutting, api::CanonicalWork(spec), std::move(stop));
 }
 
+api::PlanStatus ToStatus(const plan::Plan& plan, WallTime now) {
+  api::PlanStatus made;
+  made.hash = plan.hash;
+  made.shards = static_cast<std::int64_t>(plan.shards.size());
+  made.records = plan.records;
+  made.time = FormatWallTime(now);
+  if (plan.file) {
+    made.bad_records = plan.file->bad_records;
+    made.duplicate_keys = plan.file->duplicate_keys;
+    made.duplicates_estimated = !plan.file->duplicates_exact;
+  }
+  return made;
+}
+
 }  // namespace backfill::reconcile

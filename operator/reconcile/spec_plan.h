@@ -3,6 +3,7 @@
 #include <functional>
 #include <stop_token>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "operator/api/backfill.h"
 #include "operator/plan/plan.h"
@@ -18,5 +19,8 @@ using PlanningProgress = std::function<void(const rows::PlanProgress&)>;
 // plan::MakePlan.
 Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
                            const PlanningProgress& progress = nullptr);
+
+// What is said of it in the status.
+api::PlanStatus ToStatus(const plan::Plan& plan, WallTime now);
 
 }  // namespace backfill::reconcile
