@@ -63,11 +63,12 @@ test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build a
 	tests/run.sh
 
 .PHONY: cluster-tool
-cluster-tool: deps ## the Kubernetes control plane and Helm under the tests (minutes the first time, then nothing to do)
+cluster-tool: deps ## the Kubernetes control plane, Helm and kstatus under the tests (minutes the first time, then nothing to do)
 	@tests/cluster/go.sh version >/dev/null || status=$$?; \
 	case $${status:-0} in \
 	  0) $(MAKE) -s --no-print-directory -C tests/cluster control-plane; \
-	     $(MAKE) -s --no-print-directory -C tests/chart/tools all;; \
+	     $(MAKE) -s --no-print-directory -C tests/chart/tools all; \
+	     cd tests/gitops && ../cluster/go.sh build -trimpath -buildvcs=false -o ../../build/gitops/verdicts .;; \
 	  77) echo "tests that need a control plane will be skipped";; \
 	  *) exit $$status;; \
 	esac
