@@ -68,7 +68,7 @@ cluster-tool: deps ## the Kubernetes control plane, Helm and kstatus under the t
 	case $${status:-0} in \
 	  0) $(MAKE) -s --no-print-directory -C tests/cluster control-plane; \
 	     $(MAKE) -s --no-print-directory -C tests/chart/tools all; \
-	     cd tests/gitops && ../cluster/go.sh build -trimpath -buildvcs=false -o ../../build/gitops/verdicts .;; \
+	     cd tests/gitops && CGO_ENABLED=0 ../cluster/go.sh build -trimpath -buildvcs=false -o ../../build/gitops/verdicts .;; \
 	  77) echo "tests that need a control plane will be skipped";; \
 	  *) exit $$status;; \
 	esac
