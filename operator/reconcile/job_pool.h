@@ -34,8 +34,9 @@ struct JobPoolOptions {
   Duration call_limit = 10s;  // of each call to the API server
   Duration look_limit = 3s;   // of all looks at single pods in one Observe()
   Duration look_period = 10s;
-  Duration slow_start = 60s;  // pods that have not started by then are trouble
-  Duration healthy = 10min;   // a Job that lived so long has healed: the next end is a first one
+  Duration slow_start = 60s;   // pods that have not started by then are trouble
+  Duration slow_making = 20s;  // likewise a Job that has fewer pods than it should
+  Duration healthy = 10min;    // a Job that lived so long has healed: the next end is a first one
   // Called by each Scale() that wants workers in that namespace, before anything else: what their
   // pods mount must be there, and stay there. kConflict, kPermission: refused, tried again later.
   std::function<Status(const std::string& ns)> prepare = nullptr;

@@ -183,7 +183,7 @@ std::optional<PoolTrouble> JobPool::TroubleOf(Slot& slot, const kube::Job& job,
     slot.short_since = Time{};
   } else if (slot.short_since == Time{}) {
     slot.short_since = now;
-  } else if (now - slot.short_since >= options_.slow_start) {
+  } else if (now - slot.short_since >= options_.slow_making) {
     return PoolTrouble{
         "WorkersUnavailable",
         "Job " + job.meta.name + " has " + std::to_string(job.active) + " of " +
