@@ -225,7 +225,7 @@ struct ClusterOperator::Impl {
         label(pods_api, clock, leading,
               {.ns = settings.ns, .pod = settings.pod_name, .selector = settings.pod_selector}),
         followed(Follow()),
-        directory(Sole().pods, Sole().jobs, Sole().backfills, reviews_api),
+        directory(Caches(), reviews_api),
         authenticator(reviews_api, directory, clock),
         coordinator(ledgers, clock, leading, OptionsOfCoordinator()),
         process(clock, ProcessFigures()),
@@ -270,17 +270,12 @@ struct ClusterOperator::Impl {
     return all;
   }
 
-  // Where a pod is looked for. With several namespaces there is no one cache of all of them: what
-  // is not in a cache is read live.
-  struct Caches {
-    const kube::ObjectCache& pods;
-    const kube::ObjectCache& jobs;
-    const kube::ObjectCache& backfills;
-  };
-  [[nodiscard]] Caches Sole() const {
-    if (followed.size() != 1) return {nothing, nothing, nothing};
-    const Followed& all = followed.front();
-    return {all.pods.cache(), all.jobs.cache(), all.backfills.cache()};
+  // Where a pod is looked for.
+  [[nodiscard]] std::vector<identity::WorkerDirectory::Caches> Caches() const {
+    std::vector<identity::WorkerDirectory::Caches> all;
+    for (const Followed& f : followed)
+      all.push_back({&f.pods.cache(), &f.jobs.cache(), &f.backfills.cache()});
+    return all;
   }
 
   certificates::CertificateKeeperOptions KeeperOptions() {
@@ -420,7 +415,6 @@ struct ClusterOperator::Impl {
   certificates::CaPublisher publisher;
   leader::LeaderLabel label;
   std::deque<Followed> followed;
-  const kube::ObjectCache nothing;
   const identity::WorkerDirectory directory;
   identity::TokenAuthenticator authenticator;
   coordinator::Coordinator coordinator;
