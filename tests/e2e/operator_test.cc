@@ -43,6 +43,13 @@ TEST_F(OperatorTest, ADryRunSendsNothingAndWaitsForAPerson) {
   EXPECT_EQ(sink_->stats().requests, 500u);
 }
 
+TEST_F(OperatorTest, OneOfSeveralWatchedNamespacesIsServedLikeTheOnlyOne) {
+  StartOperator({"--watch-namespaces", "kube-public"});  // besides the test's own
+  Apply({.end = 500});
+  ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 90s));
+  EXPECT_EQ(sink_->stats().requests, 500u);
+}
+
 TEST_F(OperatorTest, PauseHoldsAndResumeGoesOn) {
   TargetIs({.bitmap = 20'000});
   StartOperator();
