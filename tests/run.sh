@@ -9,7 +9,7 @@ none=error
 if [ $# -gt 0 ]; then none=ignore; fi  # a selection may leave one of the builds without a test
 # Tests that start many processes or measure time say RUN_SERIAL themselves.
 run() {  # BUILD [ARGUMENTS OF CTEST]
-  ctest --test-dir "build/$1" --parallel "$(nproc)" --output-on-failure --no-tests=$none \
+  ctest --test-dir "build/$1" --parallel "$((2 * $(nproc)))" --output-on-failure --no-tests=$none \
     --output-junit "$results/$1.xml" "${@:2}" | tee "$results/$1.log"
   [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 }

@@ -19,7 +19,7 @@ std::vector<std::uint32_t> Found(const Positions& positions) {
 RC_GTEST_PROP(ByteIndexTest, EveryWayFindsWhatTheSimpleLoopFinds, ()) {
   const auto text = *rc::gen::container<std::string>(
       rc::gen::element('a', 'b', '\n', '"', ',', '\\', '\t', '\r', '\xC3', '\x20', '\x7F'));
-  std::string padded = std::string(*rc::gen::inRange(0, 200), 'x') + text;
+  std::string padded = std::string(*rc::gen::inRange<std::size_t>(0, 200), 'x') + text;
   const std::size_t size = padded.size();
   padded.append(kPadding, '\0');
   const SoughtBytes sought{.quote = '"', .mark = *rc::gen::element(',', '\t'), .marks = true};

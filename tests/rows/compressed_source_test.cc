@@ -125,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(Codecs, CodecTest, ::testing::Values(&Gzip, &ZstdAsUsua
 // A header that says 312 bytes, and one block, which is empty.
 TEST(CompressedSourceTest, NoticesThatAZstdFrameHoldsLessThanItSays) {
   const std::string frame("\x28\xB5\x2F\xFD\x40\x00\x38\x00\x01\x00\x00", 11);
-  for (const std::size_t step : {1, 3, 100}) {
+  for (const std::size_t step : {1U, 3U, 100U}) {
     const auto text = ReadFrom(frame, 0, kToTheEnd, step);
     ASSERT_FALSE(text.ok()) << step;
     EXPECT_THAT(text.error().message, HasSubstr("corrupt"));

@@ -57,7 +57,7 @@ RC_GTEST_PROP(Utf8Test, AgreesWithTheDefinition, ()) {
   const auto bytes = *rc::gen::container<std::vector<int>>(
       rc::gen::element(0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC2, 0xDF, 0xE0, 0xE1, 0xED,
                        0xEF, 0xF0, 0xF4));
-  std::string text(*rc::gen::inRange(0, 70), 'a');
+  std::string text(*rc::gen::inRange<std::size_t>(0, 70), 'a');
   for (const int b : bytes) text += static_cast<char>(b);
   RC_ASSERT(IsUtf8(text) == IsUtf8ByTheBook(text));
 }

@@ -24,7 +24,8 @@ class Copier final : public Reconciler {
       return Outcome::Refused({ErrorCode::kConflict, copy_key.name + " belongs to somebody else"});
 
     nlohmann::json body{{"data", original->data}};
-    body["metadata"]["ownerReferences"] = {ControllerReference(kConfigMaps, original->meta)};
+    auto& owners = body["metadata"]["ownerReferences"];
+    owners.push_back(ControllerReference(kConfigMaps, original->meta));
     ReconcileApi api(api_, context);
     return Outcome::Of(api.CreateOrUpdate(kMaps, copy_key, body, copy.get()));
   }

@@ -13,7 +13,7 @@ constexpr std::string_view kInconsistent = "i";
 // Where the next page begins: of which version, after which key. Clients treat it as opaque.
 std::string Token(std::string_view kind_of, std::uint64_t version, const std::string& key) {
   std::string token = fmt::format("{}{}.", kind_of, version);
-  for (const unsigned char c : key) token += fmt::format("{:02x}", c);
+  for (const char c : key) token += fmt::format("{:02x}", static_cast<unsigned char>(c));
   return token;
 }
 

@@ -33,7 +33,7 @@ std::string Refusal(int code, const std::string& reason) {
 class SecretWatchTest : public ::testing::Test {
  protected:
   SecretWatchTest() {
-    server_.AnswerOthers([this](const kube::HttpRequest&) -> Result<kube::HttpResponse> {
+    server_.AnswerOthers([](const kube::HttpRequest&) -> Result<kube::HttpResponse> {
       return kube::HttpResponse{.status = 200, .body = SecretText("1")};
     });
   }

@@ -135,7 +135,8 @@ spec:
       slot->changed.notify_all();
     });
     MutexLock l(slot->mu);
-    if (!slot->changed.wait_for(slot->mu, 30s, [&] { return slot->answer.has_value(); }))
+    if (!slot->changed.wait_for(slot->mu, 30s,
+                                [&]() REQUIRES(slot->mu) { return slot->answer.has_value(); }))
       return Error{ErrorCode::kDeadline, "no answer"};
     return *slot->answer;
   }

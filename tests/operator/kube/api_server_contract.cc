@@ -111,9 +111,9 @@ std::vector<std::string> ApiServerContractTest::NamesIn(const Reply& list) {
 
 std::string ApiServerContractTest::Quoted(const Reply& reply, const std::string& pointer) {
   std::string quoted;
-  for (const unsigned char c : reply.Text(pointer)) {
-    quoted +=
-        std::isalnum(c) != 0 ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
+  for (const char character : reply.Text(pointer)) {
+    const auto c = static_cast<unsigned char>(character);
+    quoted += std::isalnum(c) != 0 ? std::string(1, character) : fmt::format("%{:02X}", c);
   }
   return quoted;
 }

@@ -18,7 +18,7 @@
 namespace backfill::kube {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef BACKFILL_SANITIZED
 constexpr int kObjects = 500;  // of which each takes ten times as long
 #else
 constexpr int kObjects = 10'000;
