@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <charconv>
@@ -177,7 +178,9 @@ void HttpConnection::WriteMore() {
             .message = "writing: " + wait_ec.message()});
     });
   }
-  if (!ec && !late_) return ReadReply();
+  // Not at once: Boost.Asio first tries to read, and the reply cannot be there yet. After what else
+  // is to be done in this turn, such as sending on other connections, it often is.
+  if (!ec && !late_) return asio::post(socket_.get_executor(), [this] { ReadReply(); });
   Lose({.delivery = written_ == 0 ? Delivery::kNotSent : Delivery::kUnanswered,
         .timeout = late_,
         .stale = reused_ && !late_,
