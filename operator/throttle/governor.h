@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -66,12 +67,13 @@ struct GovernorMemory {
   std::optional<Time> ceiling_changed;
   int holds = 0;  // n
   double before_hold = 0;
-  std::optional<Time> held_since;  // the last tick at critical
   std::optional<Time> hold_began;
+  std::optional<Time> held_since;  // from here its duration counts: the last tick at critical
   std::optional<Time> last_critical;
   std::optional<Time> last_cut;
   double cut_pressure = 0;  // Pcut
   std::optional<Time> last_raise;
+  std::optional<Time> last_lowered;         // by a budget, cut or not
   std::optional<Time> overloaded_at_floor;  // since when
   std::optional<Time> yielding;
   std::optional<Time> missing;  // t0
@@ -80,7 +82,9 @@ struct GovernorMemory {
   std::optional<Time> no_raise_until;  // windows are under-filled after a gap
   bool stopped = false;                // paused or blackout, as of the last step
   bool pinned = false;
-  bool throttled = false;
+  bool capped = false;
+  bool throttled = false;  // the condition, as of the last step
+  std::string exceeded;    // what the last cut or hold was about
   bool told_missing = false;
   std::optional<Time> last_step;
   History sent;
