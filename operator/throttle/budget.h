@@ -38,24 +38,26 @@ enum class OnNoTraffic {
 
 // How old what a source says can be. The defaults are those of a usual Prometheus.
 struct Timing {
-  Duration interval = 10s;              // asked this often
-  Duration window = 60s;                // the metric is a mean or rate over so long
-  Duration scrape_interval = 15s;       // a new sample appears this often
-  Duration delay = 5s;                  // from the sample to the answer
-  std::optional<Duration> stale_after;  // unset: the larger of 3 scrape intervals and 60 s
+  Duration interval = 10s;         // asked this often
+  Duration window = 60s;           // the metric is a mean or rate over so long
+  Duration scrape_interval = 15s;  // a new sample appears this often
+  Duration delay = 5s;             // from the sample to the answer
+  std::optional<Duration> stale_after =
+      std::nullopt;  // unset: the larger of 3 scrape intervals and 60 s
 };
 
 struct Budget {
-  std::string name;  // unique among the budgets of a governor
+  std::string name = {};  // unique among the budgets of a governor
   Direction direction = Direction::kMax;
-  double bound = 0;                // pressure 1
-  std::optional<double> critical;  // here the backfill is held; unset: at pressure 2
-  std::optional<double> ideal;     // pressure 0; unset: 0 for a maximum, 1 for a minimum
-  double target = 0.85;            // the pressure that is steered for
-  bool required = true;            // without the metric the rate does not rise, and falls in time
-  bool enforce = true;             // false: measured and reported only
+  double bound = 0;                               // pressure 1
+  std::optional<double> critical = std::nullopt;  // here the backfill is held; unset: at pressure 2
+  std::optional<double> ideal =
+      std::nullopt;      // pressure 0; unset: 0 for a maximum, 1 for a minimum
+  double target = 0.85;  // the pressure that is steered for
+  bool required = true;  // without the metric the rate does not rise, and falls in time
+  bool enforce = true;   // false: measured and reported only
   Scope scope = Scope::kGlobal;
-  Timing timing;
+  Timing timing = {};
   OnMissing on_missing = OnMissing::kHold;
   OnNoTraffic on_no_traffic = OnNoTraffic::kMissing;
 

@@ -16,17 +16,17 @@ namespace backfill::throttle {
 
 struct BudgetMemory {
   // Of the last plausible sample; of "no traffic" under OnNoTraffic::kZero the value is unset.
-  std::optional<double> value;
-  std::optional<double> pressure;
-  std::optional<Time> sampled;  // never after it was first seen
-  std::optional<Time> said;     // the same as the source has it, to tell samples apart
+  std::optional<double> value = std::nullopt;
+  std::optional<double> pressure = std::nullopt;
+  std::optional<Time> sampled = std::nullopt;  // never after it was first seen
+  std::optional<Time> said = std::nullopt;  // the same as the source has it, to tell samples apart
   // Pressures of the last three samples, the latest one last.
-  std::vector<double> recent;
+  std::vector<double> recent = {};
   int critical_in_a_row = 0;  // new samples
   int good_in_a_row = 0;      // new samples below the target, since the last critical tick
   std::uint64_t discarded = 0;
   std::uint64_t from_the_future = 0;
-  History past;  // its pressure at each tick
+  History past = {};  // its pressure at each tick
 
   bool operator==(const BudgetMemory&) const = default;
 };
@@ -38,8 +38,8 @@ struct BudgetReading {
   bool fresh_sample = false;  // new since the last tick
   double pressure = 0;        // if usable
   double worst = 0;           // of the last three samples, if usable
-  std::optional<Duration> age;
-  std::string detail;
+  std::optional<Duration> age = std::nullopt;
+  std::string detail = {};
   bool no_traffic = false;  // NoData or NaN, which OnNoTraffic says what to make of
 };
 

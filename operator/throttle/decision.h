@@ -77,19 +77,20 @@ enum class StalledReason {
 
 struct BudgetView {  // in the order of the budgets
   MetricState state = MetricState::kError;
-  std::optional<double> value;        // the last plausible one
-  std::optional<double> pressure;     // of that value, or 0 for no traffic under OnNoTraffic::kZero
-  std::optional<Duration> age;        // of that value
-  std::uint64_t discarded = 0;        // implausible samples, since the start
-  std::uint64_t from_the_future = 0;  // taken as of now, since the start
-  std::string detail;                 // what the source said, or what is wrong with its value
+  std::optional<double> value = std::nullopt;  // the last plausible one
+  std::optional<double> pressure =
+      std::nullopt;  // of that value, or 0 for no traffic under OnNoTraffic::kZero
+  std::optional<Duration> age = std::nullopt;  // of that value
+  std::uint64_t discarded = 0;                 // implausible samples, since the start
+  std::uint64_t from_the_future = 0;           // taken as of now, since the start
+  std::string detail = {};  // what the source said, or what is wrong with its value
 
   bool operator==(const BudgetView&) const = default;
 };
 
 struct Transition {
   TransitionKind kind = TransitionKind::kThrottleReleased;
-  std::string message;
+  std::string message = {};
 
   bool operator==(const Transition&) const = default;
 };
@@ -101,25 +102,26 @@ struct Decision {
   double limit = 0;  // highest rate in force
   GovernorState state = GovernorState::kSteady;
   LimitedBy limited_by = LimitedBy::kMax;
-  std::optional<std::size_t> binding;  // the budget with the highest pressure of those that act
-  double pressure = 0;                 // its pressure; workers learn their latency while it is <= 1
-  std::vector<BudgetView> budgets;
+  std::optional<std::size_t> binding =
+      std::nullopt;     // the budget with the highest pressure of those that act
+  double pressure = 0;  // its pressure; workers learn their latency while it is <= 1
+  std::vector<BudgetView> budgets = {};
 
   ThrottledReason throttled = ThrottledReason::kNone;
-  std::string message;  // of that condition: "p99 0.31 over 0.25"
+  std::string message = {};  // of that condition: "p99 0.31 over 0.25"
   StalledReason stalled = StalledReason::kNone;
   // The operator should pause the backfill: StalledReason::kRepeatedCriticalHolds, or what
   // hold.onCritical says.
   bool ask_for_pause = false;
 
-  int holds = 0;                     // in a row
-  std::optional<Duration> held_for;  // so long already
-  std::optional<double> last_good;   // G
-  std::optional<double> ceiling;     // C
+  int holds = 0;                                    // in a row
+  std::optional<Duration> held_for = std::nullopt;  // so long already
+  std::optional<double> last_good = std::nullopt;   // G
+  std::optional<double> ceiling = std::nullopt;     // C
   bool raised = false;
   bool cut = false;
   Time next{};  // Step() wants to be called again no later than this
-  std::vector<Transition> transitions;
+  std::vector<Transition> transitions = {};
 
   bool operator==(const Decision&) const = default;
 };

@@ -28,32 +28,33 @@ struct Pin {
 // All that a decision depends on, besides the options, what was before, and the time. Any number is
 // allowed: what makes no sense is taken as 0, or as none.
 struct Inputs {
-  std::vector<Observation> observations;  // in the order of the budgets; missing ones are errors
-  double sent = 0;                        // attempts/s of all workers since the last tick
-  bool records_wait = false;              // for tokens: the workers would send more
-  bool inner_cut = false;  // some worker sends less than granted because of what it sees itself
-  bool canary = false;     // the rate may fall, but not rise
+  std::vector<Observation> observations =
+      {};                     // in the order of the budgets; missing ones are errors
+  double sent = 0;            // attempts/s of all workers since the last tick
+  bool records_wait = false;  // for tokens: the workers would send more
+  bool inner_cut = false;     // some worker sends less than granted because of what it sees itself
+  bool canary = false;        // the rate may fall, but not rise
 
   bool paused = false;
   bool blackout = false;  // outside of the schedule, or within a blackout
   // Until a boundary of the schedule at which the rate has to be 0, where one is near.
-  std::optional<Duration> closes_in;
-  std::optional<double> window_limit;  // records/s of the window of the schedule
-  std::optional<double> cap;           // of an override that is in force
-  std::optional<Pin> pin;              // likewise
+  std::optional<Duration> closes_in = std::nullopt;
+  std::optional<double> window_limit = std::nullopt;  // records/s of the window of the schedule
+  std::optional<double> cap = std::nullopt;           // of an override that is in force
+  std::optional<Pin> pin = std::nullopt;              // likewise
 
   bool operator==(const Inputs&) const = default;
 };
 
 // What outlives the process, in status.throttle.
 struct SavedGovernor {
-  double rate = 0;                  // R
-  std::optional<double> last_good;  // G
-  std::optional<double> ceiling;    // C
-  int holds = 0;                    // n
-  double before_hold = 0;           // the rate
-  std::optional<WallTime> held_since;
-  std::optional<WallTime> last_critical;
+  double rate = 0;                                 // R
+  std::optional<double> last_good = std::nullopt;  // G
+  std::optional<double> ceiling = std::nullopt;    // C
+  int holds = 0;                                   // n
+  double before_hold = 0;                          // the rate
+  std::optional<WallTime> held_since = std::nullopt;
+  std::optional<WallTime> last_critical = std::nullopt;
 
   bool operator==(const SavedGovernor&) const = default;
 };
@@ -61,34 +62,35 @@ struct SavedGovernor {
 // Everything that a governor remembers: what a replay starts from. Times are never after
 // `last_step` but for the ends of waits.
 struct GovernorMemory {
-  double rate = 0;                // R
-  std::optional<double> good;     // G
-  std::optional<double> ceiling;  // C
-  std::optional<Time> ceiling_changed;
+  double rate = 0;                               // R
+  std::optional<double> good = std::nullopt;     // G
+  std::optional<double> ceiling = std::nullopt;  // C
+  std::optional<Time> ceiling_changed = std::nullopt;
   int holds = 0;  // n
   double before_hold = 0;
-  std::optional<Time> hold_began;
-  std::optional<Time> held_since;  // from here its duration counts: the last tick at critical
-  std::optional<Time> last_critical;
-  std::optional<Time> last_cut;
+  std::optional<Time> hold_began = std::nullopt;
+  std::optional<Time> held_since =
+      std::nullopt;  // from here its duration counts: the last tick at critical
+  std::optional<Time> last_critical = std::nullopt;
+  std::optional<Time> last_cut = std::nullopt;
   double cut_pressure = 0;  // Pcut
-  std::optional<Time> last_raise;
-  std::optional<Time> last_lowered;         // by a budget, cut or not
-  std::optional<Time> overloaded_at_floor;  // since when
-  std::optional<Time> yielding;
-  std::optional<Time> missing;  // t0
+  std::optional<Time> last_raise = std::nullopt;
+  std::optional<Time> last_lowered = std::nullopt;         // by a budget, cut or not
+  std::optional<Time> overloaded_at_floor = std::nullopt;  // since when
+  std::optional<Time> yielding = std::nullopt;
+  std::optional<Time> missing = std::nullopt;  // t0
   double before_missing = 0;
-  std::optional<Time> last_landing;
-  std::optional<Time> no_raise_until;  // windows are under-filled after a gap
-  bool stopped = false;                // paused or blackout, as of the last step
+  std::optional<Time> last_landing = std::nullopt;
+  std::optional<Time> no_raise_until = std::nullopt;  // windows are under-filled after a gap
+  bool stopped = false;                               // paused or blackout, as of the last step
   bool pinned = false;
   bool capped = false;
-  bool throttled = false;  // the condition, as of the last step
-  std::string exceeded;    // what the last cut or hold was about
+  bool throttled = false;     // the condition, as of the last step
+  std::string exceeded = {};  // what the last cut or hold was about
   bool told_missing = false;
-  std::optional<Time> last_step;
-  History sent;
-  std::vector<BudgetMemory> budgets;
+  std::optional<Time> last_step = std::nullopt;
+  History sent = {};
+  std::vector<BudgetMemory> budgets = {};
 
   bool operator==(const GovernorMemory&) const = default;
 };

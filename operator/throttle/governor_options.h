@@ -37,15 +37,16 @@ struct MissingOptions {
 struct GovernorOptions {
   Mode mode = Mode::kEnforce;
   double max_records_per_second = 0;
-  double floor = 1;               // minRecordsPerSecond
-  std::optional<double> initial;  // unset: the larger of the floor and 1 % of the maximum
+  double floor = 1;  // minRecordsPerSecond
+  std::optional<double> initial =
+      std::nullopt;  // unset: the larger of the floor and 1 % of the maximum
   AtFloor at_floor = AtFloor::kYield;
-  std::vector<Budget> budgets;  // at most kMaxBudgets
-  HoldOptions hold;
-  MissingOptions missing;
-  std::optional<Duration> dead_time;  // unset: computed from the budgets
-  Duration grant_refresh = 5s;        // until a new rate is in force
-  Duration tick = 10s;                // between decisions
+  std::vector<Budget> budgets = {};  // at most kMaxBudgets
+  HoldOptions hold = {};
+  MissingOptions missing = {};
+  std::optional<Duration> dead_time = std::nullopt;  // unset: computed from the budgets
+  Duration grant_refresh = 5s;                       // until a new rate is in force
+  Duration tick = 10s;                               // between decisions
 
   [[nodiscard]] std::string Validate() const;  // empty: fine
 };
