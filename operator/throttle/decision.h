@@ -104,7 +104,9 @@ struct Decision {
   LimitedBy limited_by = LimitedBy::kMax;
   std::optional<std::size_t> binding =
       std::nullopt;     // the budget with the highest pressure of those that act
-  double pressure = 0;  // its pressure; workers learn their latency while it is <= 1
+  // Its pressure; while no metric is usable, the last one known. Workers learn what latency is usual
+  // while it is at most 1.
+  double pressure = 0;
   std::vector<BudgetView> budgets = {};
 
   ThrottledReason throttled = ThrottledReason::kNone;

@@ -74,6 +74,7 @@ struct GovernorMemory {
   std::optional<Time> last_critical = std::nullopt;
   std::optional<Time> last_cut = std::nullopt;
   double cut_pressure = 0;  // Pcut
+  double pressure = 0;      // P, as last known
   std::optional<Time> last_raise = std::nullopt;
   std::optional<Time> last_lowered = std::nullopt;         // by a budget, cut or not
   std::optional<Time> overloaded_at_floor = std::nullopt;  // since when

@@ -132,7 +132,7 @@ Decision Report(Tick& tick, double rate) {
   decision.state = StateOf(tick);
   decision.limited_by = LimitedByOf(tick, decision.state);
   decision.binding = tick.binding;
-  decision.pressure = tick.pressure;
+  decision.pressure = memory.pressure;
   decision.budgets = ViewsOf(tick);
   decision.throttled = ThrottledBy(tick);
   if (decision.throttled == ThrottledReason::kMetricUnavailable) {

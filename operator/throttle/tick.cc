@@ -86,6 +86,8 @@ Tick BeginTick(const GovernorOptions& options, const Inputs& inputs, GovernorMem
     }
   }
 
+  if (tick.binding) memory.pressure = tick.pressure;
+
   tick.sent = Rate(inputs.sent);
   tick.may_raise = !inputs.canary && !(memory.no_raise_until && now < *memory.no_raise_until);
   for (std::size_t i = 0; i < options.budgets.size(); ++i) {
