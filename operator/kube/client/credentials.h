@@ -13,6 +13,7 @@ namespace backfill::kube {
 // Who we are, and whom we believe. Never in a message or a log.
 struct Credentials {
   std::string token = {};                // empty: none
+  std::string scheme = "Bearer";         // or Basic, of a token that is user:password in base64
   std::string ca_pem = {};               // what alone is trusted; empty: what the system trusts
   std::string certificate_pem = {};      // of the client, with its chain; empty: none
   std::string key_pem = {};              // of that certificate

@@ -338,7 +338,7 @@ class RestTransport::Impl {
     if (!options_.tls_server_name.empty()) out.headers().add("Host", options_.tls_server_name);
     out.headers().add("User-Agent", options_.user_agent);
     out.headers().add("Accept", request.accept.empty() ? "application/json" : request.accept);
-    if (!who.token.empty()) out.headers().add("Authorization", "Bearer " + who.token);
+    if (!who.token.empty()) out.headers().add("Authorization", who.scheme + " " + who.token);
     if (!request.body.empty()) out.set_body(request.body, request.content_type);
     return out;
   }
