@@ -55,8 +55,13 @@ demo: build ## the sample service, a dry run, a real run of 200,000 orders, what
 	@examples/orders/demo.sh
 
 # Binaries as users run them; the tests themselves with ASAN and UBSAN, the pure libraries with TSAN as well.
+# As root the machine can be a node as well: then a core of the end-to-end tests runs beside the others.
+ROOT := $(filter 0,$(shell id -u))
 .PHONY: test
+test: PACKAGES += $(if $(ROOT),$(IMAGE_PACKAGES) $(CLUSTER_PACKAGES))
 test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build and run every test
+	@$(if $(ROOT),if tests/cluster/go.sh version >/dev/null 2>&1 && tests/e2e/cluster/run.py --can-run; then \
+	  $(MAKE) -s --no-print-directory node-and-images; fi)
 	cmake --build --preset release -j $(JOBS) --target informer_bench
 	cmake --build --preset dev -j $(JOBS)
 	cmake --build --preset tsan -j $(JOBS)
@@ -83,14 +88,22 @@ cluster: deps ## a real Kubernetes of one node, in its own network on this machi
 	  echo "  $(if $(SUDO),$(SUDO) )build/cluster/cluster $$command"; done; \
 	echo "  make cluster-down"
 
-# What tests on a cluster and the demo take: a node, Helm, images.
-.PHONY: on-cluster
+# What tests on a cluster and the demo take: a node, Helm, images; those are made again when what is in them is.
+.PHONY: on-cluster node-and-images
 on-cluster: PACKAGES += $(IMAGE_PACKAGES) $(CLUSTER_PACKAGES)
 on-cluster: build
+	@$(MAKE) -s --no-print-directory node-and-images build/images/orders.tar
+node-and-images:
 	@$(MAKE) -s --no-print-directory -C tests/cluster all
 	@$(MAKE) -s --no-print-directory -C tests/chart/tools all
 	cmake --build --preset release -j $(JOBS) --target backfill-test-sink
-	@packaging/images.sh operator worker test-sink orders
+	@$(MAKE) -s --no-print-directory build/images/operator.tar build/images/worker.tar build/images/test-sink.tar
+build/images/operator.tar: build/release/bin/backfill-operator build/release/bin/backfill
+build/images/worker.tar: build/release/bin/backfill-worker
+build/images/test-sink.tar: build/release/bin/backfill-test-sink
+build/images/orders.tar: examples/orders/orders.py
+build/images/%.tar: Containerfile packaging/images.sh packaging/stage.py
+	@packaging/images.sh $*
 
 E2E ?=
 .PHONY: e2e

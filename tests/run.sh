@@ -3,7 +3,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+on_cluster=
+trap '[ -z "$on_cluster" ] || { kill "$on_cluster"; wait "$on_cluster"; } 2>/dev/null; rm -rf "$results"' EXIT
 status=0
 none=error
 if [ $# -gt 0 ]; then none=ignore; fi  # a selection may leave one of the builds without a test
@@ -13,6 +14,11 @@ run() {  # BUILD [ARGUMENTS OF CTEST]
     --output-junit "$results/$1.xml" "${@:2}" | tee "$results/$1.log"
   [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 }
+# Beside them, since it waits more than it works: a core of the tests on a real cluster. `make e2e` runs all of those.
+if [ $# -eq 0 ]; then
+  tests/e2e/cluster/run.py --core --junit "$results/on-cluster.xml" >build/on-cluster.log 2>&1 &
+  on_cluster=$!
+fi
 # TSAN looks for races, which a few random histories show as well as many. What is left out has a single thread from end to
 # end (operator/lease, ledger and throttle start none), and takes longest; the dev build runs it.
 RC_PARAMS=max_success=20 run tsan \
@@ -20,6 +26,11 @@ RC_PARAMS=max_success=20 run tsan \
 # Many wait for real servers and processes, and fail where the machine stands still for some seconds. What fails is run once
 # more, and named below all the same; what fails twice has failed.
 run dev --repeat until-pass:2 "$@"
+if [ -n "$on_cluster" ]; then
+  wait "$on_cluster" || { status=1; cat build/on-cluster.log; }
+  on_cluster=
+  grep -hE '^(SKIPPED|PASSED ONLY)' build/on-cluster.log
+fi
 if [ -e build/dev/control-plane.absent ]; then echo "SKIPPED: what needs Kubernetes: $(cat build/dev/control-plane.absent)"; fi
 /usr/bin/python3 - "$results" <<'END'
 import pathlib, re, sys, xml.etree.ElementTree as xml

@@ -9,9 +9,15 @@ import unittest
 import uuid
 
 from installation import Installation
-from node import FETCH, Node, always, eventually
+from node import Node, always, eventually
 
 RATE = 2000  # records a second; a loaded machine of two cores does more than that
+
+
+def core(test):
+    """It is among those that `make test` runs."""
+    test.core = True
+    return test
 
 
 class ClusterTest(unittest.TestCase):
@@ -23,7 +29,7 @@ class ClusterTest(unittest.TestCase):
 
     @classmethod
     def installed(cls):
-        cls.installation.install()
+        cls.installation.ensure()
         cls.installation.leader()
 
     def setUp(self):
@@ -47,10 +53,10 @@ class ClusterTest(unittest.TestCase):
             {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sink"},
              "spec": {"selector": {"app": "sink"}, "ports": [{"port": 80, "targetPort": 8080}]}}]}, self.namespace)
         self.node.kubectl("wait", "-n", self.namespace, "--for=condition=Ready", "pod/sink", "--timeout=60s", timeout=90)
-        service = self.node.get("service", "sink", "-n", self.namespace)
+        service = self.node.get("services", "sink", self.namespace)
         self._stats = f"http://{service['spec']['clusterIP']}/stats"
         # That it is ready reaches the node's rules a moment later.
-        eventually(lambda: self.node.run("/usr/bin/python3", "-IS", "-c", FETCH, self._stats, check=False).returncode, 0, within=30)
+        eventually(lambda: bool(self.target()), True, within=30)
 
     def target(self):
         return json.loads(self.node.fetch(self._stats))
@@ -77,7 +83,7 @@ class ClusterTest(unittest.TestCase):
         self.node.kubectl("patch", "backfill", name, "-n", self.namespace, "--type=merge", "-p", json.dumps({"spec": spec}))
 
     def backfill(self, name):
-        return self.node.get("backfill", name, "-n", self.namespace)
+        return self.node.get("backfills", name, self.namespace)
 
     def status(self, name):
         return (self.backfill(name) or {}).get("status", {})
@@ -97,7 +103,7 @@ class ClusterTest(unittest.TestCase):
     def workers(self, name):
         """The pods that are not on their way out, by index: name and uid."""
         return {p["metadata"]["name"]: p["metadata"]["uid"]
-                for p in self.node.items("pods", "-n", self.namespace, "-l", f"backfill.dev/backfill-name={name}")
+                for p in self.node.items("pods", self.namespace, f"backfill.dev/backfill-name={name}")
                 if "deletionTimestamp" not in p["metadata"] and p["status"].get("phase") in ("Pending", "Running")}
 
     def ended_well(self, name, records, within=180):
@@ -113,15 +119,24 @@ class ClusterTest(unittest.TestCase):
         return status
 
     def events(self, name):
-        return {e["reason"] for e in self.node.items("events.events.k8s.io", "-n", self.namespace)
+        return {e["reason"] for e in self.node.items("events", self.namespace)
                 if e["regarding"].get("name") == name}
 
     def report(self, name):
-        return self.node.get("configmap", f"{name}-report", "-n", self.namespace)
+        return self.node.get("configmaps", f"{name}-report", self.namespace)
 
     def sends_nothing(self, during=4):
         before = self.target()["requests"]
         always(lambda: self.target()["requests"], lambda n: n == before, during)
+
+    def tell(self, figure):
+        """What was measured, beside the name of the test."""
+        print(f"      {figure}", file=sys.stderr, flush=True)
+
+    def stands_still(self):
+        before = self.target()["requests"]
+        time.sleep(1)
+        return self.target()["requests"] == before
 
     # Of a failure, what a person would look at first.
     def diagnosis(self):
@@ -135,4 +150,4 @@ class ClusterTest(unittest.TestCase):
             self.installation.diagnosis()])
 
 
-__all__ = ["ClusterTest", "RATE", "always", "eventually", "json", "os", "pathlib", "sys", "time", "unittest"]
+__all__ = ["ClusterTest", "RATE", "always", "core", "eventually", "json", "os", "pathlib", "sys", "time", "unittest"]

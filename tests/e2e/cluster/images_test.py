@@ -17,7 +17,7 @@ class Images(ClusterTest):
 
     def end_of(self, name):
         def terminated():
-            statuses = self.node.get("pod", name, "-n", self.namespace)["status"].get("containerStatuses", [])
+            statuses = self.node.get("pods", name, self.namespace)["status"].get("containerStatuses", [])
             return statuses[0]["state"].get("terminated") if statuses else None
         return eventually(terminated, lambda state: state is not None)["exitCode"]
 

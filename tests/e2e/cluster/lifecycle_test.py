@@ -1,28 +1,32 @@
 """The installation's life: upgrade with a run in flight, rollback, `helm test`, uninstalling and coming back. F20, F28."""
 
-from case import ClusterTest, eventually, unittest
+from case import ClusterTest, core, eventually, unittest
 from installation import LEADER, NAMESPACE, RELEASE
 
 
 class Lifecycle(ClusterTest):
     def certificate(self):
-        return self.node.get("secret", "backfill-operator-tls", "-n", NAMESPACE).get("data")
+        return self.node.get("secrets", "backfill-operator-tls", NAMESPACE).get("data")
 
     def crds(self):
-        return sorted(o["metadata"]["name"] for o in self.node.items("crds") if o["spec"]["group"] == "backfill.dev")
+        return sorted(o["metadata"]["name"] for o in self.node.items("customresourcedefinitions") if o["spec"]["group"] == "backfill.dev")
 
     def test_helm_test(self):
         self.node.helm("test", RELEASE, "-n", NAMESPACE, "--timeout", "180s")
-        eventually(lambda: self.node.items("backfills", "-n", NAMESPACE), [], within=60)
+        eventually(lambda: self.node.items("backfills", NAMESPACE), [], within=60)
 
     def test_one_leads_and_all_are_ready(self):
+        self.installation.renew()
+        self.installation.leader()
         pods = self.installation.pods()
         self.assertEqual(len(pods), 2)
-        self.assertEqual(len(self.node.items("pods", "-n", NAMESPACE, "-l", LEADER)), 1)
+        self.assertEqual(len(self.node.items("pods", NAMESPACE, LEADER)), 1)
         for pod in pods:
             self.assertTrue(all(c["ready"] for c in pod["status"]["containerStatuses"]))
             self.assertEqual([c["restartCount"] for c in pod["status"]["containerStatuses"]], [0])
-        slices = self.node.items("endpointslices", "-n", NAMESPACE, "-l", "kubernetes.io/service-name=backfill-coordinator")
+            # Who follows is as ready as who leads (R40).
+            self.node.fetch(f"http://{pod['status']['podIP']}:8080/readyz")
+        slices = self.node.items("endpointslices", NAMESPACE, "kubernetes.io/service-name=backfill-coordinator")
         self.assertEqual(len([e for s in slices for e in s["endpoints"] or []]), 1)
 
     def test_an_upgrade_restarts_no_worker_and_keeps_certificate_and_image(self):  # F20
@@ -45,10 +49,28 @@ class Lifecycle(ClusterTest):
         done = self.ended_well(name, 30_000)
         self.assertEqual(done["plan"]["workerImage"], image)
 
-    def test_uninstalling_leaves_definitions_data_and_certificate_and_a_run_goes_on_after_it_is_back(self):
-        self.a_target(30_000)
-        name = self.a_backfill("kept", 30_000, rate=500)
+    @core
+    def test_uninstalling_leaves_definitions_data_and_certificate_and_what_was_paused_goes_on_after_it_is_back(self):
+        self.a_target(5_000)
+        name = self.a_backfill("kept", 5_000, rate=500)
         self.wait_until_under_way(name, 500)
+        self.patch(name, paused=True)
+        self.wait_for(name, "Paused")
+        eventually(self.stands_still, True, within=15)
+        self.uninstalled_and_back(name)
+        self.sends_nothing(during=2)  # it is as paused as it was
+        self.patch(name, paused=False, throttle={"maxRecordsPerSecond": 5000})
+        self.ended_well(name, 5_000)
+
+    def test_a_run_goes_on_through_uninstalling_and_installing(self):
+        self.a_target(15_000)
+        name = self.a_backfill("flying", 15_000, rate=500)
+        self.wait_until_under_way(name, 500)
+        self.uninstalled_and_back(name)
+        self.patch(name, throttle={"maxRecordsPerSecond": 5000})
+        self.ended_well(name, 15_000, within=300)
+
+    def uninstalled_and_back(self, name):
         certificate, crds = self.certificate(), self.crds()
         self.assertEqual(len(crds), 2)
         self.addCleanup(self.installation.install)
@@ -56,15 +78,12 @@ class Lifecycle(ClusterTest):
         eventually(self.installation.pods, [], within=60)
         self.assertEqual(self.crds(), crds)
         self.assertIsNotNone(self.backfill(name))
-        self.assertNotEqual(self.node.items("backfillledgers", "-n", self.namespace), [])
+        self.assertNotEqual(self.node.items("backfillledgers", self.namespace), [])
         self.assertEqual(self.certificate(), certificate)
         for kind in ("clusterroles", "clusterrolebindings"):
             self.assertFalse([o for o in self.node.items(kind) if o["metadata"]["name"].startswith("backfill-")], kind)
-
         self.installation.install()
         self.assertEqual(self.certificate(), certificate)
-        self.patch(name, throttle={"maxRecordsPerSecond": 5000})
-        self.ended_well(name, 30_000, within=300)
 
     def test_a_deletion_that_hangs_without_an_operator_has_the_way_out_of_the_notes(self):
         self.a_target(30_000)

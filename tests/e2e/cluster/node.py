@@ -3,31 +3,58 @@
 import json
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import tempfile
 import time
+
+from reads import Reads, Unreachable
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CLUSTER = ROOT / "build/cluster/cluster"
 HELM = ROOT / "build/tools/helm"
 CHART = ROOT / "charts/backfill-operator"
-FETCH = "import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
 class Failed(AssertionError):
     """A command did not do what it was asked; the text has what it wrote."""
 
 
+def why_no_node():
+    """What keeps a node from being started on this machine, in words; None if nothing is known to."""
+    if os.geteuid() != 0:
+        return "a node needs root"
+    for program in ("unshare", "runc", "iptables", "ip"):
+        if not shutil.which(program):
+            return f"there is no program {program}; `make e2e` installs it"
+    # In a namespace of its own: there the module's settings are what the node will see.
+    try:
+        found = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "test", "-e", "/proc/sys/net/bridge"],
+                               capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return f"namespaces cannot be made: {e}"
+    if found.stderr:
+        return f"namespaces cannot be made: {found.stderr.strip()}"
+    return "the kernel module br_netfilter is missing: modprobe br_netfilter" if found.returncode else None
+
+
 class Node:
     def __init__(self, name):
         self.name = name
+        self._state = self._reader = None
         self._helm_home = tempfile.TemporaryDirectory(prefix="backfill-helm-")
 
     # Life.
     def up(self, owner):
         self._cluster("up", "--owner", str(owner), timeout=180)
 
+    def is_up(self):
+        return subprocess.run([CLUSTER, "status", "--name", self.name], capture_output=True, timeout=30, check=False).returncode == 0
+
     def down(self):
+        if self._reader:
+            self._reader.close()
         self._cluster("down", timeout=120)
         self._helm_home.cleanup()
 
@@ -40,6 +67,40 @@ class Node:
 
     def start(self, component):
         self._cluster("start", component, timeout=150)
+
+    def kill(self, pod):
+        """SIGKILL to the processes of a pod, given as its object: its kubelet sees them end, and nothing else is told."""
+        killed = 0
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                # Of this pod's containers by their cgroup, which has its uid; but for what holds its namespaces.
+                if f"pod{pod['metadata']['uid']}" in (process / "cgroup").read_text() and \
+                        not (process / "cmdline").read_bytes().startswith(b"/pause"):
+                    os.kill(int(process.name), signal.SIGKILL)
+                    killed += 1
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it ends by itself
+        if not killed:
+            raise Failed(f"no process of pod {pod['metadata']['name']} was found")
+
+    # What its API server wrote down.
+    @property
+    def state(self):
+        if not self._state:
+            self._state = pathlib.Path(self._cluster("kubeconfig").strip()).parent
+        return self._state
+
+    @property
+    def api_server(self):
+        """Address and port, as in its network."""
+        return self._reads().api_server
+
+    def requests(self, user_agent):
+        """Each request of who calls itself so, as the audit log has it, in order."""
+        with (self.state / "log/audit.log").open() as log:
+            for line in log:
+                if f'"userAgent":"{user_agent}' in line and line.endswith("\n"):
+                    yield json.loads(line)
 
     # Commands in its network.
     def run(self, *command, stdin=None, check=True, timeout=120):
@@ -62,18 +123,20 @@ class Node:
         place = ["--namespace", namespace] if namespace else []
         return self.kubectl(*place, "apply", "-f", "-", stdin=manifests if isinstance(manifests, str) else json.dumps(manifests))
 
-    def get(self, *arguments):
-        """An object or a list, as Python has it; None if it is not there."""
-        text = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+    # Reads: objects as Python has them.
+    def get(self, kind, name, namespace=None):
+        return self._reads().object_of(kind, name, namespace)
 
-    def items(self, *arguments):
-        found = self.get(*arguments)
-        return found["items"] if found else []
+    def items(self, kind, namespace=None, selector=None):
+        return self._reads().objects_of(kind, namespace, selector)
 
     def fetch(self, url):
-        # Not by Debian's busybox, whose wget crashes where it is given a time limit.
-        return self.run("/usr/bin/python3", "-IS", "-c", FETCH, url).stdout
+        return self._reads().fetch(url)
+
+    def _reads(self):
+        if not self._reader:
+            self._reader = Reads(self.state / "kubeconfig", json.loads((self.state / "cluster.json").read_text())["Supervisor"]["PID"])
+        return self._reader
 
     def _cluster(self, command, *arguments, timeout=90):
         done = subprocess.run([CLUSTER, command, "--name", self.name, *arguments], capture_output=True, text=True, check=False,
@@ -90,9 +153,12 @@ def eventually(what, wanted, within=60, every=0.5):
     """Waits until `what()` is what is wanted (a value, or a predicate), and returns it."""
     end = time.monotonic() + within
     while True:
-        found = what()
-        if wanted(found) if callable(wanted) else found == wanted:
-            return found
+        try:
+            found = what()
+            if wanted(found) if callable(wanted) else found == wanted:
+                return found
+        except Unreachable as e:
+            found = e
         if time.monotonic() > end:
             raise Failed(f"after {within} s it is still {found!r}")
         time.sleep(every)

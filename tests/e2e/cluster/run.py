@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""All end-to-end tests on a cluster: a node of its own, images, the chart by Helm, then every *_test.py here.
+"""End-to-end tests on a cluster: a node of its own, images, the chart by Helm, then every *_test.py here.
 
-  tests/e2e/cluster/run.py [--keep] [PATTERN...]      PATTERN: part of a test's name, as "Faults" or "leader"
+  tests/e2e/cluster/run.py [--core] [--patient] [--keep] [--junit FILE] [PATTERN...]
+      PATTERN: part of a test's name, as "Faults" or "leader"
+  tests/e2e/cluster/run.py --can-run
+      whether this machine can be a node; if not, why
 
-`make e2e` builds what is needed first. Needs root. Leaves nothing behind, unless --keep says so.
+`make e2e` builds what is needed first. Needs root. Leaves nothing behind, unless --keep says so. `--core` is what `make test` runs
+beside the other tests: those that say @core. It is skipped, with a word on why, where no node can be; what fails is run once more.
 """
 
 import argparse
@@ -18,95 +22,94 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
-from installation import Installation  # noqa: E402
-from node import CLUSTER, HELM, ROOT, Failed, Node  # noqa: E402
+from node import CLUSTER, HELM, ROOT, Failed, Node, why_no_node  # noqa: E402
+from outcome import Outcome, Told  # noqa: E402
 
 IMAGES = [ROOT / f"build/images/{name}.tar" for name in ("operator", "worker", "test-sink")]
 
 
-class Told(unittest.TextTestResult):
-    """A line a test when it begins and when it ends, and of a failure what a person would look at."""
-
-    def startTest(self, test):
-        super().startTest(test)
-        self._began = time.monotonic()
-        self.passed = getattr(self, "passed", 0)
-
-    def stopTest(self, test):
-        self.stream.writeln(f"      {time.monotonic() - self._began:.0f} s")
-        self.stream.flush()
-        super().stopTest(test)
-
-    def addSuccess(self, test):
-        super().addSuccess(test)
-        self.passed += 1
-
-    def addFailure(self, test, err):
-        super().addFailure(test, err)
-        self._diagnose(test)
-
-    def addError(self, test, err):
-        super().addError(test, err)
-        self._diagnose(test)
-
-    def _diagnose(self, test):
-        try:
-            # What failed may be the installation, before there was a test.
-            told = test.diagnosis() if hasattr(test, "diagnosis") else Installation(Node(os.environ["BACKFILL_E2E_NODE"])).diagnosis()
-            self.stream.writeln(f"---- {test.id()}: what was there\n{told}\n----")
-        except Exception as e:  # it is about a cluster that may be broken
-            self.stream.writeln(f"---- nothing can be told of it: {e}")
-
-
-def selected(suite, patterns):
+def selected(suite, given):
     for entry in suite:
         if isinstance(entry, unittest.TestSuite):
-            yield from selected(entry, patterns)
-        elif not patterns or any(p in entry.id() for p in patterns):
+            yield from selected(entry, given)
+        elif (not given.patterns or any(p in entry.id() for p in given.patterns)) and (not given.core or is_core(entry)):
             yield entry
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--keep", action="store_true", help="leave the node running; it is named on the last line")
-    arguments.add_argument("patterns", nargs="*", metavar="PATTERN")
-    given = arguments.parse_args()
+def is_core(test):
+    # A module that cannot be loaded is told as a test that fails: it is not left out.
+    return isinstance(test, unittest.loader._FailedTest) or getattr(getattr(test, test._testMethodName), "core", False)
 
-    if os.geteuid() != 0:
-        sys.exit("a node needs root")
-    missing = [str(p.relative_to(ROOT)) for p in (CLUSTER, HELM, *IMAGES) if not p.exists()]
-    if missing:
-        sys.exit(f"not there: {', '.join(missing)}. `make e2e` builds them")
-    tests = list(selected(unittest.defaultTestLoader.discover(str(HERE), "*_test.py"), given.patterns))
-    if not tests:
-        sys.exit("no test has such a name")
 
-    # As Ctrl-C, so that the node goes down. unittest would take any other exception for a test's.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def run(tests):
+    return unittest.TextTestRunner(verbosity=2, resultclass=Told, stream=sys.stderr).run(unittest.TestSuite(tests))
+
+
+def run_on_node(tests, given, outcome):
     node = Node("e2e-kept" if given.keep else f"e2e-{os.getpid()}")
     os.environ["BACKFILL_E2E_NODE"] = node.name
+    if given.patient or given.core:
+        os.environ["BACKFILL_E2E_PATIENT"] = "1"
     began = time.monotonic()
-    result = None
     try:
-        node.up(owner=1 if given.keep else os.getpid())
+        if not (given.keep and node.is_up()):
+            node.up(owner=1 if given.keep else os.getpid())
         node.load(*IMAGES)
-        result = unittest.TextTestRunner(verbosity=2, resultclass=Told, stream=sys.stderr).run(unittest.TestSuite(tests))
+        print(f"the node is up after {time.monotonic() - began:.0f} s", file=sys.stderr)
+        first = run(tests)
+        outcome.add(first)
+        again = [type(t)(t._testMethodName) for t in first.broken if t in tests]
+        if given.core and again:
+            outcome.add(run(again), repeated=True)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     except Failed as e:
         print(f"the cluster did not come up: {e}", file=sys.stderr)
     finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # it is on its way already
         if given.keep:
             print(f"left running: build/cluster/cluster exec --name {node.name} -- kubectl get backfills -A", file=sys.stderr)
         else:
             node.down()
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
-    if result is None:
-        print("0 passed, 1 failed")
-        return 1
-    failed = len(result.failures) + len(result.errors)
-    print(f"{getattr(result, 'passed', 0)} passed, {failed} failed, {len(result.skipped)} skipped")
-    return 1 if failed else 0
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--core", action="store_true", help="the tests that say @core; skipped where no node can be")
+    arguments.add_argument("--patient", action="store_true", help="the machine has much else to do: leases are long; so it is with --core")
+    arguments.add_argument("--keep", action="store_true", help="leave the node running, and use one that was left")
+    arguments.add_argument("--junit", metavar="FILE", help="write the outcome there, as ctest does")
+    arguments.add_argument("--can-run", action="store_true", help="only say whether this machine can be a node")
+    arguments.add_argument("patterns", nargs="*", metavar="PATTERN")
+    given = arguments.parse_args()
+
+    if given.can_run:
+        why = why_no_node()
+        print(f"the tests on a node will be skipped: {why}" if why else "this machine can be a node")
+        return 1 if why else 0
+
+    tests = list(selected(unittest.defaultTestLoader.discover(str(HERE), "*_test.py"), given))
+    if not tests:
+        sys.exit("no test has such a name")
+    outcome = Outcome(tests)
+    missing = [str(p.relative_to(ROOT)) for p in (CLUSTER, HELM, *IMAGES) if not p.exists()]
+    why = why_no_node() or (f"not there: {', '.join(missing)}; `make e2e` builds them" if missing else None)
+    if why and not given.core:
+        sys.exit(why)
+    # The node goes down. unittest would take any other exception for a test's. A shell lets what it starts beside it ignore Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    if why:
+        outcome.skip_all()
+        print(f"SKIPPED: the tests on a node: {why}")
+    else:
+        run_on_node(tests, given, outcome)
+    if given.junit:
+        outcome.write_junit(given.junit)
+    print(outcome)
+    return 1 if outcome.failed else 0
 
 
 if __name__ == "__main__":
