@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-#include "operator/certificates/openssl.h"
+#include "base/openssl.h"
 
 namespace backfill::certificates {
 namespace {

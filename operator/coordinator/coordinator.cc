@@ -9,6 +9,7 @@
 #include "backfill/v1/coordinator.pb.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "operator/coordinator/coordinator_metrics.h"
 #include "operator/coordinator/ledger_store.h"
 #include "operator/coordinator/loop.h"
 #include "operator/coordinator/server.h"
@@ -57,9 +58,11 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
         : impl_(impl), key_(key), store_(std::move(store)), epoch_(epoch) {}
     void Write(std::vector<LedgerWrite> batch) override {
       const auto shared = std::make_shared<std::vector<LedgerWrite>>(std::move(batch));
-      const bool posted =
-          impl_.writer.Post([&impl = impl_, key = key_, store = store_, epoch = epoch_, shared] {
+      const Time handed_over = impl_.clock.Steady();
+      const bool posted = impl_.writer.Post(
+          [&impl = impl_, key = key_, store = store_, epoch = epoch_, shared, handed_over] {
             const WriteOutcome outcome = store->Write(*shared, epoch);
+            impl.metrics.Flushed(*shared, outcome, impl.clock.Steady() - handed_over);
             impl.loop.Post([&impl, key, epoch, outcome] { impl.OnWritten(key, epoch, outcome); });
           });
       // Only when all ends: what is not confirmed is never promised.
@@ -86,6 +89,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
         clock(clock_in),
         leadership(leadership_in),
         options(options_in),
+        metrics(options.metrics != nullptr ? *options.metrics : no_metrics),
         server(options.server, clock, *this),
         loop("bf-coordinator", options.tick, [this] { Settle(); }),
         writer("bf-ledger", std::chrono::seconds(1), [] {}) {}
@@ -94,7 +98,11 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
 
   void OnMessage(SessionId session, v1::WorkerMessage&& message) override {
     const auto shared = std::make_shared<v1::WorkerMessage>(std::move(message));
-    if (!loop.Post([this, session, shared] { Handle(session, *shared); })) {
+    const Time arrived = clock.Steady();
+    if (!loop.Post([this, session, shared, arrived] {
+          Handle(session, *shared, arrived);
+          metrics.Handled(*shared, clock.Steady() - arrived);
+        })) {
       server.Close(session, {ErrorCode::kUnavailable, "overloaded"});
     }
   }
@@ -116,7 +124,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
     return it == stages.end() ? nullptr : &it->second;
   }
 
-  void Handle(SessionId session, const v1::WorkerMessage& message) {
+  void Handle(SessionId session, const v1::WorkerMessage& message, Time arrived) {
     if (message.has_hello()) {
       const auto route = routes.find({message.hello().backfill_uid(), message.hello().stage()});
       if (route == routes.end()) {
@@ -129,11 +137,12 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
     const auto it = sessions.find(session);
     OpenStage* stage = it == sessions.end() ? nullptr : Find(it->second);
     if (stage == nullptr) return;
-    stage->run->OnMessage(session, message);
+    stage->run->OnMessage(session, message, arrived);
     server.ReadNext(session);
   }
 
   void NoteProcess(const StageKey& key, const std::string& instance) {
+    if (!options.predecessors_proven_gone) return;  // nobody will ask
     std::set<std::string>& processes = living[key];
     // One too many is as good as all: the next opening must not take them for gone.
     if (processes.size() < kMaxProcesses && instance.size() <= lease::kMaxName)
@@ -185,6 +194,8 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   const Clock& clock;
   const Leadership& leadership;
   const CoordinatorOptions options;
+  kube::NoMetrics no_metrics;
+  CoordinatorMetrics metrics;
 
   Mutex mu;
   std::set<StageKey> opening GUARDED_BY(mu);
@@ -315,7 +326,8 @@ Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key)
           .target_timeout = timeout,
           .batch_size = backfill.spec.workers.batch_size,
           .predecessors = gone ? lease::Predecessors::kProvenGone : lease::Predecessors::kMayLive,
-          .sent_at_most = std::move(sent_at_most)},
+          .sent_at_most = std::move(sent_at_most),
+          .on_granted = [impl](Duration took) { impl->metrics.Granted(took); }},
       impl->options.stage, impl->clock, impl->leadership, *impl, *stage->writer);
   TRY(impl->loop.Call<bool>(
       [impl, key, stage] {
@@ -387,8 +399,10 @@ void Coordinator::WorkerGone(const StageKey& key, const std::string& worker,
   std::optional<SentBounds> sent;
   if (impl_->options.sent_by) sent = impl_->options.sent_by(key, worker + "/" + instance);
   impl_->loop.Post([impl = impl_.get(), key, worker, instance, sent] {
-    if (const auto it = impl->living.find(key); it != impl->living.end())
+    if (const auto it = impl->living.find(key); it != impl->living.end()) {
       it->second.erase(instance);
+      if (it->second.empty()) impl->living.erase(it);
+    }
     if (Impl::OpenStage* stage = impl->Find(key)) stage->run->OnWorkerGone(worker, instance, sent);
   });
 }

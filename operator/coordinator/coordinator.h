@@ -14,6 +14,7 @@
 #include "operator/coordinator/server_options.h"
 #include "operator/coordinator/stage_options.h"
 #include "operator/kube/object_store.h"
+#include "operator/kube/runtime/metrics.h"
 #include "operator/reconcile/stage_host.h"
 
 namespace backfill::coordinator {
@@ -21,6 +22,7 @@ namespace backfill::coordinator {
 struct CoordinatorOptions {
   ServerOptions server;
   StageOptions stage;
+  kube::MetricRegistry* metrics = nullptr;  // outlives the coordinator; null: nothing is counted
   Duration tick = std::chrono::milliseconds(50);
   Duration call_timeout =
       std::chrono::seconds(10);  // for an answer of the loop, which never blocks

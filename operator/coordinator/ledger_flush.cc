@@ -6,13 +6,14 @@
 namespace backfill::coordinator {
 
 LedgerFlush::LedgerFlush(ledger::Ledger& ledger, ledger::FailureLog& failures, Epoch epoch,
-                         LedgerWriter& writer, const StageOptions& options)
+                         LedgerWriter& writer, const StageOptions& options, Time now)
     : ledger_(ledger),
       failures_(failures),
       epoch_(epoch),
       writer_(writer),
       options_(options),
       backoff_(options.min_backoff),
+      durable_as_of_(now),
       jitter_(options.jitter_seed != 0 ? options.jitter_seed : std::random_device{}()) {}
 
 void LedgerFlush::Cut(const lease::Supersede& cut) {
@@ -58,6 +59,7 @@ void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
         mode == Mode::kEverything || book.UrgencyOf(chunk) == lease::Urgency::kWaited;
     (urgent ? waited : others).push_back(chunk);
   }
+  if (waited.empty() && others.empty() && failures_.DirtyPages().empty()) durable_as_of_ = now;
   const bool everything = mode == Mode::kEverything;
   const auto due = [now](const std::optional<Time>& last, Duration apart) {
     return !last || now - *last >= apart;
@@ -78,6 +80,7 @@ void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
     for (const int chunk : others) AddChunk(chunk, kube::Durability::kProcess);
   }
   if (batch_.empty()) return;
+  if (cursors && (awaited || waited.empty())) complete_as_of_ = now;
   ++batches_made_;
   Submit();
 }
@@ -115,6 +118,8 @@ void LedgerFlush::OnOutcome(const WriteOutcome& outcome, Time now) {
   batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(written));
   if (outcome.status.ok()) {
     batches_durable_ = batches_made_;
+    if (complete_as_of_) durable_as_of_ = *complete_as_of_;
+    complete_as_of_.reset();
     error_.reset();
     backoff_ = options_.min_backoff;
     return;

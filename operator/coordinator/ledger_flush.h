@@ -48,7 +48,7 @@ class LedgerFlush {
   };
 
   LedgerFlush(ledger::Ledger& ledger, ledger::FailureLog& failures, Epoch epoch,
-              LedgerWriter& writer, const StageOptions& options);
+              LedgerWriter& writer, const StageOptions& options, Time now);
 
   // To be written after the change that the ledger has just seen.
   void Cut(const lease::Supersede& cut);
@@ -67,6 +67,8 @@ class LedgerFlush {
 
   // Everything is durable.
   [[nodiscard]] bool Clean() const;
+  // What was changed before then is durable.
+  [[nodiscard]] Time durable_as_of() const { return durable_as_of_; }
   // kUnavailable: it is being retried, gone with the next success. Any other: it will not be
   // written any more.
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
@@ -104,6 +106,8 @@ class LedgerFlush {
   Duration backoff_{};
   std::optional<Error> error_;
   std::optional<Time> waited_at_, cursors_at_;  // the last time that such a batch was made
+  std::optional<Time> complete_as_of_;          // of batch_, if it left nothing out
+  Time durable_as_of_;
   std::minstd_rand jitter_;
 };
 

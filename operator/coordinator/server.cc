@@ -18,6 +18,7 @@
 #include "backfill/v1/coordinator.grpc.pb.h"
 #include "operator/coordinator/authenticator.h"
 #include "operator/coordinator/peer_gate.h"
+#include "operator/coordinator/rpc_log.h"
 #include "operator/coordinator/session.h"
 #include "operator/coordinator/shared_token.h"
 #include "operator/coordinator/tls_credentials.h"
@@ -81,7 +82,7 @@ StatusCode ToGrpc(ErrorCode code) {
 // waits for a poller of its own that may sleep for 10 s: a runner must not hang for that long at
 // its end.
 void KeepLibrary() {
-  static const bool kept = (grpc_init(), true);
+  static const bool kept = (LogForRpc(), grpc_init(), true);
   static_cast<void>(kept);
 }
 

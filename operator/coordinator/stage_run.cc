@@ -58,6 +58,7 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
     : workload_(std::move(setup.workload)),
       options_(options),
       lease_options_(MakeLeaseOptions(options, setup.target_timeout)),
+      on_granted_(std::move(setup.on_granted)),
       epoch_(setup.epoch),
       clock_(clock),
       leadership_(leadership),
@@ -66,7 +67,7 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
       failures_(std::move(setup.failures)),
       book_(lease_options_, ledger_, epoch_, clock.Steady(), setup.predecessors,
             setup.sent_at_most),
-      flush_(ledger_, failures_, epoch_, writer, options),
+      flush_(ledger_, failures_, epoch_, writer, options, clock.Steady()),
       grants_(MakeShareOptions(options, setup), setup.batch_size),
       samples_(ledger_.chunks()),
       report_period_(options.min_report_period) {
@@ -76,7 +77,8 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
 
 // ---- what workers say
 
-void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message) {
+void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message,
+                         std::optional<Time> arrived) {
   const bool hello = message.has_hello();
   if (!hello && !workers_.contains(session)) return;  // already dropped
   if (!Leads() || closing_ || flush_.failed()) {
@@ -93,7 +95,7 @@ void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message) {
     case v1::WorkerMessage::kHello:
       return OnHello(session, message.hello(), now);
     case v1::WorkerMessage::kProgress:
-      return OnProgress(session, sequence, message.progress(), now);
+      return OnProgress(session, sequence, message.progress(), arrived.value_or(now), now);
     case v1::WorkerMessage::kShardDone:
       return Perform(
           book_.OnShardDone(session, sequence, ToReport(message.shard_done().lease()), now));
@@ -149,7 +151,7 @@ void StageRun::SendWelcome(SessionId session) {
 }
 
 void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::Progress& progress,
-                          Time now) {
+                          Time arrived, Time now) {
   Worker& worker = workers_[session];
   // The first report is where counting begins: what came before was counted by another leader, or
   // on another stream.
@@ -169,6 +171,11 @@ void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::P
   }
   const int wanted = static_cast<int>(
       std::min(progress.shards_wanted(), static_cast<std::uint32_t>(lease_options_.max_leases)));
+  if (wanted == 0) {
+    worker.asked.reset();
+  } else if (!worker.asked) {
+    worker.asked = arrived;
+  }
   Perform(book_.OnProgress(session, sequence, ToReports(progress.leases()), wanted, now));
 }
 
@@ -302,6 +309,11 @@ StageRun::Terms StageRun::CurrentTerms() const {
 void StageRun::Settle() {
   if (Leads() && !closing_ && !flush_.failed()) {
     const Time now = clock_.Steady();
+    if (paused() || !book_.HasShards()) {
+      work_since_.reset();
+    } else if (!work_since_) {
+      work_since_ = now;
+    }
     for (const LedgerFlush::Confirmed& c : flush_.TakeConfirmed()) {
       Perform(book_.OnWritten(c.chunk, c.sequence));
     }
@@ -367,7 +379,12 @@ void StageRun::Perform(const lease::Effects& effects) {
 void StageRun::Perform(const lease::SendLease& effect) {
   CoordinatorMessage message;
   *message.mutable_lease() = ToLease(effect.shard, ledger_.ExtentOf(effect.shard.id));
-  Send(effect.session, std::move(message));
+  if (!Send(effect.session, std::move(message))) return;
+  // Its next report says whether it wants another.
+  const auto asked = std::exchange(workers_.at(effect.session).asked, std::nullopt);
+  if (!asked || !on_granted_) return;
+  const Time now = clock_.Steady();
+  on_granted_(now - std::max(*asked, work_since_.value_or(now)));
 }
 
 void StageRun::Perform(const lease::SendAck& effect) {
@@ -457,6 +474,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   const lease::LeaseBook::Frozen frozen = book_.frozen();
   out.frozen_shards = frozen.shards;
   if (frozen.until) out.frozen_for = std::max(Duration::zero(), *frozen.until - now);
+  out.unwritten_for = now - flush_.durable_as_of();
   out.error = flush_.error();
   out.source_error = source_changed_;
   for (const auto& [session, worker] : workers_) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,6 +44,9 @@ struct StageSetup {
   int batch_size = 1;
   lease::Predecessors predecessors = lease::Predecessors::kMayLive;
   std::map<ShardId, std::uint64_t> sent_at_most{};  // as of LeaseBook
+  // A worker was sent a shard so long after it had asked for one and there was one. Must return at
+  // once.
+  std::function<void(Duration took)> on_granted = {};
 };
 
 // One open stage: owns its ledger, leases, failures and rate grants; answers its workers.
@@ -61,8 +65,10 @@ class StageRun {
   StageRun(const StageRun&) = delete;
   StageRun& operator=(const StageRun&) = delete;
 
-  // `message` has passed the checks of every stream: the first is Hello, numbers rise.
-  void OnMessage(SessionId session, const v1::WorkerMessage& message);
+  // `message` has passed the checks of every stream: the first is Hello, numbers rise. It has
+  // arrived then; absent: now.
+  void OnMessage(SessionId session, const v1::WorkerMessage& message,
+                 std::optional<Time> arrived = std::nullopt);
   void OnGone(SessionId session);
   void OnWritten(const WriteOutcome& outcome);
   void OnWorkerGone(const std::string& worker, const std::string& instance,
@@ -102,6 +108,7 @@ class StageRun {
     std::optional<std::uint64_t> attempts, retries;  // as last reported
     std::optional<Error> source_error;               // likewise
     std::string target_trouble;                      // likewise
+    std::optional<Time> asked;                       // since when it waits for a shard
   };
 
   // Whether anything may leave, right now.
@@ -109,7 +116,7 @@ class StageRun {
 
   void OnHello(SessionId session, const v1::Hello& hello, Time now);
   void OnProgress(SessionId session, std::uint64_t sequence, const v1::Progress& progress,
-                  Time now);
+                  Time arrived, Time now);
   void OnFailures(SessionId session, std::uint64_t sequence, const v1::RecordFailures& failures);
   void TellWhatIsDurable();
   void OnSamples(const v1::DryRunSamples& samples);
@@ -147,6 +154,7 @@ class StageRun {
   const v1::Workload workload_;
   const StageOptions options_;
   const lease::LeaseOptions lease_options_;
+  const std::function<void(Duration)> on_granted_;
   const Epoch epoch_;
   const Clock& clock_;
   const Leadership& leadership_;
@@ -162,8 +170,9 @@ class StageRun {
 
   reconcile::LiveSettings settings_;
   Duration report_period_;
-  Time held_until_{};          // by what a worker heard from the target
-  bool rate_is_held_ = false;  // the grants are those of a target that is left alone
+  Time held_until_{};               // by what a worker heard from the target
+  bool rate_is_held_ = false;       // the grants are those of a target that is left alone
+  std::optional<Time> work_since_;  // since when there has been a shard to be had
   std::map<SessionId, Worker> workers_;
   bool closing_ = false;
   std::optional<Error> source_changed_;  // for good

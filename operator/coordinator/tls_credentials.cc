@@ -15,24 +15,14 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/openssl.h"
 
 namespace backfill::coordinator {
 namespace {
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
-
-Bio Reading(const std::string& text) {
+BioPtr Reading(const std::string& text) {
   if (text.size() > INT_MAX) return nullptr;
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
 std::string Written(BIO* bio) {
@@ -45,11 +35,11 @@ std::string Written(BIO* bio) {
 int NoPassword(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/) { return 0; }
 
 bool Fits(const ServerCertificate& pair) {
-  const Bio chain = Reading(pair.chain);
-  const Bio key_text = Reading(pair.key);
+  const BioPtr chain = Reading(pair.chain);
+  const BioPtr key_text = Reading(pair.key);
   if (!chain || !key_text) return false;
-  const Certificate leaf(PEM_read_bio_X509(chain.get(), nullptr, NoPassword, nullptr));
-  const Key key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, NoPassword, nullptr));
+  const X509Ptr leaf(PEM_read_bio_X509(chain.get(), nullptr, NoPassword, nullptr));
+  const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, NoPassword, nullptr));
   const bool fits = leaf && key && X509_check_private_key(leaf.get(), key.get()) == 1;
   ERR_clear_error();
   return fits;
@@ -57,10 +47,10 @@ bool Fits(const ServerCertificate& pair) {
 
 // For handshakes before there is a certificate: they fail at whoever checks.
 ServerCertificate NobodyTrusts() {
-  const Key key(EVP_EC_gen("P-256"));
-  const Certificate certificate(X509_new());
-  const Bio chain(BIO_new(BIO_s_mem()));
-  const Bio key_text(BIO_new(BIO_s_mem()));
+  const KeyPtr key(EVP_EC_gen("P-256"));
+  const X509Ptr certificate(X509_new());
+  const BioPtr chain(BIO_new(BIO_s_mem()));
+  const BioPtr key_text(BIO_new(BIO_s_mem()));
   if (!key || !certificate || !chain || !key_text) return {};
   X509* const x = certificate.get();
   X509_set_version(x, X509_VERSION_3);

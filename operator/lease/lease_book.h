@@ -187,6 +187,8 @@ class LeaseBook {
 
   [[nodiscard]] Urgency UrgencyOf(int chunk) const;
   [[nodiscard]] int leases_held() const;
+  // There is a shard that nobody has, to be handed out now or once it is written.
+  [[nodiscard]] bool HasShards() const { return !reserve_.Empty(); }
   // Shards that wait for the requests of a lost worker to end, and when the last of them is free.
   struct Frozen {
     int shards = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <initializer_list>
 
 #include "operator/api/conditions.h"
@@ -73,7 +74,7 @@ void AddProgress(const api::Backfill& b, const std::optional<reconcile::StageSna
       ToString(b.spec.dry_run ? reconcile::Stage::kDryRun : reconcile::Stage::kRun);
   if (b.status.dry_run)
     f.stages[ToString(reconcile::Stage::kDryRun)] = FiguresOf(*b.status.dry_run);
-  if (open) {
+  if (open && open->totals.shards > 0) {  // none: it could not be looked at
     const ledger::Totals& totals = open->totals;
     f.stages[stage] = FiguresOf(totals.counts);
     f.shards_pending = totals.shards_pending;
@@ -165,6 +166,8 @@ void AddSeries(const Labels& who, const BackfillFigures& f, Families& out) {
           Value(f.lease_expirations));
   counter("backfill_redone_records_total", "Records that may have been sent twice", who,
           Value(f.redone));
+  gauge("backfill_ledger_unwritten_seconds", "Age of the oldest progress that may not be durable",
+        who, f.ledger_unwritten_seconds);
   gauge("backfill_failed_records_limit", "More failed records than that end or pause it", who,
         f.failed_limit);
   gauge("backfill_status_bytes", "Size of the status, at most 4096", who, Value(f.status_bytes));
@@ -192,6 +195,7 @@ BackfillFigures FiguresOf(const api::Backfill& b,
     f.workers_working = open->working;
     f.workers_without_target = open->without_target;
     f.lease_expirations = open->lease_expirations;
+    f.ledger_unwritten_seconds = std::chrono::duration<double>(open->unwritten_for).count();
   }
   f.throttled = IsTrue(b.status, "Throttled");
   const api::Condition* throttled = api::FindCondition(b.status, "Throttled");

@@ -36,6 +36,7 @@ struct BackfillFigures {
   int workers_desired = 0, workers_connected = 0, workers_working = 0, workers_without_target = 0;
   std::uint64_t lease_expirations = 0;
   std::uint64_t redone = 0;
+  double ledger_unwritten_seconds = 0;
   double failed_limit = 0;  // more failed records than that, and the run pauses or fails
   std::size_t status_bytes = 0;
 };

@@ -68,6 +68,8 @@ struct StageSnapshot {
   std::optional<Error> source_error;
   // Of silent workers, since the stage was opened.
   std::uint64_t lease_expirations = 0;
+  // All that became of records before so long ago is durable.
+  Duration unwritten_for{};
 };
 
 // A rendered request of a dry run.

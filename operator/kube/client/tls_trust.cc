@@ -10,19 +10,10 @@
 #include <memory>
 #include <vector>
 
+#include "base/openssl.h"
+
 namespace backfill::kube {
 namespace {
-
-template <auto kFree>
-struct Freer {
-  template <typename T>
-  void operator()(T* p) const {
-    kFree(p);
-  }
-};
-using CertificatePtr = std::unique_ptr<X509, Freer<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using BioPtr = std::unique_ptr<BIO, Freer<BIO_free>>;
 
 constexpr int kMaxCertificates = 1000;
 
@@ -34,11 +25,11 @@ BioPtr Reader(std::string_view pem) {
 int NoPassword(char*, int, int, void*) { return -1; }
 
 // All of a bundle; empty: something in it does not read, or there is nothing.
-std::vector<CertificatePtr> ReadCertificates(std::string_view pem) {
-  std::vector<CertificatePtr> out;
+std::vector<X509Ptr> ReadCertificates(std::string_view pem) {
+  std::vector<X509Ptr> out;
   const BioPtr bio = Reader(pem);
   while (out.size() < kMaxCertificates) {
-    CertificatePtr one(PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr));
+    X509Ptr one(PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr));
     if (one == nullptr) break;
     out.push_back(std::move(one));
   }
@@ -77,7 +68,7 @@ Status CheckPem(const Credentials& c) {
   if (c.certificate_pem.empty() != c.key_pem.empty())
     return Unusable("a client certificate and its key are needed together");
   if (c.certificate_pem.empty()) return Ok{};
-  const std::vector<CertificatePtr> chain = ReadCertificates(c.certificate_pem);
+  const std::vector<X509Ptr> chain = ReadCertificates(c.certificate_pem);
   if (chain.empty()) return Unusable("the client certificate cannot be read");
   const KeyPtr key = ReadKey(c.key_pem);
   if (key == nullptr)
@@ -89,7 +80,7 @@ Status CheckPem(const Credentials& c) {
 }
 
 std::optional<WallTime> ExpiryOf(std::string_view certificate_pem) {
-  const std::vector<CertificatePtr> chain = ReadCertificates(certificate_pem);
+  const std::vector<X509Ptr> chain = ReadCertificates(certificate_pem);
   std::tm end{};
   if (chain.empty() || ASN1_TIME_to_tm(X509_get0_notAfter(chain.front().get()), &end) != 1)
     return std::nullopt;
@@ -104,12 +95,11 @@ void ApplyTls(SSL_CTX* context, const Credentials& c,
                                    const_cast<std::function<void(std::string)>*>(refused));
   if (!c.ca_pem.empty()) {
     X509_STORE* store = X509_STORE_new();
-    for (const CertificatePtr& one : ReadCertificates(c.ca_pem))
-      X509_STORE_add_cert(store, one.get());
+    for (const X509Ptr& one : ReadCertificates(c.ca_pem)) X509_STORE_add_cert(store, one.get());
     SSL_CTX_set_cert_store(context, store);  // which owns it now
   }
   if (!c.certificate_pem.empty()) {
-    const std::vector<CertificatePtr> chain = ReadCertificates(c.certificate_pem);
+    const std::vector<X509Ptr> chain = ReadCertificates(c.certificate_pem);
     const KeyPtr key = ReadKey(c.key_pem);
     if (!chain.empty() && key != nullptr) {
       SSL_CTX_use_certificate(context, chain.front().get());

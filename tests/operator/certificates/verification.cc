@@ -4,7 +4,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "operator/certificates/openssl.h"
+#include "base/openssl.h"
 
 namespace backfill::certificates {
 namespace {

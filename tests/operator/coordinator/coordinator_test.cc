@@ -9,6 +9,7 @@
 #include "tests/fakes/memory_store.h"
 #include "tests/fakes/store_levers.h"
 #include "tests/operator/coordinator/plans.h"
+#include "tests/operator/kube/runtime/recorded_metrics.h"
 
 namespace backfill::coordinator {
 namespace {
@@ -310,6 +311,21 @@ TEST_F(CoordinatorTest, FiftyWorkersShareAStage) {
   EXPECT_TRUE(Eventually([&] { return coordinator->Snapshot(RunKey())->connected == 0; }));
   ASSERT_TRUE(coordinator->Close(RunKey()).ok());
   EXPECT_EQ(coordinator->ReadLedger(RunKey())->totals.shards_done, 500);
+}
+
+TEST_F(CoordinatorTest, WhatIsServedIsCounted) {
+  kube::RecordedMetrics counted;
+  CoordinatorOptions options;
+  options.metrics = &counted;
+  const auto coordinator = StartRunning(options);
+  WorkerClient worker(coordinator->address(), kToken);
+  ASSERT_TRUE(worker.Hello(RunKey().uid, "run", "run-0", "i"));
+  ASSERT_TRUE(DoOneShard(worker));
+  EXPECT_EQ(counted.Value("backfill_grant_seconds"), 1);
+  EXPECT_EQ(counted.Value("backfill_rpc_seconds{method=hello}"), 1);
+  EXPECT_EQ(counted.Value("backfill_rpc_seconds{method=shard_done}"), 1);
+  EXPECT_GE(counted.Value("backfill_ledger_writes_total{result=written}"), 2);
+  EXPECT_EQ(counted.Value("backfill_ledger_conflicts_total"), 0);
 }
 
 TEST_F(CoordinatorTest, StoppedItAnswersNobody) {

@@ -68,14 +68,16 @@ class StageBench {
     epoch_ = taken->epoch;
     v1::Workload workload;
     workload.set_backfill_name(key.name);
-    run_ = std::make_unique<StageRun>(StageSetup{.workload = workload,
-                                                 .ledger = std::move(taken->ledger),
-                                                 .failures = std::move(taken->failures),
-                                                 .epoch = taken->epoch,
-                                                 .target_timeout = 5s,
-                                                 .batch_size = 1,
-                                                 .predecessors = predecessors},
-                                      options, clock, leadership, sink, writer);
+    run_ = std::make_unique<StageRun>(
+        StageSetup{.workload = workload,
+                   .ledger = std::move(taken->ledger),
+                   .failures = std::move(taken->failures),
+                   .epoch = taken->epoch,
+                   .target_timeout = 5s,
+                   .batch_size = 1,
+                   .predecessors = predecessors,
+                   .on_granted = [this](Duration took) { granted.push_back(took); }},
+        options, clock, leadership, sink, writer);
   }
 
   // ---- the writer
@@ -242,6 +244,7 @@ class StageBench {
   LeadershipLever leadership;
   RecordingSink sink;
   HeldWriter writer;
+  std::vector<Duration> granted;  // how long workers waited for a shard
 
  private:
   fakes::ManualClock& clock_;

@@ -63,6 +63,7 @@ reconcile::StageSnapshot Open() {
   open.without_target = 1;
   open.attempts_per_second = 4321.5;
   open.lease_expirations = 2;
+  open.unwritten_for = 1500ms;
   return open;
 }
 
@@ -106,6 +107,7 @@ TEST_F(BackfillMetricsTest, ARunIsPublishedAsItsLedgerHasIt) {
            {"backfill_leases", who, "3"},
            {"backfill_lease_expirations_total", who, "2"},
            {"backfill_redone_records_total", who, "40"},
+           {"backfill_ledger_unwritten_seconds", who, "1.5"},
            {"backfill_failed_records_limit", who, "100"}})
     EXPECT_THAT(text, HasSubstr(Line(metric, labels, value)));
   EXPECT_THAT(text, HasSubstr("# TYPE backfill_records_total counter\n"));
@@ -147,6 +149,16 @@ TEST_F(BackfillMetricsTest, OfAClosedStageTheStatusIsPublished) {
   EXPECT_EQ(f.ratio, 1.0);
   EXPECT_EQ(f.redone, 12U);
   EXPECT_EQ(f.workers_working, 0);
+}
+
+// A counter that falls is taken for one that began anew.
+TEST_F(BackfillMetricsTest, WhatCannotBeLookedAtIsAsTheStatusHasIt) {
+  api::Backfill b = Reprice();
+  b.status.progress = api::ProgressStatus{};
+  b.status.progress->updated = 40'000;
+  reconcile::StageSnapshot unknown;
+  unknown.error = Error{ErrorCode::kDeadline, "no answer"};
+  EXPECT_EQ(FiguresOf(b, unknown).stages.at("run").updated, 40'000U);
 }
 
 TEST_F(BackfillMetricsTest, SeriesGoWithTheirBackfillAndItsOldPhase) {

@@ -9,7 +9,7 @@
 #include <memory>
 
 // Owners of what OpenSSL gives. For the few .cc files that include it.
-namespace backfill::certificates {
+namespace backfill {
 
 template <auto kFree>
 struct OpenSslFree {
@@ -25,4 +25,4 @@ using BignumPtr = std::unique_ptr<BIGNUM, OpenSslFree<BN_free>>;
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, OpenSslFree<X509_EXTENSION_free>>;
 using AltNamesPtr = std::unique_ptr<GENERAL_NAMES, OpenSslFree<GENERAL_NAMES_free>>;
 
-}  // namespace backfill::certificates
+}  // namespace backfill
