@@ -1,0 +1,31 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+namespace backfill::scale {
+
+// Measured values, and what can be said of them. Not thread-safe.
+class Samples {
+ public:
+  void Add(double value) { values_.push_back(value); }
+  void Add(const Samples& more) {
+    values_.insert(values_.end(), more.values_.begin(), more.values_.end());
+  }
+  [[nodiscard]] std::size_t size() const { return values_.size(); }
+  // The smallest value that this part of all does not exceed; 0 without any.
+  [[nodiscard]] double Quantile(double part) const {
+    if (values_.empty()) return 0;
+    std::vector<double> sorted = values_;
+    std::sort(sorted.begin(), sorted.end());
+    const auto rank = static_cast<std::size_t>(part * static_cast<double>(sorted.size()));
+    return sorted[std::min(rank, sorted.size() - 1)];
+  }
+  [[nodiscard]] double Max() const { return Quantile(1); }
+
+ private:
+  std::vector<double> values_;
+};
+
+}  // namespace backfill::scale
