@@ -30,14 +30,15 @@ class Told(unittest.TextTestResult):
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        self._broke(test)
+        self._broke(test, err)
 
     def addError(self, test, err):
         super().addError(test, err)
-        self._broke(test)
+        self._broke(test, err)
 
-    def _broke(self, test):
+    def _broke(self, test, err):
         self.broken.append(test)
+        self.stream.writeln(self._exc_info_to_string(err, test))  # now: who interrupts the rest is not told at the end
         try:
             # What failed may be the installation, before there was a test.
             told = test.diagnosis() if hasattr(test, "diagnosis") else Installation(Node(os.environ["BACKFILL_E2E_NODE"])).diagnosis()
