@@ -9,8 +9,20 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "worker/plan/plan_worker.h"
 #include "worker/settings.h"
 #include "worker/worker.h"
+
+namespace {
+
+// Not by returning: all is said and done, and the pool waits for this process to be gone, while
+// destructors would join the thread of a lookup or a read that hangs and wait for gRPC's.
+[[noreturn]] void End(int exit_code) {
+  std::fflush(nullptr);
+  std::_Exit(exit_code);
+}
+
+}  // namespace
 
 int main() {
   using namespace backfill;
@@ -32,10 +44,10 @@ int main() {
     return worker::kExitBadWorkload;
   }
   pthread_setname_np(pthread_self(), "loop");
+  if (settings->stage == "plan") {
+    worker::PlanWorker worker(*settings);
+    End(worker.Run());
+  }
   worker::Worker worker(*settings);
-  const int exit_code = worker.Run();
-  // Not by returning: all is said and done, and the pool waits for this process to be gone, while
-  // destructors would join the thread of a lookup that hangs and wait for gRPC's.
-  std::fflush(nullptr);
-  std::_Exit(exit_code);
+  End(worker.Run());
 }

@@ -72,8 +72,9 @@ Result<Settings> ReadSettings(const Environment& environment) {
   if (s.instance.empty()) s.instance = RandomHex(8);
   s.ns = environment("BACKFILL_NAMESPACE").value_or("");
   s.name = environment("BACKFILL_NAME").value_or("");
-  if (s.stage != "run" && s.stage != "dry-run") {
-    return Error{ErrorCode::kInvalid, "BACKFILL_STAGE is neither \"run\" nor \"dry-run\""};
+  if (s.stage != "run" && s.stage != "dry-run" && s.stage != "plan") {
+    return Error{ErrorCode::kInvalid,
+                 "BACKFILL_STAGE is neither \"run\" nor \"dry-run\" nor \"plan\""};
   }
   s.lifeline_fd = TRY(Descriptor(environment, "BACKFILL_LIFELINE_FD"));
   s.sent_fd = TRY(Descriptor(environment, "BACKFILL_SENT_FD"));

@@ -16,7 +16,7 @@ struct Settings {
   std::string ca_file;      // whom to trust, PEM; empty: no TLS, which only this machine may do
   std::string server_name;  // in its certificate; empty: as it is dialled
   std::string uid;
-  std::string stage;   // "run" or "dry-run"
+  std::string stage;   // "run", "dry-run" or "plan"
   std::string worker;  // the slot in the pool
   std::string instance;
   std::string ns, name;            // of the Backfill, for the log; may be empty

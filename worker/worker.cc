@@ -34,22 +34,6 @@ constexpr Duration kLogEvery = 10s;
 // Requests started in one go; then the sockets get their turn.
 constexpr int kBurst = 512;
 
-int ExitCode(SessionEnd end) {
-  switch (end) {
-    case SessionEnd::kNoMoreWork:
-      return kExitDone;
-    case SessionEnd::kDrained:
-      return kExitTerminated;
-    case SessionEnd::kBadWorkload:
-      return kExitBadWorkload;
-    case SessionEnd::kRefused:
-      return kExitRefused;
-    case SessionEnd::kOutOfStep:
-      return kExitFailed;
-  }
-  return kExitFailed;
-}
-
 Time Now() { return std::chrono::steady_clock::now(); }
 
 std::uint64_t Seed() {
@@ -72,6 +56,22 @@ class NotesInFile final : public SentNotes {
 };
 
 }  // namespace
+
+int ExitCodeOf(SessionEnd end) {
+  switch (end) {
+    case SessionEnd::kNoMoreWork:
+      return kExitDone;
+    case SessionEnd::kDrained:
+      return kExitTerminated;
+    case SessionEnd::kBadWorkload:
+      return kExitBadWorkload;
+    case SessionEnd::kRefused:
+      return kExitRefused;
+    case SessionEnd::kOutOfStep:
+      return kExitFailed;
+  }
+  return kExitFailed;
+}
 
 class Worker::Impl final : public Session::Host {
  public:
@@ -268,7 +268,7 @@ class Worker::Impl final : public Session::Host {
 
   void StopIfEnded() {
     if (!session_.ended() || io_.stopped()) return;
-    exit_code_ = ExitCode(*session_.ended());
+    exit_code_ = ExitCodeOf(*session_.ended());
     Log(LogLevel::kInfo, "the worker ends", {{"exit_code", std::to_string(exit_code_)}});
     io_.stop();
   }

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "worker/link/session_end.h"
 #include "worker/settings.h"
 
 namespace backfill::worker {
@@ -12,6 +13,8 @@ inline constexpr int kExitFailed = 1;        // start it again
 inline constexpr int kExitRefused = 77;      // the coordinator does not accept its identity
 inline constexpr int kExitBadWorkload = 78;  // no restart can heal it
 inline constexpr int kExitTerminated = 143;  // SIGTERM, drained
+
+int ExitCodeOf(SessionEnd end);
 
 // A worker from start to end: one loop thread for sockets, engine and protocol, and the link's
 // threads beside it.

@@ -5,6 +5,7 @@
 
 #include "rows/open_source.h"
 #include "worker/source/file_source.h"
+#include "worker/source/file_terms.h"
 #include "worker/source/keys_source.h"
 #include "worker/source/range_source.h"
 #include "worker/target/dry_run_target.h"
@@ -12,19 +13,6 @@
 
 namespace backfill::worker {
 namespace {
-
-template <typename List>
-std::vector<SecretHeader> SecretsOf(const List& headers) {
-  std::vector<SecretHeader> secrets;
-  for (const v1::SecretHeader& h : headers) {
-    secrets.push_back({.name = h.name(),
-                       .prefix = h.prefix(),
-                       .file = h.file(),
-                       .env = h.env(),
-                       .base64 = h.base64()});
-  }
-  return secrets;
-}
 
 RequestTemplate TemplateOf(const v1::HttpRequestTemplate& request) {
   RequestTemplate t{
@@ -51,22 +39,6 @@ OutcomeMap OutcomesOf(const v1::HttpOutcomes& outcomes) {
                      .permanent = codes(outcomes.permanent())});
 }
 
-Result<rows::FileFormat> FormatOf(const v1::FileSource& file) {
-  rows::FileFormat format{.key = file.key()};
-  if (file.format() == v1::FILE_FORMAT_LINES) {
-    format.format = rows::Format::kLines;
-  } else if (file.format() == v1::FILE_FORMAT_CSV) {
-    format.format = rows::Format::kCsv;
-  } else if (file.format() == v1::FILE_FORMAT_NDJSON) {
-    format.format = rows::Format::kNdJson;
-  } else {
-    return Error{ErrorCode::kInvalid, "the file has a format that this worker does not know"};
-  }
-  if (!file.delimiter().empty()) format.delimiter = file.delimiter().front();
-  format.fields.assign(file.fields().begin(), file.fields().end());
-  return format;
-}
-
 // Without the folders, and what may be a secret in a URL.
 std::string FileName(const std::string& path_or_url) {
   const std::string path = rows::ShownPath(path_or_url);
@@ -80,13 +52,8 @@ Result<std::unique_ptr<Source>> FileOf(const v1::FileSource& file,
       .format = TRY(FormatOf(file)), .name = FileName(file.path()), .wake = wake};
   if (file.shape().has_stored_bytes()) options.shape.stored_bytes = file.shape().stored_bytes();
   options.shape.columns.assign(file.shape().columns().begin(), file.shape().columns().end());
-  rows::HttpOptions http;
-  http.ca_file = file.tls().ca_file();
-  http.cert_file = file.tls().cert_file();
-  http.key_file = file.tls().key_file();
-  http.secret_headers = SecretsOf(file.secret_headers());
   return std::unique_ptr<Source>(std::make_unique<FileSource>(
-      [path = file.path(), http = std::move(http)](const std::stop_token& stop) {
+      [path = file.path(), http = HttpOptionsOf(file)](const std::stop_token& stop) {
         return rows::OpenSource(path, http, stop);
       },
       std::move(options)));
@@ -147,6 +114,8 @@ Result<Work> MakeWork(const v1::Workload& workload, const std::string& stage,
                                              OutcomesOf(http.outcomes()), options, done));
       return work;
     }
+    case v1::Workload::kPlan:
+      return Error{ErrorCode::kInvalid, "a planning was given to a worker of stage " + stage};
     case v1::Workload::MODE_NOT_SET:
       break;
   }

@@ -154,7 +154,7 @@ struct Scope {
         .on_gone =
             [this, &figures = with.figures](const kube::ObjectKey& key, const std::string& uid) {
               figures.Forget(key.ns, key.name);
-              for (const auto stage : {reconcile::Stage::kDryRun, reconcile::Stage::kRun})
+              for (const auto stage : reconcile::kStages)
                 pool.Forget({key.ns, key.name, uid, stage});
             }};
   }

@@ -12,6 +12,7 @@
 #include "operator/coordinator/coordinator_metrics.h"
 #include "operator/coordinator/ledger_store.h"
 #include "operator/coordinator/loop.h"
+#include "operator/coordinator/plan_run.h"
 #include "operator/coordinator/server.h"
 #include "operator/coordinator/stage_messages.h"
 #include "operator/coordinator/stage_run.h"
@@ -21,10 +22,12 @@
 namespace backfill::coordinator {
 namespace {
 
+using reconcile::Stage;
 using reconcile::StageKey;
 using reconcile::StageSnapshot;
 
 constexpr Duration kServerTick = std::chrono::seconds(1);
+constexpr Duration kPlanReportPeriod = std::chrono::seconds(1);
 constexpr std::size_t kMaxProcesses = 100'000;
 
 // Of shards in flight, where every process has ended.
@@ -124,6 +127,11 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
     return it == stages.end() ? nullptr : &it->second;
   }
 
+  PlanRun* FindPlanning(const StageKey& key) {
+    const auto it = plannings.find(key);
+    return it == plannings.end() ? nullptr : it->second.get();
+  }
+
   void Handle(SessionId session, const v1::WorkerMessage& message, Time arrived) {
     if (message.has_hello()) {
       const auto route = routes.find({message.hello().backfill_uid(), message.hello().stage()});
@@ -132,12 +140,19 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
         return server.Close(session, {ErrorCode::kUnavailable, "no such stage is open here"});
       }
       sessions[session] = route->second;
-      NoteProcess(route->second, message.hello().instance());
+      // Who plans holds nothing that could be given away too early.
+      if (route->second.stage != Stage::kPlan)
+        NoteProcess(route->second, message.hello().instance());
     }
     const auto it = sessions.find(session);
-    OpenStage* stage = it == sessions.end() ? nullptr : Find(it->second);
-    if (stage == nullptr) return;
-    stage->run->OnMessage(session, message, arrived);
+    if (it == sessions.end()) return;
+    if (PlanRun* planning = FindPlanning(it->second)) {
+      planning->OnMessage(session, message);
+    } else if (OpenStage* stage = Find(it->second)) {
+      stage->run->OnMessage(session, message, arrived);
+    } else {
+      return;
+    }
     server.ReadNext(session);
   }
 
@@ -153,6 +168,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
     const auto it = sessions.find(session);
     if (it == sessions.end()) return;
     if (OpenStage* stage = Find(it->second)) stage->run->OnGone(session);
+    if (PlanRun* planning = FindPlanning(it->second)) planning->OnGone(session);
     sessions.erase(it);
   }
 
@@ -202,6 +218,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
 
   // The loop's only.
   std::map<StageKey, OpenStage> stages;
+  std::map<StageKey, std::unique_ptr<PlanRun>> plannings;
   std::map<Route, StageKey> routes;
   std::map<SessionId, StageKey> sessions;
   std::map<StageKey, std::set<std::string>>
@@ -285,7 +302,23 @@ Status Coordinator::Open(const api::Backfill& backfill, const StageKey& key) {
   return opened;
 }
 
+Status Coordinator::OpenPlanning(const api::Backfill& backfill, const StageKey& key) {
+  const auto workload =
+      std::make_shared<v1::Workload>(MakeWorkload(backfill, Stage::kPlan, nullptr));
+  (void)TRY(impl_->loop.Call<bool>(
+      [impl = impl_.get(), key, workload] {
+        if (impl->plannings.contains(key)) return false;
+        impl->routes[{key.uid, std::string(reconcile::ToString(key.stage))}] = key;
+        impl->plannings[key] = std::make_unique<PlanRun>(*workload, kPlanReportPeriod, impl->clock,
+                                                         impl->leadership, *impl);
+        return true;
+      },
+      impl_->options.call_timeout));
+  return Ok{};
+}
+
 Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key) {
+  if (key.stage == Stage::kPlan) return OpenPlanning(backfill, key);
   Impl* impl = impl_.get();
   struct Before {
     bool open = false;
@@ -359,6 +392,35 @@ std::optional<StageSnapshot> Coordinator::Snapshot(const StageKey& key) {
   return unknown;
 }
 
+std::optional<reconcile::PlanningSnapshot> Coordinator::Planning(const api::Backfill& backfill) {
+  using Seen = std::optional<reconcile::PlanningSnapshot>;
+  // Nothing else is read by a worker; and a list of keys is long.
+  const bool is_file = std::holds_alternative<api::FileSource>(backfill.spec.source);
+  const auto now = std::make_shared<std::string>(
+      is_file ? MakeWorkload(backfill, Stage::kPlan, nullptr).SerializeAsString() : "");
+  const Result<Seen> seen = impl_->loop.Call<Seen>(
+      [impl = impl_.get(), key = KeyOf(backfill, Stage::kPlan), now]() -> Seen {
+        const PlanRun* planning = impl->FindPlanning(key);
+        if (planning == nullptr) return std::nullopt;
+        return planning->Snapshot(*now);
+      },
+      impl_->options.call_timeout);
+  if (seen.ok()) return *seen;
+  if (seen.error().code == ErrorCode::kAborted) return std::nullopt;
+  return reconcile::PlanningSnapshot{};  // not known, and nothing is to be done about it
+}
+
+Result<plan::FoundSource> Coordinator::Found(const StageKey& key) {
+  using Found = Result<plan::FoundSource>;
+  return TRY(impl_->loop.Call<Found>(
+      [impl = impl_.get(), key]() -> Found {
+        const PlanRun* planning = impl->FindPlanning(key);
+        if (planning == nullptr) return Error{ErrorCode::kNotFound, "nothing is being planned"};
+        return planning->Found();
+      },
+      impl_->options.call_timeout));
+}
+
 std::vector<reconcile::Sample> Coordinator::Samples(const StageKey& key) {
   auto samples = impl_->loop.Call<std::vector<reconcile::Sample>>(
       [impl = impl_.get(), key] {
@@ -375,6 +437,12 @@ Status Coordinator::Close(const StageKey& key) {
   std::future<Status> future = ended->get_future();
   const bool open = TRY(impl->loop.Call<bool>(
       [impl, key, ended] {
+        if (PlanRun* planning = impl->FindPlanning(key)) {
+          planning->Close();
+          std::erase_if(impl->routes, [&key](const auto& route) { return route.second == key; });
+          impl->plannings.erase(key);
+          return false;  // nothing of it is to be written
+        }
         Impl::OpenStage* stage = impl->Find(key);
         if (stage == nullptr) return false;
         if (stage->closing.empty()) stage->run->BeginClose();

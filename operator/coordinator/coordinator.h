@@ -69,6 +69,8 @@ class Coordinator final : public reconcile::StageHost {
   Status Open(const api::Backfill& backfill, const reconcile::StageKey& key) override;
   void Configure(const reconcile::StageKey& key, const reconcile::LiveSettings& settings) override;
   std::optional<reconcile::StageSnapshot> Snapshot(const reconcile::StageKey& key) override;
+  std::optional<reconcile::PlanningSnapshot> Planning(const api::Backfill& backfill) override;
+  Result<plan::FoundSource> Found(const reconcile::StageKey& key) override;
   std::vector<reconcile::Sample> Samples(const reconcile::StageKey& key) override;
   // The stage is closed afterwards, whatever is returned.
   Status Close(const reconcile::StageKey& key) override;
@@ -78,6 +80,7 @@ class Coordinator final : public reconcile::StageHost {
  private:
   struct Impl;
   Status OpenOnce(const api::Backfill& backfill, const reconcile::StageKey& key);
+  Status OpenPlanning(const api::Backfill& backfill, const reconcile::StageKey& key);
   std::unique_ptr<Impl> impl_;
 };
 

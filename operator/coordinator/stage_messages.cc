@@ -41,6 +41,11 @@ std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
     case v1::WorkerMessage::kSourceTrouble:
       if (message.source_trouble().message().size() > kMaxTrouble) return "too long a message";
       return std::nullopt;
+    case v1::WorkerMessage::kPlanProgress:
+    case v1::WorkerMessage::kPlanPart:
+    case v1::WorkerMessage::kPlanEnd:
+    case v1::WorkerMessage::kPlanFailure:
+      return "nothing is planned in this stage";
     case v1::WorkerMessage::kShardDone:
     case v1::WorkerMessage::BODY_NOT_SET:  // of a newer worker, or nothing: a sign of life
       return std::nullopt;

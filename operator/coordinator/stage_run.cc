@@ -111,6 +111,10 @@ void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message,
     case v1::WorkerMessage::kDryRunSamples:
       OnSamples(message.dry_run_samples());
       return Perform(book_.OnOther(session, sequence, now));
+    case v1::WorkerMessage::kPlanProgress:  // WhyMalformed()
+    case v1::WorkerMessage::kPlanPart:
+    case v1::WorkerMessage::kPlanEnd:
+    case v1::WorkerMessage::kPlanFailure:
     case v1::WorkerMessage::BODY_NOT_SET:
       return Perform(book_.OnOther(session, sequence, now));
   }

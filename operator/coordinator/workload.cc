@@ -1,6 +1,7 @@
 #include "operator/coordinator/workload.h"
 
 #include "backfill/v1/workload.pb.h"
+#include "operator/api/template_fields.h"
 #include "operator/reconcile/file_format.h"
 
 namespace backfill::coordinator {
@@ -104,6 +105,20 @@ struct SetSource {
   }
 };
 
+void SetPlan(const api::Spec& spec, v1::PlanWork& out) {
+  // Only what the plan depends on: if that is edited, what is being read is of no use.
+  if (spec.sharding) {
+    out.set_records_per_shard(static_cast<std::uint64_t>(spec.sharding->records_per_shard));
+  } else {
+    out.set_workers(static_cast<std::uint32_t>(spec.workers.replicas));
+  }
+  for (const api::TemplateField& field : api::TemplateFields(spec.target)) {
+    v1::NeededField& needed = *out.add_needed();
+    needed.set_name(field.name);
+    needed.set_place(field.place);
+  }
+}
+
 }  // namespace
 
 v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
@@ -113,9 +128,13 @@ v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
   out.set_backfill_namespace(backfill.ns);
   out.set_backfill_uid(backfill.uid);
   std::visit(SetSource{backfill.spec.target, shape, *out.mutable_source()}, backfill.spec.source);
-  out.set_batch_size(static_cast<std::uint32_t>(backfill.spec.workers.batch_size));
+  if (stage != reconcile::Stage::kPlan)
+    out.set_batch_size(static_cast<std::uint32_t>(backfill.spec.workers.batch_size));
   const api::HttpTarget& target = backfill.spec.target;
   switch (stage) {
+    case reconcile::Stage::kPlan:
+      SetPlan(backfill.spec, *out.mutable_plan());
+      break;
     case reconcile::Stage::kRun: {
       v1::HttpTarget& run = *out.mutable_run_http();
       SetRequest(target, *run.mutable_request());

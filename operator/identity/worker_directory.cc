@@ -65,7 +65,7 @@ std::string_view LabelOf(const kube::ObjectMeta& meta, std::string_view label) {
 }
 
 std::optional<reconcile::Stage> StageOf(std::string_view name) {
-  for (const auto stage : {reconcile::Stage::kDryRun, reconcile::Stage::kRun}) {
+  for (const auto stage : reconcile::kStages) {
     if (name == reconcile::ToString(stage)) return stage;
   }
   return std::nullopt;

@@ -10,9 +10,6 @@
 namespace backfill::plan {
 namespace {
 
-// The header travels to every worker and stands in the ledger.
-constexpr std::size_t kMaxHeaderBytes = std::size_t{64} << 10;
-
 // What no second try heals, as somebody has to do something about it first.
 Error WithoutHope(Error error) {
   if (error.code == ErrorCode::kNotFound || error.code == ErrorCode::kPermission ||
@@ -78,7 +75,7 @@ Result<rows::FilePlan> FilePlanner::Read(const Cutting& cutting,
 
 Result<std::vector<PlannedShard>> FilePlanner::Cut(const Cutting& cutting, std::stop_token stop) {
   Result<rows::FilePlan> plan = Read(cutting, stop);
-  if (!plan.ok()) return WithoutHope(plan.error());
+  if (!plan.ok()) return missing_ == Missing::kForGood ? WithoutHope(plan.error()) : plan.error();
   facts_ = FactsOf(*plan);
   std::vector<PlannedShard> cut;
   cut.reserve(plan->shards.size());

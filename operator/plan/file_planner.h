@@ -24,20 +24,25 @@ struct NeededField {
 // A file, local or behind http(s), as it is or compressed. Positions are indexes of rows. Reads it
 // once, in constant memory.
 //
-// Errors beyond those of SourcePlanner: a file that is not there, may not be read, or is no such
-// file is kInvalid, since trying again does not help.
+// Errors beyond those of SourcePlanner: a file that is not there or may not be read is kInvalid,
+// since trying again does not help; with kMayAppear it is kNotFound, kPermission or
+// kUnauthenticated.
 class FilePlanner final : public SourcePlanner {
  public:
+  // What is not there, on one machine; on a cluster a volume may be filled by others.
+  enum class Missing { kForGood, kMayAppear };
   using Progress = std::function<void(const rows::PlanProgress&)>;
 
   // `needed`: the columns of a kCsv file that have to be there. `http`: if the path is a URL.
   FilePlanner(std::string path, rows::FileFormat format, std::vector<NeededField> needed,
-              rows::HttpOptions http = {}, Progress progress = nullptr)
+              rows::HttpOptions http = {}, Progress progress = nullptr,
+              Missing missing = Missing::kForGood)
       : path_(std::move(path)),
         format_(std::move(format)),
         needed_(std::move(needed)),
         http_(std::move(http)),
-        progress_(std::move(progress)) {}
+        progress_(std::move(progress)),
+        missing_(missing) {}
 
   Result<std::vector<PlannedShard>> Cut(const Cutting& cutting, std::stop_token stop) override;
   [[nodiscard]] std::optional<FileFacts> file() const override { return facts_; }
@@ -51,6 +56,7 @@ class FilePlanner final : public SourcePlanner {
   const std::vector<NeededField> needed_;
   const rows::HttpOptions http_;
   const Progress progress_;
+  const Missing missing_;
   std::optional<FileFacts> facts_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ struct Plan {
 };
 
 inline constexpr std::int64_t kMaxShards = 100'000;
+// The header of a file travels to every worker and stands in the ledger.
+inline constexpr std::size_t kMaxHeaderBytes = std::size_t{64} << 10;
 
 // sha256 over `canonical_work` (api::CanonicalWork) and the shards; the same on any machine.
 // Of a file with its extents and its shape, so that it is the file, too, that is reviewed.

@@ -106,10 +106,11 @@ bool Deciding::WindDown(Stage stage, const ObservedStage& seen) {
   return false;
 }
 
-bool Deciding::WindDownBoth() {
+bool Deciding::WindDownAll() {
+  const bool planning = WindDownPlanning();
   const bool dry_run = WindDown(Stage::kDryRun, o_.dry_run);
   const bool run = WindDown(Stage::kRun, o_.run);
-  return dry_run && run;
+  return planning && dry_run && run;
 }
 
 void Deciding::PauseLeases(Stage stage) {
@@ -134,7 +135,7 @@ LiveSettings Deciding::Settings(Stage stage) const {
 
 Decision Deciding::Ended() {
   status_.Restamp();
-  out_.settled = WindDownBoth();
+  out_.settled = WindDownAll();
   out_.observe_soon = !out_.settled;
   out_.status = status_.Take();
   return std::move(out_);
@@ -148,6 +149,7 @@ Decision Deciding::Invalid() {
   const bool runs = o_.dry_run.open || o_.run.open;
   if (o_.dry_run.open) PauseLeases(Stage::kDryRun);
   if (o_.run.open) PauseLeases(Stage::kRun);
+  (void)WindDownPlanning();
   if (runs) status_.SetPhase(Phase::kPaused);
   if (!b_.status.phase) status_.SetPhase(Phase::kPending);
   status_.ClearActivity();
@@ -189,26 +191,7 @@ bool Deciding::RefusedByReport() {
   }
   status_.SetPhase(b_.status.plan ? Phase::kAwaitingApproval : Phase::kPending);
   status_.ClearActivity();
-  out_.settled = WindDownBoth();
-  return true;
-}
-
-bool Deciding::NotPlanned() {
-  if (b_.status.plan) return false;
-  status_.SetPhase(Phase::kPlanning);
-  status_.ClearActivity();
-  Ready(ConditionStatus::kUnknown, "Planning");
-  if (o_.last_error && o_.last_error->code == ErrorCode::kInvalid) {
-    status_.Set("Planned", ConditionStatus::kFalse, "PlanFailed", o_.last_error->message);
-    const auto trouble = TroubleOfActions();
-    const bool refused = trouble && trouble->needs_person;
-    Stalled(refused ? trouble->reason : "InvalidSpec", o_.last_error->message);
-    out_.settled = true;
-    return true;
-  }
-  Reconciling("Planning", "cutting the source into shards");
-  Do(MakePlan{});
-  out_.observe_soon = true;
+  out_.settled = WindDownAll();
   return true;
 }
 
@@ -218,7 +201,7 @@ bool Deciding::LeadershipLost() {
       continue;
     Ready(ConditionStatus::kFalse, "LeadershipLost", stage->open->error->message);
     Reconciling("Draining", "another leader has taken over; workers end");
-    out_.settled = WindDownBoth();
+    out_.settled = WindDownAll();
     return true;
   }
   return false;
@@ -241,7 +224,7 @@ bool Deciding::LedgerDamaged() {
   Stalled("LedgerCorrupt", damage);
   status_.SetPhase(Phase::kPaused);
   status_.ClearActivity();
-  out_.settled = WindDownBoth();
+  out_.settled = WindDownAll();
   return true;
 }
 

@@ -37,6 +37,12 @@ struct ObservedStage {
       0;  // workers that ended badly since one of them last connected
 };
 
+// The stage kPlan.
+struct ObservedPlanning {
+  std::optional<PlanningSnapshot> open;  // nullopt: not open
+  PoolStatus pool;
+};
+
 struct Observed {
   api::Backfill backfill;
   // Its spec cannot be understood, and stands in `backfill` as an empty one.
@@ -49,6 +55,11 @@ struct Observed {
   // begins anew, which can only make it wait longer.
   Duration deleting_for{};
   ReportState report = ReportState::kNone;
+  // The source is not the operator's to read: a worker reads it, and says how it can be cut.
+  bool plans_in_worker = false;
+  ObservedPlanning planning;
+  // Why a worker could not read it when it was last tried, until there is a plan.
+  std::optional<Error> planning_error;
   ObservedStage dry_run;
   ObservedStage run;
   std::optional<Error> last_error;  // of the last action, until it succeeds

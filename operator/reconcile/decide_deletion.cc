@@ -45,7 +45,8 @@ bool Deciding::ReportIsComplete() {
 Decision Deciding::Deletion() {
   status_.Restamp();
   status_.FillUp();
-  const bool workers = o_.dry_run.pool.alive > 0 || o_.run.pool.alive > 0;
+  const bool workers =
+      o_.dry_run.pool.alive > 0 || o_.run.pool.alive > 0 || o_.planning.pool.alive > 0;
   const bool late = o_.deleting_for >= kDrainTime && workers;
   Reconciling("Deleting", late ? kDrainTimedOut
                                : "it is being deleted; workers end, then the report is completed");
@@ -58,9 +59,11 @@ Decision Deciding::Deletion() {
 
   const bool dry_run = WindDownInTime(Stage::kDryRun, o_.dry_run);
   const bool run = WindDownInTime(Stage::kRun, o_.run);
+  // Who plans sends nothing, so there is no lease of it to wait for.
+  const bool planning = WindDownPlanning() || o_.deleting_for >= kDrainTime;
   // With force all of it at once, and what fails is left as it is.
   const bool seen = !o_.unseen || o_.deleting_for >= kDrainTime;
-  const bool reported = (dry_run && run) && (ended || (seen && ReportIsComplete()));
+  const bool reported = (planning && dry_run && run) && (ended || (seen && ReportIsComplete()));
   const bool over = reported || ForcesDeletion();
   if (over) {
     if (o_.last_error) out_.actions.clear();

@@ -18,12 +18,12 @@ bool Says(const Error& error, std::string_view part) {
 
 // Who refused what, as far as a store's error tells it: it has one code for several of these, and
 // servers word them so.
-std::string ReasonOf(const Error& error, bool planned) {
+std::string ReasonOf(const Error& error, bool of_source) {
   if (error.code == ErrorCode::kInvalid && (Says(error, "too large") || Says(error, "Too large")))
     return "TooLarge";
   if (error.code == ErrorCode::kPermission || error.code == ErrorCode::kUnauthenticated)
     return Says(error, "exceeded quota") ? "QuotaExceeded" : "Forbidden";
-  return planned ? "StoreUnavailable" : "SourceUnavailable";
+  return of_source ? "SourceUnavailable" : "StoreUnavailable";
 }
 
 }  // namespace
@@ -48,28 +48,33 @@ std::optional<Deciding::Trouble> Deciding::PendingTrouble() const {
     if (!stage->open || !stage->open->error) continue;
     const Error& error = *stage->open->error;
     if (error.code == ErrorCode::kConflict) return std::nullopt;  // LeadershipLost()
-    const std::string reason = ReasonOf(error, b_.status.plan.has_value());
+    const std::string reason = ReasonOf(error, !b_.status.plan);
     return Trouble{reason, error.message, reason == "TooLarge"};
   }
   if (auto trouble = TroubleOfActions()) return trouble;
   if (auto trouble = TroubleOfWorkers()) return trouble;
+  if (auto trouble = QuietPlanning()) return trouble;
   return UnreadableSource();
 }
 
 std::optional<Deciding::Trouble> Deciding::TroubleOfActions() const {
-  const std::optional<Error>& error = o_.unseen       ? o_.unseen
-                                      : o_.last_error ? o_.last_error
-                                                      : StageInUse().ledger_error;
+  const std::optional<Error>& error = o_.unseen         ? o_.unseen
+                                      : o_.last_error   ? o_.last_error
+                                      : !b_.status.plan ? o_.planning_error
+                                                        : StageInUse().ledger_error;
   if (!error) return std::nullopt;
-  const std::string reason = ReasonOf(*error, b_.status.plan.has_value());
+  // What is done where a worker plans are calls to the store, but for what the worker says.
+  const bool said_by_worker = o_.planning_error && o_.planning_error->message == error->message;
+  const std::string reason =
+      ReasonOf(*error, !b_.status.plan && (said_by_worker || !o_.plans_in_worker));
   return Trouble{reason, error->message, reason == "TooLarge"};
 }
 
 std::optional<Deciding::Trouble> Deciding::TroubleOfWorkers() const {
-  const ObservedStage& stage = StageInUse();
-  if (!stage.pool.trouble) return std::nullopt;
-  return Trouble{stage.pool.trouble->reason, stage.pool.trouble->message,
-                 stage.pool.trouble->reason == "NameConflict"};
+  const PoolStatus& pool = b_.status.plan ? StageInUse().pool : o_.planning.pool;
+  if (!pool.trouble) return std::nullopt;
+  return Trouble{pool.trouble->reason, pool.trouble->message,
+                 pool.trouble->reason == "NameConflict"};
 }
 
 std::optional<Deciding::Trouble> Deciding::UnreadableSource() const {
@@ -90,6 +95,7 @@ void Deciding::HoldBack() {
   // Workers that are there already are served, and whatever makes less of a load is done at once.
   const auto waits = [this](const Action& action) {
     if (const auto* open = std::get_if<OpenStage>(&action)) {
+      if (open->stage == Stage::kPlan) return o_.last_error || o_.planning.pool.alive == 0;
       return (open->stage == Stage::kRun ? o_.run : o_.dry_run).pool.alive == 0;
     }
     return !std::holds_alternative<ConfigureStage>(action) &&

@@ -46,7 +46,9 @@ class Deciding {
   void PauseLeases(Stage stage);
   // Ends workers and closes the stage. True when nothing of it is left.
   bool WindDown(Stage stage, const ObservedStage& seen);
-  bool WindDownBoth();
+  // Likewise of the planning.
+  bool WindDownPlanning();
+  bool WindDownAll();
   // The conditions that every status has, as they are while nothing special is to be said.
   void Baseline();
   // Progress as the ledger has it, for as long as no stage is open.
@@ -65,7 +67,6 @@ class Deciding {
   bool WithoutFinalizer();
   // Before anything is planned for a real run: has one of this name run already?
   bool RefusedByReport();
-  bool NotPlanned();
   // Another leader has written the ledger: nothing that this one knows counts any more.
   bool LeadershipLost();
   bool LedgerDamaged();
@@ -85,6 +86,13 @@ class Deciding {
   [[nodiscard]] bool IsIdle() const;
   // All workers may be lost at once, so each has as many tries as one.
   [[nodiscard]] std::uint64_t CrashLimit(int replicas) const;
+
+  // ---- planning (decide_planning.cc)
+  bool NotPlanned();
+  bool PlanInWorker();
+  [[nodiscard]] std::string ReadSoFar() const;
+  // Its worker is there, and reads nothing.
+  [[nodiscard]] std::optional<Trouble> QuietPlanning() const;
 
   // ---- being deleted (decide_deletion.cc)
   Decision Deletion();

@@ -21,7 +21,7 @@ StageKey KeyOfPod(const kube::Pod& pod) {
   StageKey key;
   const kube::OwnerReference* owner = pod.meta.controller();
   if (owner == nullptr || pod.pool >= kMaxPools) return key;
-  for (const Stage stage : {Stage::kDryRun, Stage::kRun}) {
+  for (const Stage stage : kStages) {
     if (ToString(stage) != pod.stage) continue;
     const std::string suffix = WorkerJobName("", stage, pod.pool);
     if (!owner->name.ends_with(suffix)) continue;

@@ -14,6 +14,7 @@
 #include "operator/api/conditions.h"
 #include "operator/api/decode.h"
 #include "operator/reconcile/decide.h"
+#include "operator/reconcile/report_state.h"
 #include "operator/reconcile/source_keys.h"
 #include "operator/reconcile/spec_plan.h"
 #include "operator/reconcile/status_builder.h"
@@ -56,7 +57,8 @@ struct Reconciler::Impl {
     std::map<Stage, std::uint64_t> sessions;
     std::map<Stage, std::uint64_t> failures_at_session;
     std::optional<Error> last_error;
-    std::optional<ReportState> report;  // as it was read last
+    std::optional<Error> planning_error;  // as in Observed
+    std::optional<ReportState> report;    // as it was read last
     Time report_read{};
     Duration retry = kRetryMin;
     Duration write_retry = kRetryMin;  // of the status
@@ -126,36 +128,15 @@ struct Reconciler::Impl {
     return seen;
   }
 
-  Result<ReportState> ObserveReport(const api::Backfill& b) {
-    const auto report = reports.Read(b);
-    if (!report.ok()) {
-      if (report.error().code == ErrorCode::kNotFound) return ReportState::kNone;
-      if (report.error().code == ErrorCode::kInvalid) return ReportState::kNotAReport;
-      return report.error();
-    }
-    if (report->backfill_uid != b.uid) return ReportState::kOtherRun;
-    switch (report->result) {
-      case report::RunResult::kStarted:
-        return ReportState::kStarted;
-      case report::RunResult::kCompleted:
-        return ReportState::kCompleted;
-      case report::RunResult::kFailed:
-        return ReportState::kFailed;
-      case report::RunResult::kCancelled:
-        return ReportState::kCancelled;
-    }
-    return ReportState::kNotAReport;
-  }
-
   // The object is gone, whoever took it away: so are its workers and what is open of it. There is
   // nothing left to say it in.
   void Abandon(Memory& memory) {
     if (memory.stored) {
-      for (const Stage stage : {Stage::kDryRun, Stage::kRun}) {
+      for (const Stage stage : kStages) {
         const StageKey key = KeyOf(*memory.stored, stage);
         if (workers.Observe(*memory.stored, stage).alive > 0)
           LogFailed(workers.Stop(key), "stopping workers", key);
-        if (stages.Snapshot(key)) LogFailed(stages.Close(key), "closing the ledger", key);
+        LogFailed(stages.Close(key), "closing the ledger", key);
       }
     }
     SetRunning(memory, false);
@@ -175,11 +156,15 @@ struct Reconciler::Impl {
     const bool changed = memory.tried_generation != b.generation || memory.tried_for != tried_for;
     if (cluster && first && b.status.observed_generation == b.generation) {
       const api::Condition* ready = api::FindCondition(b.status, "Ready");
-      if (ready != nullptr && ready->status == api::ConditionStatus::kFalse)
+      if (ready != nullptr && ready->status == api::ConditionStatus::kFalse) {
         memory.retry_at = NextRetry(b);
+        if (ready->reason == "SourceUnavailable")
+          memory.planning_error = Error{ErrorCode::kUnavailable, ready->message};
+      }
     } else if (!first && changed) {
       memory.retry_at.reset();
       memory.last_error.reset();
+      memory.planning_error.reset();
       memory.report.reset();
     }
     memory.tried_generation = b.generation;
@@ -200,7 +185,7 @@ struct Reconciler::Impl {
   Result<ReportState> KnownReport(const api::Backfill& b, Memory& memory) {
     const bool fresh = clock.Steady() - memory.report_read < kReportFresh;
     if (!cluster || !memory.report || !fresh) {
-      memory.report = TRY(ObserveReport(b));
+      memory.report = TRY(ReadReportState(reports, b));
       memory.report_read = clock.Steady();
     }
     return *memory.report;
@@ -244,6 +229,12 @@ struct Reconciler::Impl {
     } else {
       return report.error();
     }
+    if (cluster) {
+      o.plans_in_worker = IsReadByWorker(o.backfill.spec, true);
+      o.planning = {stages.Planning(o.backfill), workers.Observe(o.backfill, Stage::kPlan)};
+      if (o.backfill.status.plan) memory.planning_error.reset();
+      o.planning_error = memory.planning_error;
+    }
     o.dry_run = ObserveStage(o.backfill, Stage::kDryRun, memory);
     o.run = ObserveStage(o.backfill, Stage::kRun, memory);
     o.last_error = memory.last_error;
@@ -279,17 +270,27 @@ struct Reconciler::Impl {
     return cluster->finalizers.Add(o.backfill);
   }
 
+  Result<plan::Plan> PlanHere(const api::Backfill& b, const std::stop_token& stop) {
+    return PlanFor(TRY(Resolve(b).Annotate("planning")), stop, options.planning)
+        .Annotate("planning");
+  }
+
   Status Perform(const MakePlan&, const Observed& o, api::Status& status, std::stop_token stop) {
-    const api::Spec spec = TRY(Resolve(o.backfill).Annotate("planning"));
-    const plan::Plan plan = TRY(PlanFor(spec, stop, options.planning).Annotate("planning"));
+    const auto plan =
+        o.plans_in_worker ? PlanFound(o.backfill, stages) : PlanHere(o.backfill, stop);
+    if (!plan.ok()) {
+      if (o.plans_in_worker && plan.error().code == ErrorCode::kUnavailable)
+        MemoryOf(RefOf(o.backfill)).planning_error = plan.error();
+      return plan.error();
+    }
     // Both from this plan, whatever is edited before they are used. The dry run has a ledger of its
     // own, so that it cannot change the run's.
-    TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kRun), plan).Annotate("writing the ledger"));
+    TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kRun), *plan).Annotate("writing the ledger"));
     if (o.backfill.spec.dry_run) {
-      TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kDryRun), plan)
+      TRY(stages.CreateLedger(KeyOf(o.backfill, Stage::kDryRun), *plan)
               .Annotate("writing the dry run's ledger"));
     }
-    status.plan = ToStatus(plan, clock.Wall());
+    status.plan = ToStatus(*plan, clock.Wall());
     status.plan->worker_image = options.worker_image;
     return Ok{};
   }
@@ -406,8 +407,9 @@ struct Reconciler::Impl {
 
   [[nodiscard]] Duration WhenToLookAgain(const Decision& decision, const Observed& observed,
                                          const Memory& memory) const {
-    const bool open = observed.dry_run.open || observed.run.open;
-    const bool workers_left = observed.dry_run.pool.alive > 0 || observed.run.pool.alive > 0;
+    const bool open = observed.dry_run.open || observed.run.open || observed.planning.open;
+    const bool workers_left = observed.dry_run.pool.alive > 0 || observed.run.pool.alive > 0 ||
+                              observed.planning.pool.alive > 0;
     if (observed.unseen) return kRetryMax;
     if (observed.retry_later && !open && !workers_left) {
       const auto left =
@@ -460,6 +462,7 @@ struct Reconciler::Impl {
       }
       // The status says it at once, not that all is well until the next step.
       observed.last_error = performed.error();
+      observed.planning_error = memory.planning_error;
       Decision failed = Decide(observed, clock.Wall());
       decision.status = std::move(failed.status);
       decision.settled = false;
@@ -564,14 +567,12 @@ struct Reconciler::Impl {
       MutexLock l(mu);
       for (const auto& [ref, memory] : memories) {
         if (!memory.stored) continue;
-        for (const Stage stage : {Stage::kDryRun, Stage::kRun})
-          open.push_back(KeyOf(*memory.stored, stage));
+        for (const Stage stage : kStages) open.push_back(KeyOf(*memory.stored, stage));
       }
       memories.clear();
     }
     Status result = Ok{};
     for (const StageKey& key : open) {
-      if (!stages.Snapshot(key)) continue;
       const Status closed = stages.Close(key);
       if (!closed.ok()) result = closed.error().Annotate("closing the ledger");
     }

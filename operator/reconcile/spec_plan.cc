@@ -36,16 +36,35 @@ struct MakePlanner {
   }
 };
 
+plan::Cutting CuttingOf(const api::Spec& spec) {
+  return {.records_per_shard = spec.sharding ? spec.sharding->records_per_shard : 0,
+          .workers = spec.workers.replicas};
+}
+
 }  // namespace
+
+bool IsReadByWorker(const api::Spec& spec, bool on_cluster) {
+  return on_cluster && std::holds_alternative<api::FileSource>(spec.source);
+}
+
+Result<plan::Plan> PlanFound(const api::Backfill& backfill, StageHost& stages) {
+  const StageKey key = KeyOf(backfill, Stage::kPlan);
+  auto found = stages.Found(key);
+  if (!found.ok()) {
+    TRY(stages.Close(key));
+    return found.error().Annotate("planning");
+  }
+  plan::FoundPlanner planner(std::move(*found));
+  const api::Spec& spec = backfill.spec;
+  return plan::MakePlan(planner, CuttingOf(spec), api::CanonicalWork(spec), {})
+      .Annotate("planning");
+}
 
 Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
                            const PlanningProgress& progress) {
-  const plan::Cutting cutting{
-      .records_per_shard = spec.sharding ? spec.sharding->records_per_shard : 0,
-      .workers = spec.workers.replicas};
   const auto planner = std::visit(MakePlanner{spec, progress}, spec.source);
   if (!planner) return Error{ErrorCode::kInternal, "planning failures that were not looked up"};
-  return plan::MakePlan(*planner, cutting, api::CanonicalWork(spec), std::move(stop));
+  return plan::MakePlan(*planner, CuttingOf(spec), api::CanonicalWork(spec), std::move(stop));
 }
 
 api::PlanStatus ToStatus(const plan::Plan& plan, WallTime now) {

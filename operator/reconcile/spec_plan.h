@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "operator/api/backfill.h"
+#include "operator/plan/found_source.h"
 #include "operator/plan/plan.h"
+#include "operator/reconcile/stage_host.h"
 #include "rows/file_plan.h"
 #include "rows/format.h"
 
@@ -19,6 +21,14 @@ using PlanningProgress = std::function<void(const rows::PlanProgress&)>;
 // plan::MakePlan.
 Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
                            const PlanningProgress& progress = nullptr);
+
+// Whether a worker has to look at the source first: at a file on a cluster, whose operator is not
+// to read what its users name (ADR 25).
+bool IsReadByWorker(const api::Spec& spec, bool on_cluster);
+
+// The plan that PlanFor() would have made of what a worker has found; as StageHost::Found(). After
+// an error its stage is closed, so that the next try begins anew.
+Result<plan::Plan> PlanFound(const api::Backfill& backfill, StageHost& stages);
 
 // What is said of it in the status.
 api::PlanStatus ToStatus(const plan::Plan& plan, WallTime now);

@@ -4,6 +4,8 @@ namespace backfill::reconcile {
 
 std::string_view ToString(Stage stage) {
   switch (stage) {
+    case Stage::kPlan:
+      return "plan";
     case Stage::kDryRun:
       return "dry-run";
     case Stage::kRun:

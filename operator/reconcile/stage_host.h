@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -13,13 +14,16 @@
 #include "operator/api/backfill.h"
 #include "operator/ledger/failure_log.h"
 #include "operator/ledger/ledger.h"
+#include "operator/plan/found_source.h"
 #include "operator/plan/plan.h"
 
 namespace backfill::reconcile {
 
-// What a stage does with the records; each has a ledger and a pool of workers of its own.
-enum class Stage { kDryRun, kRun };
-std::string_view ToString(Stage stage);  // "dry-run", "run"
+// What a stage does with the records; each has a pool of workers of its own, and a ledger, but for
+// kPlan: there one worker reads the source, where that is not for the operator to do.
+enum class Stage { kPlan, kDryRun, kRun };
+inline constexpr std::array kStages = {Stage::kPlan, Stage::kDryRun, Stage::kRun};
+std::string_view ToString(Stage stage);  // "plan", "dry-run", "run"
 
 // Which stage of which Backfill.
 struct StageKey {
@@ -72,6 +76,18 @@ struct StageSnapshot {
   Duration unwritten_for{};
 };
 
+// What the planning by a worker looks like right now.
+struct PlanningSnapshot {
+  bool connected = false;
+  std::uint64_t bytes_read = 0;
+  std::optional<std::uint64_t> bytes_total;
+  std::uint64_t records = 0;
+  Duration quiet_for{};   // since anything was read last, by a worker that is connected
+  bool ended = false;     // Found() says what came of it
+  bool outdated = false;  // it is not what the spec means now
+  bool operator==(const PlanningSnapshot&) const = default;
+};
+
 // A rendered request of a dry run.
 struct Sample {
   std::string key;
@@ -95,11 +111,18 @@ class StageHost {
   virtual Result<std::vector<ledger::FailedRecord>> ReadFailures(const StageKey& key) = 0;
 
   // Takes up the stage as its leader under a new epoch (highest in the ledger + 1, stamped into
-  // every chunk before the first lease) and begins to serve its workers.
+  // every chunk before the first lease) and begins to serve its workers. Of kPlan: its worker is
+  // told to read the source as this spec says.
   virtual Status Open(const api::Backfill& backfill, const StageKey& key) = 0;
   virtual void Configure(const StageKey& key, const LiveSettings& settings) = 0;
   // nullopt: not open.
   virtual std::optional<StageSnapshot> Snapshot(const StageKey& key) = 0;
+  // Of kPlan, which has no StageSnapshot. nullopt: not open.
+  virtual std::optional<PlanningSnapshot> Planning(const api::Backfill& backfill) = 0;
+  // What the worker of kPlan has found in the source; it stays until the stage is closed.
+  // kNotFound: it has not ended; kInvalid: as the source is, it cannot be planned; kUnavailable: it
+  // cannot be read now.
+  virtual Result<plan::FoundSource> Found(const StageKey& key) = 0;
   // Of a dry run: the first 10 and up to 10 spread over the shards.
   virtual std::vector<Sample> Samples(const StageKey& key) = 0;
 

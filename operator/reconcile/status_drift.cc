@@ -1,8 +1,23 @@
 #include "operator/reconcile/status_drift.h"
 
 #include <cmath>
+#include <string>
 
 namespace backfill::reconcile {
+namespace {
+
+// How far a source has been read.
+bool IsProgressOfPlanning(const api::Condition& c) {
+  return c.type == "Planned" && c.status == api::ConditionStatus::kUnknown;
+}
+
+std::string PlanningOf(const api::Status& status) {
+  for (const api::Condition& c : status.conditions)
+    if (IsProgressOfPlanning(c)) return c.message;
+  return "";
+}
+
+}  // namespace
 
 api::Status Lasting(api::Status status) {
   status.progress.reset();
@@ -12,12 +27,13 @@ api::Status Lasting(api::Status status) {
   status.display = {};
   // Counts down while a run waits for something, or says anew at each try what is refused.
   for (api::Condition& c : status.conditions)
-    if (c.type == "Ready" || c.type == "Stalled") c.message.clear();
+    if (c.type == "Ready" || c.type == "Stalled" || IsProgressOfPlanning(c)) c.message.clear();
   return status;
 }
 
 bool OnlyDrifts(const api::Status& before, const api::Status& after) {
   if (before.progress != after.progress || before.workers != after.workers) return false;
+  if (PlanningOf(before) != PlanningOf(after)) return false;
   if (before.rate.has_value() != after.rate.has_value()) return false;
   if (!before.rate) return true;
   constexpr double kNear = 0.01;

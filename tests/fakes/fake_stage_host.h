@@ -37,6 +37,12 @@ class FakeStageHost final : public reconcile::StageHost {
   void FailedIn(const reconcile::StageKey& key, std::vector<ledger::FailedRecord> records) {
     failures_[key] = std::move(records);
   }
+  // The worker of the stage `plan` has read so much, has found this, or says why it cannot.
+  void Reads(const reconcile::PlanningSnapshot& snapshot) { planning_ = snapshot; }
+  void Finds(Result<plan::FoundSource> found) {
+    found_ = std::move(found);
+    planning_.ended = true;
+  }
   void FailNextOpen(Error error) { fail_open_ = std::move(error); }
   void Rate(double attempts_per_second) { rate_ = attempts_per_second; }
   void NewSession() { ++sessions_; }  // a worker connects
@@ -87,6 +93,11 @@ class FakeStageHost final : public reconcile::StageHost {
   }
   Status Open(const api::Backfill& backfill, const reconcile::StageKey& key) override {
     if (fail_open_) return *std::exchange(fail_open_, std::nullopt);
+    if (key.stage == reconcile::Stage::kPlan) {
+      planning_ = {};
+      found_.reset();
+      planned_generation_ = backfill.generation;
+    }
     open_[key] = {};
     ++times_opened_[key.stage];
     batch_sizes_[key.stage] = backfill.spec.workers.batch_size;
@@ -97,7 +108,7 @@ class FakeStageHost final : public reconcile::StageHost {
     if (open_.contains(key)) open_[key] = settings;
   }
   std::optional<reconcile::StageSnapshot> Snapshot(const reconcile::StageKey& key) override {
-    if (!open_.contains(key)) return std::nullopt;
+    if (!open_.contains(key) || key.stage == reconcile::Stage::kPlan) return std::nullopt;
     reconcile::StageSnapshot s;
     s.totals = ledgers_.at(key).totals;
     s.flushed = true;
@@ -105,6 +116,17 @@ class FakeStageHost final : public reconcile::StageHost {
     s.sessions = sessions_;
     s.attempts_per_second = rate_;
     return s;
+  }
+  std::optional<reconcile::PlanningSnapshot> Planning(const api::Backfill& backfill) override {
+    const auto it = open_.find(KeyOf(backfill, reconcile::Stage::kPlan));
+    if (it == open_.end()) return std::nullopt;
+    reconcile::PlanningSnapshot seen = planning_;
+    seen.outdated = backfill.generation != planned_generation_;
+    return seen;
+  }
+  Result<plan::FoundSource> Found(const reconcile::StageKey& key) override {
+    if (!open_.contains(key) || !found_) return Error{ErrorCode::kNotFound, "nothing found"};
+    return *found_;
   }
   std::vector<reconcile::Sample> Samples(const reconcile::StageKey&) override {
     return {{"7", "POST /7"}};
@@ -127,6 +149,9 @@ class FakeStageHost final : public reconcile::StageHost {
   std::map<reconcile::Stage, int> batch_sizes_;
   std::map<reconcile::Stage, api::Source> sources_;
   std::map<reconcile::StageKey, std::vector<ledger::FailedRecord>> failures_;
+  reconcile::PlanningSnapshot planning_;
+  std::optional<Result<plan::FoundSource>> found_;
+  std::int64_t planned_generation_ = 0;
   int times_read_ = 0;
   std::uint64_t sessions_ = 1;
   double rate_ = 0;

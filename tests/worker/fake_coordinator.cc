@@ -137,6 +137,12 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
       case v1::WorkerMessage::kSourceTrouble:
         violations_.push_back("trouble with a source that has none");
         return Ack(s, {});
+      case v1::WorkerMessage::kPlanProgress:
+      case v1::WorkerMessage::kPlanPart:
+      case v1::WorkerMessage::kPlanEnd:
+      case v1::WorkerMessage::kPlanFailure:
+        violations_.push_back("plans where nothing is to be planned");
+        return Ack(s, {});
       case v1::WorkerMessage::BODY_NOT_SET:
         violations_.push_back("a message without a body");
     }

@@ -44,6 +44,8 @@ TEST_F(SettingsTest, NamesWhatIsMissingOrWrongAndNeverAValue) {
     EXPECT_THAT(settings.error().message, Not(HasSubstr("s3cret")));
     environment_[name] = value;
   }
+  environment_["BACKFILL_STAGE"] = "plan";
+  EXPECT_TRUE(Read().ok());
   environment_["BACKFILL_STAGE"] = "verify";
   EXPECT_THAT(Read().error().message, HasSubstr("BACKFILL_STAGE"));
 }

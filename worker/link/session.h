@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "worker/engine/engine.h"
+#include "worker/link/session_end.h"
 #include "worker/target/target.h"
 
 namespace backfill::worker {
@@ -25,15 +26,6 @@ struct SessionOptions {
   Duration drain_grace = 10s;
   Duration refused_for = 5min;  // then the worker gives up
   std::uint64_t seed = 1;
-};
-
-// Why a worker ends.
-enum class SessionEnd {
-  kNoMoreWork,   // the stage is done
-  kDrained,      // asked to stop; what was held is given back, or the grace is over
-  kBadWorkload,  // what no retry can heal
-  kRefused,      // the coordinator does not accept its identity
-  kOutOfStep,    // the coordinator speaks another protocol or changed the workload: start again
 };
 
 // The worker's side of the protocol: turns messages into calls on the engine and its progress into

@@ -61,6 +61,16 @@ TEST_F(WorkerDirectoryTest, AWorkerOfALaterPoolHasASlotBehindThoseOfTheOthers) {
   EXPECT_EQ((*found)->stage.stage, reconcile::Stage::kDryRun);
 }
 
+TEST_F(WorkerDirectoryTest, ThePodThatPlansMayActForThatAlone) {
+  const Made job = MakeJob(backfill_, "reprice-plan", "plan");
+  const Made pod = MakePod(job, 0);
+  LetCachesSee();
+  const auto found = directory_.FindCached(ClaimOfPod(pod));
+  ASSERT_TRUE(found && found->ok());
+  EXPECT_EQ((*found)->worker, "plan-0");
+  EXPECT_EQ((*found)->stage.stage, reconcile::Stage::kPlan);
+}
+
 // As where each watched namespace has caches of its own.
 TEST_F(WorkerDirectoryTest, OfSeveralCachesEachIsLookedInto) {
   LetCachesSee();

@@ -297,6 +297,41 @@ TEST_F(JobPoolCallsTest, F24_Threads) {
   EXPECT_GT(version.load(), 1'000'000);
 }
 
+// The stage `plan` goes before the plan: its Job is made, replaced, counted and deleted as any
+// other.
+TEST_F(JobPoolCallsTest, TheWorkerThatPlansIsAJobOfItsOwn) {
+  backfill_.status.plan.reset();
+  const auto settle = [this](int steps = 6) {
+    for (int i = 0; i < steps; ++i) {
+      EXPECT_TRUE(pool_->Scale(backfill_, Stage::kPlan, 1).ok());
+      controller_.Settle();
+      See();
+    }
+    return pool_->Observe(backfill_, Stage::kPlan);
+  };
+  EXPECT_EQ(settle().alive, 1);
+  EXPECT_THAT(controller_.Running("reprice-plan"), SizeIs(1));
+  EXPECT_EQ(Observe().alive, 0) << "it is none of the run";
+  controller_.Exit("reprice-plan", 0, 137, "OOMKilled");
+  controller_.Settle();
+  See();
+  clock_.Advance(15s);
+  const PoolStatus seen = settle();
+  EXPECT_EQ(seen.alive, 1) << "the Job controller starts another";
+  EXPECT_EQ(seen.failures, 1U);
+  EXPECT_THAT(seen.last_failure, HasSubstr("plan-0"));
+  Restart();
+  EXPECT_EQ(settle().alive, 1);
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(pool_->Stop(KeyOf(backfill_, Stage::kPlan)).ok());
+    controller_.Settle();
+    See();
+  }
+  EXPECT_EQ(pool_->Observe(backfill_, Stage::kPlan).alive, 0);
+  EXPECT_TRUE(Job("reprice-plan").is_null());
+  EXPECT_EQ(settle().alive, 1) << "who ended it may have it again at once";
+}
+
 // F16: flapping between one and many, edits of the template: it ends as the last one says.
 TEST_F(JobPoolCallsTest, F16_EditStorm) {
   for (int i = 0; i < 50; ++i) {

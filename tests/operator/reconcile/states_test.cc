@@ -63,6 +63,16 @@ class Journey : public DecideTest {
     o_.backfill.status.dry_run = api::ProgressStatus{1000, 0, 0, 1000, 0, 10, "1.000", 0};
   }
   // A server counts it as another generation.
+  // A worker looks at the file.
+  void OfAFile() {
+    o_.backfill.spec.source = api::FileSource{
+        .path = "/data/orders.csv", .format = api::FileFormat::kCsv, .key = "id", .delimiter = {}};
+    o_.plans_in_worker = true;
+    Step();
+    o_.planning.open.emplace();
+    o_.planning.open->connected = true;
+    o_.planning.pool.alive = o_.planning.pool.desired = 1;
+  }
   void IsDeleted() {
     o_.backfill.deletion_time = FormatWallTime(now_);
     ++o_.backfill.generation;
@@ -92,6 +102,14 @@ const std::vector<State>& States() {
          j.Step();
        }},
       {"planning", [](Journey& j) { j.Step(); }},
+      {"planning-in-worker",
+       [](Journey& j) {
+         j.OfAFile();
+         j.Observe().planning.open->bytes_read = 1'300'000'000;
+         j.Observe().planning.open->bytes_total = 4'000'000'000;
+         j.Observe().planning.open->records = 12'000'000;
+         j.Step();
+       }},
       {"dry-running",
        [](Journey& j) {
          j.Planned();
@@ -148,6 +166,31 @@ const std::vector<State>& States() {
        [](Journey& j) {
          j.Step();
          j.Observe().last_error = Error{ErrorCode::kUnavailable, "planning: connection refused"};
+         j.Step();
+       }},
+      {"plan-file-missing",
+       [](Journey& j) {
+         j.OfAFile();
+         j.Observe().planning.open.reset();
+         j.Observe().planning_error = j.Observe().last_error = Error{
+             ErrorCode::kUnavailable, "planning: /data/orders.csv: No such file or directory"};
+         j.Observe().retry_later = true;
+         j.Step();
+       }},
+      {"plan-file-refused",
+       [](Journey& j) {
+         j.OfAFile();
+         j.Observe().planning.open.reset();
+         j.Observe().last_error = Error{
+             ErrorCode::kInvalid, "planning: reading /data/orders.csv: there is no column id"};
+         j.Observe().retry_later = true;
+         j.Step();
+       }},
+      {"plan-worker-dies",
+       [](Journey& j) {
+         j.OfAFile();
+         j.Observe().planning.pool.failures = 5;
+         j.Observe().planning.pool.last_failure = "plan-0 was killed by signal 9 (OOMKilled)";
          j.Step();
        }},
       {"error-at-first",

@@ -83,6 +83,17 @@ TEST(WorkerJobTest, AQueueOfKueueStartsIt) {
   ExpectGolden("queued-second-pool", Made(b, Stage::kDryRun, 1, 200));
 }
 
+// Before there is a plan: the image is the operator's, the volumes are those of the run.
+TEST(WorkerJobTest, OneWorkerPlansWithWhatTheOthersWillHave) {
+  api::Backfill b = Reprice();
+  b.status.plan.reset();
+  b.spec.workers.pod_template = R"({"spec": {
+    "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "exports"}}],
+    "containers": [{"name": "worker",
+      "volumeMounts": [{"name": "data", "mountPath": "/data", "readOnly": true}]}]}})";
+  ExpectGolden("plan-of-a-file", Made(b, Stage::kPlan, 0, 1));
+}
+
 TEST(WorkerJobTest, NamesFitIntoAHostName) {
   const std::string longest(45, 'a');
   EXPECT_EQ(WorkerJobName("a", Stage::kRun, 0), "a-run");
