@@ -33,6 +33,9 @@ bool ReadLabels(MetricLexer& in, std::vector<Label>& labels) {
     if (!in.Take("=")) return false;
     in.SkipBlanks();
     if (!in.Quoted(labels[used].value)) return false;
+    const auto begin = labels.begin(), end = begin + static_cast<std::ptrdiff_t>(used);
+    if (std::find_if(begin, end, [&](const Label& l) { return l.name == end->name; }) != end)
+      return false;  // which of the two would it be?
     ++used;
     in.SkipBlanks();
     if (!in.Take(",") && in.Peek() != '}') return false;

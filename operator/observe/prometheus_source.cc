@@ -48,13 +48,16 @@ Reply PrometheusSource::AskOne(const std::string& address, Time deadline,
   const Time sent = clock_.Steady();
   QueryReply fresh{.answer = Answer::kValue};
   if (!query_.freshness_query.empty()) {
-    fresh = Instant(**transport, address, query_.freshness_query, deadline, stop);
+    // Several series are as old as the oldest of them.
+    const Reduce oldest = query_.reduce == Reduce::kNone ? Reduce::kNone : Reduce::kMin;
+    fresh = Instant(**transport, address, query_.freshness_query, oldest, deadline, stop);
     if (fresh.provider_failed) {
       return {.observation = {.answer = fresh.answer, .time = sent, .detail = fresh.detail},
               .provider_failed = true};
     }
   }
-  const QueryReply value = Instant(**transport, address, query_.query, deadline, stop);
+  const QueryReply value =
+      Instant(**transport, address, query_.query, query_.reduce, deadline, stop);
   if (value.answer != Answer::kValue) {
     return {.observation = {.answer = value.answer, .time = sent, .detail = value.detail},
             .provider_failed = value.provider_failed};
@@ -76,7 +79,7 @@ Reply PrometheusSource::AskOne(const std::string& address, Time deadline,
 }
 
 QueryReply PrometheusSource::Instant(kube::HttpTransport& transport, const std::string& address,
-                                     const std::string& promql, Time deadline,
+                                     const std::string& promql, Reduce reduce, Time deadline,
                                      const std::stop_token& stop) {
   std::string body = "query=";
   kube::AppendPercentEncoded(body, promql);
@@ -96,7 +99,7 @@ QueryReply PrometheusSource::Instant(kube::HttpTransport& transport, const std::
             .detail = failed.observation.detail,
             .provider_failed = failed.provider_failed};
   }
-  QueryReply reply = ReadQueryReply(response->status, response->body, query_.reduce);
+  QueryReply reply = ReadQueryReply(response->status, response->body, reduce);
   if (reply.provider_failed) reply.detail = Excerpt(fmt::format("{}: {}", address, reply.detail));
   return reply;
 }

@@ -26,9 +26,9 @@ class PrometheusSource final : public Source {
 
  private:
   Reply AskOne(const std::string& address, Time deadline, const std::stop_token& stop);
-  // Nothing: `reply` has the answer.
   QueryReply Instant(kube::HttpTransport& transport, const std::string& address,
-                     const std::string& promql, Time deadline, const std::stop_token& stop);
+                     const std::string& promql, Reduce reduce, Time deadline,
+                     const std::stop_token& stop);
 
   const PrometheusQuery query_;
   MetricServers& servers_;

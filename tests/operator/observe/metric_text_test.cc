@@ -79,6 +79,7 @@ TEST(MetricTextTest, OneBadLineSpoilsAll) {
                           "a{x=\"1\"y=\"2\"} 1",
                           "a{x=\"1\"}",
                           "a{,} 1",
+                          "a{x=\"1\",x=\"2\"} 1",
                           "1a 2",
                           "a 1 2 3",
                           "a 1 x",

@@ -78,6 +78,20 @@ TEST_F(PrometheusSourceTest, TheAgeOfASampleIsReckonedByPrometheusClockAlone) {
   }
 }
 
+TEST_F(PrometheusSourceTest, SeveralSeriesAreAsOldAsTheOldest) {
+  const std::string times =
+      R"({"status":"success","data":{"resultType":"vector","result":[)"
+      R"({"metric":{"a":"1"},"value":[100,"95"]},{"metric":{"a":"2"},"value":[100,"70"]}]}})";
+  Use({.freshness_query = "timestamp(up)", .reduce = Reduce::kSum});
+  servers_.Answer(kA, 200, times);
+  servers_.Answer(kA, 200, Scalar(100, 1));
+  EXPECT_EQ(Ask().observation.time, clock_.Steady() - 30s);
+  Use({.freshness_query = "timestamp(up)"});
+  servers_.Answer(kA, 200, times);
+  servers_.Answer(kA, 200, Scalar(100, 1));
+  EXPECT_EQ(Ask().observation.answer, Answer::kError);
+}
+
 TEST_F(PrometheusSourceTest, AValueOfUnknownAgeIsNoValue) {
   Use({.freshness_query = "timestamp(up)"});
   servers_.Answer(kA, 200, kNothing);
