@@ -2,7 +2,16 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <chrono>
+
 namespace backfill::coordinator {
+namespace {
+
+constexpr int kRest = 9;  // times as long as the last settling took
+constexpr Duration kLongestRest = std::chrono::milliseconds(5);
+
+}  // namespace
 
 Loop::Loop(std::string name, Duration tick, std::function<void()> settle)
     : name_(std::move(name)), tick_(tick), settle_(std::move(settle)) {}
@@ -37,17 +46,25 @@ bool Loop::Post(std::function<void()> task) {
 }
 
 void Loop::Run(const std::stop_token& stop) {
-  auto next_tick = std::chrono::steady_clock::now();
+  Time settle_at = std::chrono::steady_clock::now();  // at the latest
+  Time rest_until = settle_at;
   while (!stop.stop_requested()) {
     std::deque<std::function<void()>> bunch;
     {
       MutexLock l(mu_);
-      wake_.wait_until(mu_, stop, next_tick, [this]() REQUIRES(mu_) { return !queue_.empty(); });
+      wake_.wait_until(mu_, stop, settle_at, [this]() REQUIRES(mu_) { return !queue_.empty(); });
       bunch.swap(queue_);
     }
     for (const auto& task : bunch) task();
+    const Time began = std::chrono::steady_clock::now();
+    if (began < rest_until) {
+      settle_at = rest_until;
+      continue;
+    }
     settle_();
-    next_tick = std::chrono::steady_clock::now() + tick_;
+    const Time ended = std::chrono::steady_clock::now();
+    rest_until = ended + std::min(kRest * (ended - began), kLongestRest);
+    settle_at = ended + tick_;
   }
 }
 

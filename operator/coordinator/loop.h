@@ -15,9 +15,10 @@
 
 namespace backfill::coordinator {
 
-// One thread that runs tasks in the order of their arrival, and `settle` after every bunch of them
-// and at least every `tick`. Post and Call are thread-safe; Call must not come from the loop
-// itself.
+// One thread that runs tasks in the order of their arrival, and `settle` after them and at least
+// every `tick`. Settling looks at every worker of a stage: under many tasks it takes a tenth of the
+// time at most, and waits for that 5 ms at most. Post and Call are thread-safe; Call must not come
+// from the loop itself.
 class Loop {
  public:
   // Whoever posts is bounded itself (a message per stream, a batch per stage); this catches what is

@@ -15,6 +15,8 @@ using v1::CoordinatorMessage;
 
 // Workers that wait for the retry budget hover just below it.
 constexpr double kBudgetReached = 0.9;
+// How soon the rate follows what workers say they could use.
+constexpr Duration kShareEvery = 20ms;
 // A target that asks for more is asked again.
 constexpr Duration kMaxHold = 5min;
 
@@ -134,6 +136,7 @@ void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
             .valid_for = std::chrono::milliseconds(hello.grant().valid_for_ms())};
   }
   grants_.Join(session, ProcessName(hello.worker(), hello.instance()), held, now);
+  share_now_ = true;
   ++welcomed_;
   SendWelcome(session);  // before anything that the book wants to send
   Perform(effects);
@@ -272,6 +275,7 @@ void StageRun::Configure(const reconcile::LiveSettings& settings) {
 }
 
 void StageRun::ApplyRate(Time now) {
+  share_now_ = true;
   rate_is_held_ = HeldBack(now) && !settings_.unlimited;  // without a limit nothing is sent to it
   if (paused() || closing_ || rate_is_held_) {
     grants_.Stop(now);
@@ -326,15 +330,23 @@ void StageRun::Settle() {
     AdaptReportPeriod();
     TellTerms();
     if (rate_is_held_ && !HeldBack(now)) ApplyRate(now);
-    for (const throttle::GrantAction& action : grants_.Tick(now)) {
-      CoordinatorMessage message;
-      *message.mutable_grant() = ToGrant(action);
-      Send(action.session, std::move(message));
-    }
+    SendGrants(now);
   }
   // Writing needs no leadership: the store compares versions.
   flush_.Pump(book_, closing_ ? LedgerFlush::Mode::kEverything : LedgerFlush::Mode::kPaced,
               clock_.Steady());
+}
+
+void StageRun::SendGrants(Time now) {
+  // Looks at all workers, so not after each message of one.
+  if (!share_now_ && now - shared_at_ < kShareEvery) return;
+  share_now_ = false;
+  shared_at_ = now;
+  for (const throttle::GrantAction& action : grants_.Tick(now)) {
+    CoordinatorMessage message;
+    *message.mutable_grant() = ToGrant(action);
+    Send(action.session, std::move(message));
+  }
 }
 
 void StageRun::AdaptReportPeriod() {

@@ -150,6 +150,7 @@ class StageRun {
   // The target has asked to be left alone; nothing is said to it for so long.
   [[nodiscard]] bool HeldBack(Time now) const { return now < held_until_; }
   void ApplyRate(Time now);
+  void SendGrants(Time now);
 
   const v1::Workload workload_;
   const StageOptions options_;
@@ -173,6 +174,8 @@ class StageRun {
   Time held_until_{};               // by what a worker heard from the target
   bool rate_is_held_ = false;       // the grants are those of a target that is left alone
   std::optional<Time> work_since_;  // since when there has been a shard to be had
+  Time shared_at_{};                // the rate, over all workers
+  bool share_now_ = false;          // somebody waits for it
   std::map<SessionId, Worker> workers_;
   bool closing_ = false;
   std::optional<Error> source_changed_;  // for good

@@ -448,9 +448,15 @@ int LeaseBook::Asking(const Session& session, Time now) const {
 
 // One each, those with the fewest first, so that no worker waits while another one stores up.
 void LeaseBook::HandOut(Time now) {
+  if (!reserve_.HasReady()) return;
+  std::vector<SessionId> asking;  // few of many
+  for (const auto& [id, session] : table_.sessions()) {
+    if (Asking(session, now) > 0) asking.push_back(id);
+  }
   for (int active = 0; active < options_.max_leases; ++active) {
-    for (const auto& [id, session] : table_.sessions()) {
+    for (const SessionId id : asking) {
       if (!reserve_.HasReady()) return;
+      const Session& session = *table_.Find(id);
       if (Asking(session, now) > 0 && table_.Active(session) == active) {
         Grant(id, reserve_.Take(now), now);
       }
@@ -460,7 +466,9 @@ void LeaseBook::HandOut(Time now) {
 
 void LeaseBook::FillReserve(Time now) {
   int target = reserve_.TakenLately(now, options_.reserve_ahead);
+  if (!reserve_.NextPending()) return;
   for (const auto& [id, session] : table_.sessions()) {
+    if (target >= options_.max_reserved) break;
     // What it asks for now, and one for its next question.
     if (!session.draining) target += 1 + Asking(session, now);
   }
