@@ -2,6 +2,7 @@
 
 #include "base/mutex.h"  // before gRPC: Abseil defines GUARDED_BY, too
 
+#include <absl/synchronization/mutex.h>
 #include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 
 #include "backfill/v1/coordinator.grpc.pb.h"
 #include "operator/coordinator/authenticator.h"
+#include "operator/coordinator/front_door.h"
 #include "operator/coordinator/peer_gate.h"
 #include "operator/coordinator/rpc_log.h"
 #include "operator/coordinator/session.h"
@@ -81,9 +83,13 @@ StatusCode ToGrpc(ErrorCode code) {
 // Takes gRPC's library into use for the rest of the process. When its last user goes, the library
 // waits for a poller of its own that may sleep for 10 s: a runner must not hang for that long at
 // its end.
+//
+// Debian builds Abseil as for debugging: each lock of gRPC's, of which there are many a message,
+// looks for cycles among all locks that there are. That takes a tenth of a coordinator's time.
 void KeepLibrary() {
   static const bool kept = (LogForRpc(), grpc_init(), true);
   static_cast<void>(kept);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
 int Millis(Duration d) {
@@ -107,6 +113,7 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
         handler_(handler),
         shared_token_(options.token),
         authenticator_(options.authenticator != nullptr ? *options.authenticator : shared_token_),
+        front_door_(options.network.connections, [this](int fd) { Take(fd); }),
         gate_(options.peers) {}
 
   Status Start() {
@@ -126,7 +133,14 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
                                                     : grpc::InsecureServerCredentials();
     int port = 0;
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(address, credentials_, &port);
+    if (network) {
+      TRY(front_door_.Listen(address));
+      port = front_door_.port();
+      acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+          grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
+    } else {
+      builder.AddListeningPort(address, credentials_, &port);
+    }
     builder.RegisterService(this);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
@@ -143,6 +157,7 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
     if (!server_ || port == 0) {
       return Error{ErrorCode::kUnavailable, "cannot listen on " + address};
     }
+    if (network) front_door_.Open();
     address_ = network       ? WithPort(options_.listen, port)
                : unix_socket ? address
                              : "127.0.0.1:" + std::to_string(port);
@@ -154,6 +169,7 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
 
   void Shutdown() {
     if (!server_ || stopping_.exchange(true)) return;
+    front_door_.Stop();
     for (const auto& session : Sessions()) {
       session->Close({StatusCode::UNAVAILABLE, "the coordinator ends"});
     }
@@ -270,6 +286,7 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
             .undecided = undecided_,
             .closed = closed_,
             .refused = refused_,
+            .turned_away = front_door_.turned_away(),
             .not_serving = not_serving_,
             .revoked = revoked_,
             .broken = broken_};
@@ -285,6 +302,13 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
     std::optional<WorkerIdentity> identity;  // once it is accepted, where there is one
     Time next_review;
   };
+
+  // The front door's thread.
+  void Take(int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = fd;
+    acceptor_->HandleNewConnection(&connection);
+  }
 
   // A network of strangers: what each connection may take.
   void BoundConnections(grpc::ServerBuilder& builder) const {
@@ -412,7 +436,9 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
   SharedToken shared_token_;
   Authenticator& authenticator_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;  // outlives the server
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
+  FrontDoor front_door_;  // before the server it ends
   std::string address_;
 
   std::atomic<bool> stopping_{false};

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "operator/coordinator/front_door.h"
 #include "operator/coordinator/peer_gate.h"
 
 namespace backfill::coordinator {
@@ -36,6 +37,7 @@ struct ServerOptions {
 
   PeerLimits peers;
   struct Network {
+    ConnectionLimits connections;
     std::size_t max_message_bytes = 1u << 20;
     int max_streams_per_connection = 16;
     Duration handshake_timeout = std::chrono::seconds(10);
@@ -56,6 +58,7 @@ struct ServerCounts {
   std::uint64_t undecided = 0;        // put off: it could not be told whose token it was
   std::uint64_t closed = 0;           // refused unheard: too many failures from that address
   std::uint64_t refused = 0;          // refused because there were too many, or they came too fast
+  std::uint64_t turned_away = 0;      // connections beyond the bounds, closed unheard
   std::uint64_t not_serving = 0;      // put off: this process may not speak
   std::uint64_t revoked = 0;          // open streams that lost their right
   std::uint64_t broken = 0;           // ended for breaking the protocol

@@ -185,6 +185,7 @@ TEST_F(ServerTlsTest, ABadPairAtTheStartIsAsGoodAsNone) {
 
 TEST_F(ServerTlsTest, AFloodOfSilentConnectionsKeepsNobodyOutAndIsClosed) {
   options_.network.handshake_timeout = 500ms;
+  options_.network.connections.of_an_address = 1'000;
   Start();
   std::vector<int> silent;
   for (int i = 0; i < 300; ++i) silent.push_back(Dial());
@@ -199,6 +200,19 @@ TEST_F(ServerTlsTest, AFloodOfSilentConnectionsKeepsNobodyOutAndIsClosed) {
   }
   EXPECT_TRUE(Connects());
   EXPECT_EQ(authenticator_.asked(), 2);
+}
+
+TEST_F(ServerTlsTest, AnAddressHasSoManyConnectionsAndThoseThatStandGoOn) {
+  options_.network.connections.of_an_address = 5;
+  Start();
+  const auto worker = Client();
+  ASSERT_TRUE(Talks(*worker, true));
+  std::vector<int> silent;
+  for (int i = 0; i < 50; ++i) silent.push_back(Dial());
+  EXPECT_TRUE(Eventually([&] { return server_->counts().turned_away == 46; }));
+  EXPECT_TRUE(Talks(*worker));
+  for (const int fd : silent) close(fd);
+  EXPECT_TRUE(Eventually([this] { return Connects(); })) << "there is room again";
 }
 
 // F19
