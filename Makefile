@@ -152,6 +152,13 @@ bench: build ## what a record and a row cost, beside other programs (some minute
 	go build -o build/bench/post bench/peers/post.go
 	bench/bench.py
 
+# SHARDS, WORKERS, RATE, TALK (seconds) and RUNS (of a failover) shorten it: bench/README.md.
+.PHONY: bench-scale
+bench-scale: build cluster-tool ## 100,000 shards, 1,000 workers over TLS, an operator killed in the middle; failover (8 min)
+	cmake --build --preset release -j $(JOBS) --target scale_bench scale_coordinator failover_bench
+	bench/scale/run.sh
+	bench/failover/run.sh
+
 .PHONY: clean
 clean: ## remove build/
 	rm -rf build

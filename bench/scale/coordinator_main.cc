@@ -5,8 +5,10 @@
 //   rate R    from now on R records/s        answers: rate at=NANOSECONDS (steady clock, before)
 //   pause     nothing is sent any more       answers: paused at=..
 //   state     where the stage stands         answers: state name=value ..
+//   memory    what the allocator has given out   answers: memory in_use=BYTES kept=BYTES
 //   close     writes everything, ends        answers: closed name=value ..
 #include <fmt/format.h>
+#include <malloc.h>
 #include <CLI/CLI.hpp>
 
 #include <csignal>
@@ -35,6 +37,7 @@ struct Settings {
   int shards = 1000;
   std::int64_t records = 100;  // of a shard
   int batch = 10;
+  std::size_t connections = 100'000;
   double messages_per_second = 500;
   double ttl = 60;  // of leases, in seconds
 };
@@ -78,14 +81,24 @@ struct Storage {
   std::unique_ptr<kube::ObjectStore> store;
 };
 
+// Between half and one and a half of the mean, so that workers do not stay in step.
+std::int64_t SizeOf(std::int64_t shard, std::int64_t mean) {
+  const auto mixed = static_cast<std::uint64_t>(shard + 1) * 0x9E3779B97F4A7C15ULL;
+  return std::max<std::int64_t>(
+      1,
+      mean / 2 + static_cast<std::int64_t>((mixed >> 33) % static_cast<std::uint64_t>(mean + 1)));
+}
+
 plan::Plan PlanOf(const Settings& s) {
   plan::Plan plan;
   plan.shards.reserve(static_cast<std::size_t>(s.shards));
+  Position begin = 0;
   for (std::int64_t i = 0; i < s.shards; ++i) {
-    plan.shards.push_back(
-        {Range{i * s.records, (i + 1) * s.records}, static_cast<std::uint64_t>(s.records)});
-    plan.records += static_cast<std::uint64_t>(s.records);
+    const Position end = begin + SizeOf(i, s.records);
+    plan.shards.push_back({Range{begin, end}, static_cast<std::uint64_t>(end - begin)});
+    begin = end;
   }
+  plan.records = static_cast<std::uint64_t>(begin);
   plan.hash = plan::PlanHash("scale", plan.shards);
   return plan;
 }
@@ -111,6 +124,7 @@ coordinator::CoordinatorOptions OptionsOf(const Settings& s,
   options.server.certificates = s.listen.empty() ? nullptr : certificates;
   options.server.peers.streams = 100'000;
   options.server.peers.burst = 100'000;
+  options.server.network.connections.of_an_address = s.connections;
   return options;
 }
 
@@ -164,7 +178,9 @@ Status Serve(const Settings& settings) {
     backfill.uid =
         TRY(storage.store->Get({std::string(kube::kBackfillKind), settings.ns, settings.name})).uid;
   }
-  backfill.spec.source = api::RangeSource{.start = 0, .end = settings.shards * settings.records};
+  const plan::Plan plan = PlanOf(settings);
+  backfill.spec.source =
+      api::RangeSource{.start = 0, .end = static_cast<std::int64_t>(plan.records)};
   backfill.spec.target.url = "http://target/{{key}}";
   backfill.spec.target.timeout = settings.ttl < 60 ? 100ms : 5000ms;
   backfill.spec.workers.batch_size = settings.batch;
@@ -175,9 +191,11 @@ Status Serve(const Settings& settings) {
   TRY(host.Start());
   const auto existing = host.ReadLedger(key);
   if (!existing.ok() && existing.error().code != ErrorCode::kNotFound) return existing.error();
-  if (!existing.ok()) TRY(host.CreateLedger(key, PlanOf(settings)));
+  if (!existing.ok()) TRY(host.CreateLedger(key, plan));
   TRY(host.Open(backfill, key));
-  std::cout << fmt::format("serving address={} uid={}", host.address(), backfill.uid) << std::endl;
+  std::cout << fmt::format("serving address={} uid={} records={}", host.address(), backfill.uid,
+                           plan.records)
+            << std::endl;
 
   const auto at = [&clock] { return clock.Steady().time_since_epoch().count(); };
   for (std::string line; std::getline(std::cin, line);) {
@@ -192,6 +210,11 @@ Status Serve(const Settings& settings) {
     } else if (command == "state") {
       const auto snapshot = host.Snapshot(key);
       std::cout << (snapshot ? StateLine(*snapshot) : "state") << std::endl;
+    } else if (command == "memory") {
+      // Of the allocator: what is in use, and what it keeps.
+      const auto of = mallinfo2();
+      std::cout << fmt::format("memory in_use={} kept={}", of.uordblks + of.hblkhd, of.fordblks)
+                << std::endl;
     } else if (command == "close") {
       TRY(host.Close(key));
       std::cout << TRY(ClosedLine(*storage.store, key, host)) << std::endl;
@@ -221,6 +244,7 @@ int main(int argc, char** argv) {
   app.add_option("--shards", s.shards);
   app.add_option("--records", s.records, "of a shard");
   app.add_option("--batch", s.batch);
+  app.add_option("--connections", s.connections, "at most, of one address");
   app.add_option("--messages-per-second", s.messages_per_second);
   app.add_option("--ttl", s.ttl, "of leases, in seconds");
   CLI11_PARSE(app, argc, argv);

@@ -156,7 +156,7 @@ Fleet::Told Fleet::ToldAnotherRate(Time since) {
     for (const auto& worker : impl_->workers) {
       const auto at = worker->ToldAnotherRate();
       if (at) {
-        told.ms.Add(std::chrono::duration<double, std::milli>(*at - since).count());
+        told.ms.Add(Millis(*at - since));
       } else {
         ++told.missing;
       }

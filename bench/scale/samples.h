@@ -1,10 +1,15 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <vector>
 
+#include "base/clock.h"
+
 namespace backfill::scale {
+
+inline double Millis(Duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
 // Measured values, and what can be said of them. Not thread-safe.
 class Samples {

@@ -1,4 +1,6 @@
 // A coordinator under many simulated workers: bench/README.md.
+#include <absl/synchronization/mutex.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -31,14 +33,34 @@ int main(int argc, char** argv) {
   app.add_flag("!--plain", o.tls, "a unix socket without TLS");
   app.add_flag("--api-server", o.api_server, "the ledger on the API server of $KUBECONFIG");
   app.add_flag("!--no-kill", o.kill);
+  int talk = 0;
+  std::string peer;
+  app.add_option("--talk", talk, "only reports, for so many seconds");
+  app.add_option("--peer", peer, "with --talk: a server in the coordinator's place");
   CLI11_PARSE(app, argc, argv);
+  // Debian's Abseil looks for deadlocks at each lock; here it would be most of what workers cost.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);  // inherited by the coordinator
 
+  o.progress = [](const std::string& line) { std::cerr << line << std::endl; };
   char directory[] = "/tmp/backfill-scale-XXXXXX";
   o.dir = mkdtemp(directory);
+  if (talk > 0) {
+    const auto said = scale::RunTalk(o, peer, std::chrono::seconds(talk));
+    std::filesystem::remove_all(o.dir);
+    if (!said.ok()) {
+      std::cerr << said.error().message << "\n";
+      return 2;
+    }
+    std::cout << fmt::format(
+        "{}, {} streams, {}: {:.1f} KiB a stream, {:.0f} messages/s, {:.1f} CPU us a message\n",
+        peer.empty() ? "coordinator" : "peer", o.workers, o.tls ? "TLS" : "no TLS",
+        said->kib_a_stream, said->messages_per_second, said->cpu_us_a_message);
+    return 0;
+  }
   const auto report = scale::RunScale(o);
   std::filesystem::remove_all(o.dir);
   if (!report.ok()) {

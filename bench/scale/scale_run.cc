@@ -23,10 +23,10 @@ namespace {
 
 constexpr Duration kGrantTtl = 30s;
 constexpr Duration kLook = 100ms;
+constexpr Duration kSayEvery = 5s;
 constexpr Duration kRateSettles = 2s;
 
 Time Now() { return std::chrono::steady_clock::now(); }
-double Millis(Duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
 double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
 // That is free now; the coordinator takes it in a moment, and again after the kill.
@@ -46,19 +46,44 @@ int FreePort() {
 // One run, step by step.
 class Run {
  public:
-  explicit Run(const RunOptions& options)
-      : options_(options),
-        records_(options.shards * options.records),
-        referee_(records_),
-        deadline_(Now() + options.give_up) {}
+  explicit Run(const RunOptions& options) : options_(options), deadline_(Now() + options.give_up) {}
+
+  Result<TalkReport> Talk(const std::string& peer, Duration for_so_long) {
+    PrepareAddress(peer);
+    TRY(StartCoordinator());
+    std::this_thread::sleep_for(500ms);
+    const double idle_kib = CostOf(coordinator_->pid()).rss_kib;
+    StartFleet();
+    double ignored = 0;
+    TRY(AllConnected(ignored));
+    std::this_thread::sleep_for(options_.warm_up);
+    const auto messages = [this] {
+      const FleetFigures figures = fleet_->state().figures;
+      return static_cast<double>(figures.sent + figures.received);
+    };
+    const double messages_before = messages();
+    const double cpu_before = CostOf(coordinator_->pid()).cpu_seconds;
+    const Time since = Now();
+    std::this_thread::sleep_for(for_so_long);
+    const double exchanged = messages() - messages_before;
+    const ProcessCost cost = CostOf(coordinator_->pid());
+    const double seconds = Seconds(Now() - since);
+    fleet_->Stop();
+    return TalkReport{.kib_a_stream = (cost.rss_kib - idle_kib) / options_.workers,
+                      .cpu_us_a_message = 1e6 * (cost.cpu_seconds - cpu_before) / exchanged,
+                      .messages_per_second = exchanged / seconds};
+  }
 
   Result<RunReport> Go() {
     PrepareAddress();
     TRY(StartCoordinator());
     std::this_thread::sleep_for(500ms);
     report_.rss_idle_kib = CostOf(coordinator_->pid()).rss_kib;
+    report_.in_use_idle_kib = TRY(InUseKib());
     StartFleet();
     TRY(AllConnected(report_.connect_seconds));
+    report_.rss_connected_kib = CostOf(coordinator_->pid()).rss_kib;
+    report_.in_use_kib = TRY(InUseKib());
     TRY(SetRate(options_.rate));
     begun_ = Now();
     TRY(Work());
@@ -68,7 +93,16 @@ class Run {
   }
 
  private:
-  void PrepareAddress() {
+  void PrepareAddress(const std::string& peer = "") {
+    if (options_.tls) MakeCertificates();
+    if (!peer.empty()) {
+      const Duration period = std::chrono::duration_cast<Duration>(
+          std::chrono::duration<double>(options_.workers / options_.messages_per_second));
+      args_ = {peer, "-period", fmt::format("{}ms", period / 1ms)};
+      if (options_.tls)
+        args_.insert(args_.end(), {"-cert", options_.dir / "crt", "-key", options_.dir / "key"});
+      return;
+    }
     args_ = {options_.coordinator,
              "--token",
              "scale",
@@ -88,12 +122,15 @@ class Run {
     };
     if (!options_.api_server) add("--sqlite", options_.dir / "ledger.db");
     if (!options_.tls) return add("--unix", options_.dir / "socket" / "c");
-    const fakes::Authority authority;
-    authority.Issue("IP:127.0.0.1").WriteTo(options_.dir / "crt", options_.dir / "key");
-    authority.WriteTo(options_.dir / "ca");
     add("--listen", fmt::format("127.0.0.1:{}", FreePort()));
     add("--certificate", options_.dir / "crt");
     add("--key", options_.dir / "key");
+  }
+
+  void MakeCertificates() {
+    const fakes::Authority authority;
+    authority.Issue("IP:127.0.0.1").WriteTo(options_.dir / "crt", options_.dir / "key");
+    authority.WriteTo(options_.dir / "ca");
     std::ifstream ca(options_.dir / "ca");
     authorities_.assign(std::istreambuf_iterator<char>(ca), {});
   }
@@ -103,7 +140,13 @@ class Run {
     const auto serving = TRY(coordinator_->Read());
     address_ = serving.at("address");
     uid_ = serving.at("uid");
+    if (serving.contains("records")) records_ = std::stoll(serving.at("records"));
+    if (!referee_) referee_ = std::make_unique<Referee>(records_);
     return Ok{};
+  }
+
+  Result<double> InUseKib() {
+    return std::stod(TRY(coordinator_->Ask("memory")).at("in_use")) / 1024;
   }
 
   void StartFleet() {
@@ -113,14 +156,17 @@ class Run {
     fleet.authorities = authorities_;
     fleet.uid = uid_;
     fleet.workers = options_.workers;
-    fleet_ = std::make_unique<Fleet>(fleet, referee_);
+    fleet_ = std::make_unique<Fleet>(fleet, *referee_);
     fleet_->Start();
   }
 
   Status AllConnected(double& seconds) {
     const Time since = Now();
-    while (fleet_->state().welcomed < options_.workers) {
+    while (true) {
+      const Fleet::State state = fleet_->state();
+      if (state.welcomed >= options_.workers) break;
       if (Now() > deadline_) return TooLong("not all workers have a stream");
+      Say([&] { return fmt::format("{} workers have a stream", state.welcomed); });
       std::this_thread::sleep_for(10ms);
     }
     seconds = Seconds(Now() - since);
@@ -128,7 +174,7 @@ class Run {
   }
 
   Result<Time> SetRate(double rate) {
-    fleet_->Ask([&] { referee_.OnRate(rate, Now(), kGrantTtl); });
+    fleet_->Ask([&] { referee_->OnRate(rate, Now(), kGrantTtl); });
     const auto answer = TRY(coordinator_->Ask(fmt::format("rate {}", rate)));
     rate_ = rate;
     return Time(Duration(std::stoll(answer.at("at"))));
@@ -148,6 +194,11 @@ class Run {
       if (state.ended == options_.workers) break;
       const auto stands = TRY(coordinator_->Ask("state"));
       const auto done = std::stoll(stands.at("done"));
+      Say([&] {
+        const ProcessCost cost = CostOf(coordinator_->pid());
+        return fmt::format("{} shards done, {} pending; coordinator {:.1f} CPU s, {:.0f} MiB", done,
+                           stands.at("pending"), cost.cpu_seconds, cost.rss_kib / 1024);
+      });
       if (!killed && 2 * done >= options_.shards) {
         Pause(state);
         killed = true;
@@ -175,8 +226,6 @@ class Run {
     measured_since_ = Now();
     messages_then_ = state.figures.sent + state.figures.received;
     cpu_then_ = CostOf(coordinator_->pid()).cpu_seconds;
-    report_.rss_connected_kib =
-        std::max(report_.rss_connected_kib, CostOf(coordinator_->pid()).rss_kib);
     fleet_->Measure(true);
   }
 
@@ -187,7 +236,7 @@ class Run {
     measured_messages_ += state.figures.sent + state.figures.received - messages_then_;
     measured_cpu_ += CostOf(coordinator_->pid()).cpu_seconds - cpu_then_;
     const ProcessCost cost = CostOf(coordinator_->pid());
-    report_.rss_connected_kib = std::max(report_.rss_connected_kib, cost.rss_kib);
+    report_.rss_connected_kib = cost.rss_kib;
   }
 
   Status ChangeRate() {
@@ -241,11 +290,18 @@ class Run {
     if (measured_seconds_ > 0) report_.steady_cpu = measured_cpu_ / measured_seconds_;
     if (measured_messages_ > 0)
       report_.cpu_us_a_message = 1e6 * measured_cpu_ / static_cast<double>(measured_messages_);
-    report_.leases = referee_.leases();
-    report_.records_sent = referee_.sent();
-    report_.sent_again = referee_.sent_again();
+    report_.leases = referee_->leases();
+    report_.records_sent = referee_->sent();
+    report_.sent_again = referee_->sent_again();
     Judge(closed);
     return Ok{};
+  }
+
+  // Every few seconds.
+  void Say(const std::function<std::string()>& what) {
+    if (!options_.progress || Now() - said_ < kSayEvery) return;
+    said_ = Now();
+    options_.progress(what());
   }
 
   void Complain(std::string what) { report_.broken.push_back(std::move(what)); }
@@ -261,12 +317,13 @@ class Run {
     is("failed", failing);
     is("listed", failing);
     is("gaps", 0);
-    if (const auto missing = referee_.NeverSent(); missing > 0)
+    report_.records = records_;
+    if (const auto missing = referee_->NeverSent(); missing > 0)
       Complain(fmt::format("{} records were never sent", missing));
     if (report_.sent_again > report_.redone_at_most)
       Complain(fmt::format("{} records were sent again, {} were foreseen", report_.sent_again,
                            report_.redone_at_most));
-    for (const std::string& complaint : referee_.complaints()) Complain(complaint);
+    for (const std::string& complaint : referee_->complaints()) Complain(complaint);
   }
 
   Error TooLong(const std::string& what) {
@@ -278,15 +335,15 @@ class Run {
   }
 
   const RunOptions options_;
-  const std::int64_t records_;
-  Referee referee_;
+  std::int64_t records_ = 0;
+  std::unique_ptr<Referee> referee_;
   const Time deadline_;
   RunReport report_;
   std::vector<std::string> args_;
   std::string address_, authorities_, uid_;
   std::unique_ptr<CoordinatorProcess> coordinator_;
   std::unique_ptr<Fleet> fleet_;
-  Time begun_{};
+  Time begun_{}, said_{};
   double rate_ = 0;
 
   bool measuring_ = false;
@@ -298,6 +355,11 @@ class Run {
 }  // namespace
 
 Result<RunReport> RunScale(const RunOptions& options) { return Run(options).Go(); }
+
+Result<TalkReport> RunTalk(const RunOptions& options, const std::string& peer,
+                           Duration for_so_long) {
+  return Run(options).Talk(peer, for_so_long);
+}
 
 std::string RunReport::ToText(const RunOptions& o) const {
   std::string out;
@@ -325,8 +387,9 @@ std::string RunReport::ToText(const RunOptions& o) const {
   line("coordinator, MiB: without workers, with",
        fmt::format("{:.0f}, {:.0f}, at most {:.0f}", rss_idle_kib / 1024, rss_connected_kib / 1024,
                    peak_kib / 1024));
-  line("coordinator, KiB a stream",
-       fmt::format("{:.1f}", (rss_connected_kib - rss_idle_kib) / o.workers));
+  line("coordinator, KiB a stream: resident, in use",
+       fmt::format("{:.1f}, {:.1f}", (rss_connected_kib - rss_idle_kib) / o.workers,
+                   (in_use_kib - in_use_idle_kib) / o.workers));
   line("coordinator, CPU s",
        fmt::format("{:.1f}, {:.2f} a second while measured", cpu_seconds, steady_cpu));
   line("coordinator, CPU us a message", fmt::format("{:.0f}", cpu_us_a_message));

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct RunOptions {
   std::filesystem::path dir;  // for the ledger, certificates; must exist
   int workers = 50;
   int shards = 2'000;
-  std::int64_t records = 20;  // of a shard
+  std::int64_t records = 20;  // of a shard, on average
   int batch = 10;
   double rate = 20'000;  // records/s
   bool tls = true;
@@ -32,6 +33,8 @@ struct RunOptions {
   double messages_per_second = 500;
   double ttl = 60;  // of leases, in seconds
   Duration give_up = 15min;
+  // Told now and then how far it is; null: nobody.
+  std::function<void(const std::string&)> progress;
 };
 
 struct RunReport {
@@ -50,6 +53,8 @@ struct RunReport {
   double first_lease_ms = 0;
   double all_back_ms = 0;
   // ---- what it took
+  std::int64_t records = 0;
+  double in_use_idle_kib = 0, in_use_kib = 0;  // of the allocator, before and with all streams
   double rss_idle_kib = 0, rss_connected_kib = 0, peak_kib = 0;
   double cpu_seconds = 0;        // of both coordinators
   double fleet_cpu_seconds = 0;  // of this process
@@ -60,6 +65,16 @@ struct RunReport {
 
   [[nodiscard]] std::string ToText(const RunOptions& options) const;
 };
+
+// Streams on which workers have nothing to do but report: what a stream and a message cost.
+struct TalkReport {
+  double kib_a_stream = 0;
+  double cpu_us_a_message = 0;
+  double messages_per_second = 0;  // both ways
+};
+// `peer`: a server in the coordinator's place (bench/scale/peer); empty: the coordinator.
+Result<TalkReport> RunTalk(const RunOptions& options, const std::string& peer,
+                           Duration for_so_long);
 
 // Fails where it could not be carried out; what was wrong with what happened is in the report.
 Result<RunReport> RunScale(const RunOptions& options);

@@ -18,8 +18,6 @@ constexpr int kMaxMessageBytes = 16 * 1024 * 1024;
 constexpr int kBurst = 1000;  // requests begun in a row
 constexpr std::size_t kMaxNoted = 1000;
 
-Time Now() { return std::chrono::steady_clock::now(); }
-
 std::shared_ptr<grpc::Channel> Connection(const FleetOptions& options) {
   grpc::ChannelArguments args;
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
@@ -39,8 +37,6 @@ std::shared_ptr<grpc::Channel> Connection(const FleetOptions& options) {
   tls.pem_root_certs = options.authorities;
   return grpc::CreateCustomChannel(options.address, grpc::SslCredentials(tls), args);
 }
-
-double Millis(Duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
 }  // namespace
 
@@ -75,10 +71,12 @@ void SimulatedWorker::Stop() {
   if (stream_) stream_->Cancel();
 }
 
-void SimulatedWorker::OnOpen() { session_.OnConnected(++number_, Now()); }
+void SimulatedWorker::OnOpen() {
+  session_.OnConnected(++number_, std::chrono::steady_clock::now());
+}
 
 void SimulatedWorker::OnEnd(const grpc::Status& status) {
-  const Time now = Now();
+  const Time now = std::chrono::steady_clock::now();
   const bool spoke = welcomed_;
   figures_.lost += 1;
   figures_.endings[status.error_message()] += 1;
@@ -102,7 +100,7 @@ void SimulatedWorker::OnEnd(const grpc::Status& status) {
 bool SimulatedWorker::Send(std::uint64_t stream, v1::WorkerMessage message) {
   if (!stream_ || stream != number_) return false;
   if (message.has_progress() && message.progress().shards_wanted() > 0 && !asked_) {
-    asked_ = Now();
+    asked_ = std::chrono::steady_clock::now();
     ask_counts_ = measuring_;
   }
   figures_.sent += 1;
@@ -110,7 +108,7 @@ bool SimulatedWorker::Send(std::uint64_t stream, v1::WorkerMessage message) {
 }
 
 void SimulatedWorker::OnMessage(const CoordinatorMessage& message) {
-  const Time now = Now();
+  const Time now = std::chrono::steady_clock::now();
   heard_ = now;
   figures_.received += 1;
   Note(message, now);
