@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -70,7 +71,9 @@ struct Storage {
       out.store = TRY(kube::SqliteStore::Open(settings.sqlite));
       return out;
     }
-    const kube::ClusterAccess access = TRY(kube::LoadKubeConfig({}));
+    const char* kubeconfig = std::getenv("KUBECONFIG");  // NOLINT(concurrency-mt-unsafe)
+    if (kubeconfig == nullptr) return Error{ErrorCode::kInvalid, "KUBECONFIG is not set"};
+    const kube::ClusterAccess access = TRY(kube::LoadKubeConfig({.files = {kubeconfig}}));
     out.transport = TRY(kube::RestTransport::Make(kube::OptionsFor(access, {.user_agent = "scale"}),
                                                   kube::MakeCredentials(access, clock), clock));
     out.store = std::make_unique<kube::ApiStore>(*out.transport, *out.transport, clock,

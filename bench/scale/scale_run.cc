@@ -371,7 +371,7 @@ std::string RunReport::ToText(const RunOptions& o) const {
                        s.Quantile(0.99), s.Max(), s.size());
   };
   line("workers, shards, records",
-       fmt::format("{}, {}, {}, {}, ledger {}", o.workers, o.shards, o.shards * o.records,
+       fmt::format("{}, {}, {}, {}, ledger {}", o.workers, o.shards, records,
                    o.tls ? "TLS" : "no TLS", o.api_server ? "on an API server" : "in SQLite"));
   line("from the first lease to the end, s", fmt::format("{:.1f}", seconds));
   line("asked for work until a lease, ms", spread(ask_ms));

@@ -36,7 +36,10 @@ std::shared_ptr<grpc::Channel> Connect(const DialOptions& dial, const std::strin
   args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // The waiting between attempts is this class's; the channel's own would come on top of it.
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);
+  // Also the time for connecting with TLS. When a thousand workers come at once, as after a restart
+  // of the operator, that takes seconds; who gave up after one would have to begin anew, and all
+  // the work of the coordinator be in vain.
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   args.SetMaxReceiveMessageSize(kMaxMessageBytes);
