@@ -27,6 +27,7 @@ RC_PARAMS=max_success=20 run tsan \
 # more, and named below all the same; what fails twice has failed.
 run dev --repeat until-pass:2 "$@"
 if [ -n "$on_cluster" ]; then
+  if kill -0 "$on_cluster" 2>/dev/null; then echo "waiting for the tests on a cluster: build/on-cluster.log"; fi
   wait "$on_cluster" || { status=1; cat build/on-cluster.log; }
   on_cluster=
   grep -hE '^(SKIPPED|PASSED ONLY)' build/on-cluster.log
