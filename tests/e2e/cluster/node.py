@@ -1,11 +1,13 @@
 """A Kubernetes of one node on this machine (tests/cluster), and what tests do to it."""
 
+import io
 import json
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 
@@ -15,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 CLUSTER = ROOT / "build/cluster/cluster"
 HELM = ROOT / "build/tools/helm"
 CHART = ROOT / "charts/backfill-operator"
+IMAGES = [ROOT / f"build/images/{name}.tar" for name in ("operator", "worker", "test-sink")]
 
 
 class Failed(AssertionError):
@@ -28,6 +31,10 @@ def why_no_node():
     for program in ("unshare", "runc", "iptables", "ip"):
         if not shutil.which(program):
             return f"there is no program {program}; `make e2e` installs it"
+    groups = pathlib.Path("/sys/fs/cgroup")
+    roots = [groups] if (groups / "cgroup.controllers").exists() else [file.parent for file in groups.glob("*/cgroup.procs")]
+    if not roots or not all(os.access(root, os.W_OK) for root in roots):
+        return "cgroups cannot be made in /sys/fs/cgroup"
     # In a namespace of its own: there the module's settings are what the node will see.
     try:
         found = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "test", "-e", "/proc/sys/net/bridge"],
@@ -60,6 +67,21 @@ class Node:
 
     def load(self, *archives):
         self._cluster("load", *map(str, archives), timeout=180)
+
+    def load_as(self, tag, *archives):
+        """The same images under another tag, as if they were of another version."""
+        with tempfile.TemporaryDirectory() as folder:
+            others = []
+            for archive in archives:
+                others.append(pathlib.Path(folder) / archive.name)
+                with tarfile.open(archive) as old, tarfile.open(others[-1], "w") as new:
+                    for member in old:
+                        data = old.extractfile(member).read() if member.isfile() else b""
+                        if member.name.removeprefix("./") == "index.json":
+                            data = data.replace(b":dev", f":{tag}".encode())
+                            member.size = len(data)
+                        new.addfile(member, io.BytesIO(data))
+            self.load(*others)
 
     # Faults.
     def stop(self, component):

@@ -22,10 +22,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
-from node import CLUSTER, HELM, ROOT, Failed, Node, why_no_node  # noqa: E402
+from node import CLUSTER, HELM, IMAGES, ROOT, Failed, Node, why_no_node  # noqa: E402
 from outcome import Outcome, Told  # noqa: E402
-
-IMAGES = [ROOT / f"build/images/{name}.tar" for name in ("operator", "worker", "test-sink")]
 
 
 def selected(suite, given):
