@@ -82,10 +82,12 @@ class PlanningTest : public ::testing::Test {
             {"BACKFILL_POD_UID", "pod-0"}};
   }
   bool Ended() {
-    return Eventually([&] {
-      const auto seen = coordinator_->Planning(backfill_);
-      return seen && seen->ended;
-    });
+    return fakes::Eventually(
+        [&] {
+          const auto seen = coordinator_->Planning(backfill_);
+          return seen && seen->ended;
+        },
+        60s);
   }
 
   std::filesystem::path directory_;
@@ -162,7 +164,7 @@ TEST_F(PlanningTest, F18_APodOfAnotherStageCannotSayWhatThePlanIs) {
   ASSERT_TRUE(coordinator_->Open(backfill_, key_).ok());
   authenticator_.Know("token", WorkerPod("pod-0", 0, 0, RunKey()));
   WorkerProcess worker(Environment());
-  ASSERT_TRUE(Eventually([&] { return coordinator_->counts().foreign > 0; }));
+  ASSERT_TRUE(fakes::Eventually([&] { return coordinator_->counts().foreign > 0; }, 60s));
   EXPECT_FALSE(coordinator_->Planning(backfill_)->connected);
 }
 
