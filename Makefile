@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 PACKAGES := g++ cmake ninja-build ccache mold pkg-config \
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libboost-dev libcpprest-dev libboost-system-dev nlohmann-json3-dev \
   libyaml-cpp-dev libsqlite3-dev libfmt-dev libspdlog-dev libcli11-dev libssl-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev \
-  prometheus-cpp-dev libcivetweb-dev \
+  prometheus-cpp-dev libcivetweb-dev libhowardhinnant-date-dev tzdata \
   libgtest-dev libgmock-dev librapidcheck-dev spin gcc python3 python3-yaml openssl lua5.4 \
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
 # What the benchmarks compare with.

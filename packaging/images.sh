@@ -27,7 +27,7 @@ buildah() { command buildah --root "$store/root" --runroot "$store/run" --storag
 stage() {
   local root=$out/root/$1
   case $1 in
-    operator) packaging/stage.py --root "$root" $bin/backfill-operator $bin/backfill;;
+    operator) packaging/stage.py --root "$root" --tree /usr/share/zoneinfo $bin/backfill-operator $bin/backfill;;
     worker) packaging/stage.py --root "$root" $bin/backfill-worker;;
     test-sink) packaging/stage.py --root "$root" $bin/backfill-test-sink;;
     orders)

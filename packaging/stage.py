@@ -15,8 +15,8 @@ import sys
 
 USER = 65532  # as the "nonroot" of other images; no account of this number is on any machine
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-# Debian's own copies of what it can compile again, and the tests of what is staged.
-NOT_STAGED = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "lib2to3", "ensurepip", "*.a", "config-*")
+# Debian's own copies of what it can compile again, the tests of what is staged, and where this machine stands.
+NOT_STAGED = shutil.ignore_patterns("localtime", "__pycache__", "test", "tests", "idlelib", "lib2to3", "ensurepip", "*.a", "config-*")
 ACCOUNTS = {
     "etc/passwd": f"root:x:0:0:root:/:/nologin\nbackfill:x:{USER}:{USER}:backfill:/:/nologin\n",
     "etc/group": f"root:x:0:\nbackfill:x:{USER}:\n",
