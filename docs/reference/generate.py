@@ -18,7 +18,7 @@ EXAMPLES = ["examples/orders/backfill.yaml", "examples/orders/backfill-batch.yam
 # must not get lost on the way to the page.
 SHOWN = {
     "type", "description", "title", "required", "properties", "items", "additionalProperties",
-    "default", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "maxItems",
+    "default", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems",
     "maxProperties", "x-kubernetes-validations",
 }
 SILENT = {

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "operator/api/throttle.h"
+
 // The Backfill resource as C++ types. Decoded, defaulted and validated values only: what stands
 // here obeys the schema (crds/backfill.dev_backfills.yaml) and its rules. Names and meaning:
 // docs/concepts.md.
@@ -127,11 +129,6 @@ struct FailurePolicy {
   bool operator==(const FailurePolicy&) const = default;
 };
 
-struct Throttle {
-  std::optional<std::int64_t> max_records_per_second;  // required for a real run
-  bool operator==(const Throttle&) const = default;
-};
-
 // Who answers for a backfill, and who feels it. Nothing is decided by them.
 struct Owner {
   std::string team, contact, runbook;
@@ -154,6 +151,7 @@ struct Spec {
   std::string perform_disruptive_backfill;
   bool paused = false;
   Throttle throttle;
+  std::optional<Schedule> schedule;
   FailurePolicy failure_policy;
   bool operator==(const Spec&) const = default;
 };
@@ -230,6 +228,7 @@ struct Status {
   std::optional<ProgressStatus> dry_run;  // the result of the dry run, once there is one
   std::optional<ProgressStatus> progress;
   std::optional<RateStatus> rate;
+  std::optional<ThrottleStatus> throttle;
   std::string eta;  // RFC 3339, or empty
   std::optional<WorkersStatus> workers;
   std::string report;  // name of the report's ConfigMap
@@ -256,6 +255,8 @@ struct Backfill {
 };
 
 inline constexpr char kPausedAnnotation[] = "backfill.dev/paused";
+// spec.throttle.override as JSON; the lower of both applies.
+inline constexpr char kOverrideAnnotation[] = "backfill.dev/throttle-override";
 // "true": a deletion does not wait for workers.
 inline constexpr char kForceDeleteAnnotation[] = "backfill.dev/force-delete";
 // A new value: what failed is tried at once.

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "operator/api/cel_twin.h"
 #include "operator/api/codec.h"
 
 namespace backfill::api {
@@ -18,12 +19,6 @@ using namespace std::chrono_literals;
 #define ENDED                                                  \
   "(has(oldSelf.status) && has(oldSelf.status.conditions) && " \
   "oldSelf.status.conditions.exists(c, c.type == 'Succeeded' && c.status != 'Unknown'))"
-
-struct Twin {
-  std::string_view rule;
-  bool (*holds)(const Node& self, const Node& before);  // `before` is self in rules without oldSelf
-  std::string (*message)(const Node& self) = nullptr;   // twin of the messageExpression
-};
 
 bool Has(const Node& node, std::string_view path) { return node.At(path) != nullptr; }
 
@@ -91,7 +86,7 @@ bool IsHarmless(const Node& self, const Node& /*before*/) {
   return method == "GET" || method == "HEAD" || Text(self, "sideEffects") == "None";
 }
 
-constexpr std::array kTwins = {
+constexpr std::array kWorkTwins = {
     Twin{"self.metadata.name.size() <= 45 && "
          "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
          IsName},
@@ -193,9 +188,11 @@ constexpr std::array kTwins = {
 };
 
 const Twin& TwinOf(const CelRule& rule) {
-  const auto twin = std::ranges::find(kTwins, rule.rule, &Twin::rule);
-  if (twin == kTwins.end()) std::abort();  // a test compares TwinRules() with the CRD
-  return *twin;
+  for (const std::span<const Twin> twins : {std::span<const Twin>(kWorkTwins), ThrottleTwins()}) {
+    const auto twin = std::ranges::find(twins, rule.rule, &Twin::rule);
+    if (twin != twins.end()) return *twin;
+  }
+  std::abort();  // a test compares TwinRules() with the CRD
 }
 
 bool IsTransition(const CelRule& rule) { return rule.rule.find("oldSelf") != std::string::npos; }
@@ -247,8 +244,8 @@ void CheckTransition(const Schema& schema, const Node& node, const Node& before,
 
 std::vector<std::string_view> TwinRules() {
   std::vector<std::string_view> rules;
-  rules.reserve(kTwins.size());
-  for (const Twin& twin : kTwins) rules.push_back(twin.rule);
+  for (const Twin& twin : kWorkTwins) rules.push_back(twin.rule);
+  for (const Twin& twin : ThrottleTwins()) rules.push_back(twin.rule);
   return rules;
 }
 

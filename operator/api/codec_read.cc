@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "operator/api/codec.h"
+#include "operator/api/codec_throttle.h"
 #include "operator/api/decode.h"
 #include "operator/api/json.h"
 
@@ -227,10 +228,10 @@ Spec ReadSpec(const Node& node) {
   Read(node, "dryRun", spec.dry_run);
   Read(node, "performDisruptiveBackfill", spec.perform_disruptive_backfill);
   Read(node, "paused", spec.paused);
-  if (node.At("throttle.maxRecordsPerSecond", Kind::kInteger) != nullptr) {
-    spec.throttle.max_records_per_second.emplace();
-    Read(node, "throttle.maxRecordsPerSecond", *spec.throttle.max_records_per_second);
-  }
+  if (const Node* throttle = node.At("throttle", Kind::kMap))
+    spec.throttle = ReadThrottle(*throttle);
+  if (const Node* schedule = node.At("schedule", Kind::kMap))
+    spec.schedule = ReadSchedule(*schedule);
   Read(node, "failurePolicy.attempts", spec.failure_policy.attempts);
   Read(node, "failurePolicy.maxFailedRecords", spec.failure_policy.max_failed_records);
   Read(node, "failurePolicy.maxFailedPercent", spec.failure_policy.max_failed_percent);
@@ -263,6 +264,8 @@ Status ReadStatus(const Node& node) {
     Read(node, "rate.limit", rate.limit);
     Read(node, "rate.limitedBy", rate.limited_by);
   }
+  if (const Node* throttle = node.At("throttle", Kind::kMap))
+    status.throttle = ReadThrottleStatus(*throttle);
   Read(node, "eta", status.eta);
   if (node.At("workers", Kind::kMap) != nullptr) {
     WorkersStatus& workers = status.workers.emplace();

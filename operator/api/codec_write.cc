@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "operator/api/codec.h"
+#include "operator/api/codec_throttle.h"
 #include "operator/api/crd.h"
 #include "operator/api/decode.h"
 #include "operator/api/json.h"
@@ -210,10 +211,8 @@ Node WriteSpec(const Spec& spec) {
   node.Add("dryRun", Node::Bool(spec.dry_run));
   node.Add("performDisruptiveBackfill", Node::String(spec.perform_disruptive_backfill));
   node.Add("paused", Node::Bool(spec.paused));
-  Node& throttle = node.Add("throttle", Node::Map());
-  if (spec.throttle.max_records_per_second) {
-    throttle.Add("maxRecordsPerSecond", Node::Int(*spec.throttle.max_records_per_second));
-  }
+  node.Add("throttle", WriteThrottle(spec.throttle));
+  if (spec.schedule) node.Add("schedule", WriteSchedule(*spec.schedule));
   Node& policy = node.Add("failurePolicy", Node::Map());
   policy.Add("attempts", Node::Int(spec.failure_policy.attempts));
   policy.Add("maxFailedRecords", Node::Int(spec.failure_policy.max_failed_records));
@@ -246,6 +245,7 @@ Node WriteStatus(const Status& status) {
     rate.Add("limit", Rate(status.rate->limit));
     AddText(rate, "limitedBy", status.rate->limited_by);
   }
+  if (status.throttle) node.Add("throttle", WriteThrottleStatus(*status.throttle));
   AddText(node, "eta", status.eta);
   if (status.workers) {
     Node& workers = node.Add("workers", Node::Map());

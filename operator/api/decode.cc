@@ -4,12 +4,14 @@
 
 #include "operator/api/cel_twins.h"
 #include "operator/api/codec.h"
+#include "operator/api/codec_throttle.h"
 #include "operator/api/crd.h"
 #include "operator/api/excerpt.h"
 #include "operator/api/json.h"
 #include "operator/api/pod_template_rules.h"
 #include "operator/api/request_rules.h"
 #include "operator/api/risks.h"
+#include "operator/api/throttle_rules.h"
 #include "operator/api/work_rules.h"
 #include "operator/api/yaml_reader.h"
 
@@ -24,6 +26,7 @@ void Judge(Node& root, Problems& problems) {
   CheckWork(root, problems);
   CheckRequests(root, problems);
   CheckPodTemplate(root, problems);
+  CheckThrottle(root, problems);
 }
 
 // Whether this is a Backfill at all. If not, its fields are none of our business.
@@ -97,6 +100,17 @@ std::vector<Problem> ValidateChange(const Backfill& current, const Backfill& nex
   Problems problems;
   CheckTransition(BackfillCrd().schema, WriteBackfill(next), WriteBackfill(current), problems);
   return problems.Take("", "");
+}
+
+Result<Override> DecodeOverride(std::string_view json) {
+  const Schema& schema =
+      *BackfillCrd().schema.Property("spec")->Property("throttle")->Property("override");
+  Node override = TRY(ParseJsonObject(json));
+  Problems problems;
+  Validate(schema, override, problems);
+  CheckOverride(override, "", problems);
+  if (!problems.empty()) return Error{ErrorCode::kInvalid, ToString(problems.Take("", "").front())};
+  return ReadOverride(override);
 }
 
 Result<Backfill> FromObject(const kube::Object& object) {

@@ -45,6 +45,10 @@ Decoded DecodeBackfill(std::string_view text, const std::string& file);
 // allowed. Planned: current.status.plan is set; ended: condition Succeeded is not Unknown.
 std::vector<Problem> ValidateChange(const Backfill& current, const Backfill& next);
 
+// Of the annotation kOverrideAnnotation: JSON as of spec.throttle.override. The error names the
+// field.
+Result<Override> DecodeOverride(std::string_view json);
+
 // To and from the store's object. The error names the field.
 Result<Backfill> FromObject(const kube::Object& object);
 // Of one that cannot be read as a whole: who it is, and what of its status can be read.

@@ -56,6 +56,11 @@ std::string StatusToJson(const Status& status) {
     json = written();
   }
   if (json.size() <= kMaxStatusBytes) return json;
+  // What the governor goes on from stays.
+  if (Node* throttle = node.Find("throttle")) {
+    for (const char* shown : {"budgets", "reason", "nextChange", "bindingBudget"})
+      throttle->Remove(shown);
+  }
   node.Remove("display");
   json = written();
   if (json.size() <= kMaxStatusBytes) return json;

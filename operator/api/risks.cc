@@ -12,6 +12,7 @@
 #include "operator/api/codec.h"
 #include "operator/api/excerpt.h"
 #include "operator/api/lower.h"
+#include "operator/api/throttle_rules.h"
 #include "operator/api/work_rules.h"
 
 namespace backfill::api {
@@ -217,6 +218,7 @@ void FindRisks(const Node& root, std::size_t text_bytes, Problems& risks) {
   CheckSource(root, risks);
   CheckRequest(root, risks);
   CheckFailureBudget(root, risks);
+  FindThrottleRisks(root, risks);
   if (const Node* pods = root.At("spec.workers.template", Kind::kMap)) {
     risks.Add(*pods, "spec.workers.template",
               "is for pods on a cluster; `backfill run` starts processes, which do not have it");

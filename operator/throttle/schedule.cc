@@ -12,8 +12,6 @@ using namespace std::chrono_literals;
 constexpr auto kDay = std::chrono::hours(24);
 // A weekly window that a skipped hour swallows comes a week later.
 constexpr int kDaysAhead = 15;
-constexpr auto kRampStep = 10s;  // a tick of the governor
-constexpr int kRampSteps = 3;
 
 // FNV-1a: the same on every machine and in every version.
 Duration DelayOf(std::string_view uid) {
@@ -135,28 +133,17 @@ ScheduleAnswer Schedule::At(WallTime now) const {
   } else if (rule.limit) {
     answer.reason = "a window of the schedule" + until;
   }
-  if (rule.paused) {
-    answer.share = 0;
-    return answer;
-  }
+  if (rule.paused) return answer;
   if (const auto opens = OpensAt(now)) {
     answer.state = ScheduleState::kReopening;
     answer.paused = true;
-    answer.share = 0;
     answer.next_change = opens;
     answer.reason = "the schedule allows it again; it begins at " + FormatWallTime(*opens) +
                     ", so that not all begin at once";
     return answer;
   }
-  if (answer.next_change && RuleAt(*answer.next_change).paused) {
-    const auto left = *answer.next_change - now;
-    if (left <= kRampSteps * kRampStep) {
-      const auto steps = (left - WallTime::duration(1)) / kRampStep;  // 2, 1, 0
-      answer.state = ScheduleState::kClosing;
-      answer.share = static_cast<double>(steps) / kRampSteps;
-      answer.reason = "the schedule pauses it at " + FormatWallTime(*answer.next_change);
-    }
-  }
+  if (answer.next_change && RuleAt(*answer.next_change).paused)
+    answer.closes_at = answer.next_change;
   return answer;
 }
 

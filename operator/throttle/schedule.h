@@ -39,7 +39,6 @@ struct ScheduleOptions {
 
 enum class ScheduleState {
   kOpen,
-  kClosing,    // in less than 30 s it is paused: the rate goes down by thirds
   kOutside,    // paused, or with the rate for outside
   kBlackout,   // paused
   kReopening,  // up to a minute after a pause, so that many Backfills do not begin at once
@@ -48,9 +47,10 @@ enum class ScheduleState {
 struct ScheduleAnswer {
   ScheduleState state = ScheduleState::kOpen;
   bool paused = false;
-  std::optional<double> limit;          // records/s; nullopt: none from here
-  double share = 1;                     // of the rate in force: 1, 2/3, 1/3 or 0
-  std::string reason;                   // why not all is open, in words; empty: all is
+  std::optional<double> limit;  // records/s; nullopt: none from here
+  std::string reason;           // why not all is open, in words; empty: all is
+  // The next boundary, if it is paused from there on: the governor lowers the rate before.
+  std::optional<WallTime> closes_at;
   std::optional<WallTime> next_change;  // when windows, blackouts or the delay say something else
 };
 
@@ -78,9 +78,9 @@ class Schedule {
   // Until when it waits, if it has been opened a moment ago.
   [[nodiscard]] std::optional<WallTime> OpensAt(WallTime now) const;
 
-  const ScheduleOptions options_;
-  const TimeZone zone_;
-  const Duration delay_;
+  ScheduleOptions options_;
+  TimeZone zone_;
+  Duration delay_;
 };
 
 }  // namespace backfill::throttle

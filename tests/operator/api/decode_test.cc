@@ -62,7 +62,37 @@ spec:
   dryRun: false
   performDisruptiveBackfill: reprice-orders
   paused: true
-  throttle: {maxRecordsPerSecond: 600}
+  throttle:
+    mode: Observe
+    maxRecordsPerSecond: 600
+    minRecordsPerSecond: 2
+    initialRecordsPerSecond: 20
+    atFloor: Keep
+    deadTime: 2m
+    budgets:
+    - name: p99
+      prometheus: {address: "http://p:9090", query: q, freshnessQuery: f, credentials: c, timeout: 1s}
+      max: "0.250"
+      critical: "0.5"
+      ideal: "0.01"
+      target: "0.70"
+      required: false
+      enforce: false
+      timing: {interval: 20s, window: 2m, scrapeInterval: 30s, delay: 1s, staleAfter: 2m}
+      onMissing: Floor
+      onNoTraffic: Zero
+      reduce: Sum
+    - {name: s, scrape: {url: "http://a/m", series: x, as: Quantile, quantile: "0.5", credentials: c, timeout: 2s}, min: "0.9"}
+    - {name: h, http: {url: "http://a/j", pointer: /a, credentials: c, timeout: 3s}, max: "1"}
+    - {name: w, workers: {signal: LatencyP99, window: 1m}, max: "1"}
+    hold: {onCritical: Pause, confirmations: 3, duration: 20s, maxDuration: 1h, goodSamples: 4, resumeFactor: "0.5", pauseAfter: 6}
+    missing: {landEvery: 40s, after: 6m}
+    override: {type: Pin, recordsPerSecond: 7, until: "2026-10-01T18:00:00Z", reason: incident}
+  schedule:
+    timeZone: Asia/Kathmandu
+    windows: [{days: [Mon], from: "22:00", to: "06:00", maxRecordsPerSecond: 8}]
+    outside: {action: Cap, maxRecordsPerSecond: 9}
+    blackouts: [{from: "2026-11-27T00:00:00Z", to: "2026-11-30T00:00:00Z", reason: peak}]
   failurePolicy: {attempts: 7, maxFailedRecords: 8, maxFailedPercent: "9.5", onExceeded: Fail}
 status: {observedGeneration: 3, phase: Running}
 )";
@@ -101,9 +131,62 @@ TEST(DecodeTest, ReadsEveryField) {
   spec.dry_run = false;
   spec.perform_disruptive_backfill = "reprice-orders";
   spec.paused = true;
-  spec.throttle.max_records_per_second = 600;
+  Throttle& throttle = spec.throttle;
+  throttle.mode = ThrottleMode::kObserve;
+  throttle.max_records_per_second = 600;
+  throttle.min_records_per_second = 2;
+  throttle.initial_records_per_second = 20;
+  throttle.at_floor = AtFloor::kKeep;
+  throttle.dead_time = "2m";
+  Budget p99;
+  p99.name = "p99";
+  p99.prometheus = PrometheusMetric{"http://p:9090", "q", "f", "c", "1s"};
+  p99.max = "0.250";
+  p99.critical = "0.5";
+  p99.ideal = "0.01";
+  p99.target = "0.70";
+  p99.required = p99.enforce = false;
+  p99.timing = {"20s", "2m", "30s", "1s", "2m"};
+  p99.on_missing = OnMissing::kFloor;
+  p99.on_no_traffic = OnNoTraffic::kZero;
+  p99.reduce = Reduce::kSum;
+  Budget scrape, http, workers;
+  scrape.name = "s";
+  scrape.scrape = ScrapeMetric{"http://a/m", "x", ScrapeAs::kQuantile, "0.5", "c", "2s"};
+  scrape.min = "0.9";
+  http.name = "h";
+  http.http = HttpMetric{"http://a/j", "/a", "c", "3s"};
+  http.max = "1";
+  workers.name = "w";
+  workers.workers = WorkersMetric{WorkerSignal::kLatencyP99, "1m"};
+  workers.max = "1";
+  throttle.budgets = {p99, scrape, http, workers};
+  throttle.hold = {OnCritical::kPause, 3, "20s", "1h", 4, "0.5", 6};
+  throttle.missing = {"40s", "6m"};
+  throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident"};
+  spec.schedule = Schedule{"Asia/Kathmandu",
+                           {{{"Mon"}, "22:00", "06:00", 8}},
+                           Outside{OutsideAction::kCap, 9},
+                           {{"2026-11-27T00:00:00Z", "2026-11-30T00:00:00Z", "peak"}}};
   spec.failure_policy = {7, 8, "9.5", OnExceeded::kFail};
   EXPECT_EQ(b.spec, spec);
+}
+
+TEST(DecodeTest, ReadsAnOverrideOfAnAnnotation) {
+  const auto read = DecodeOverride(
+      R"({"type": "Cap", "recordsPerSecond": 5, "until": "2026-10-01T18:00:00Z", "reason": "x"})");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(*read, (Override{OverrideType::kCap, 5, "2026-10-01T18:00:00Z", "x"}));
+  for (
+      const char* text :
+      {"", "5", "{}", R"({"type": "Cap", "recordsPerSecond": 5, "reason": "x"})",
+       R"({"type": "Cap", "recordsPerSecond": 0, "until": "2026-10-01T18:00:00Z", "reason": "x"})",
+       R"({"type": "Cap", "recordsPerSecond": 5, "until": "2026-02-30T18:00:00Z", "reason": "x"})",
+       R"({"type": "Cap", "recordsPerSecond": 5, "until": "2026-10-01T18:00:00Z", "reason": "x", "breakGlass": true})"}) {
+    const auto wrong = DecodeOverride(text);
+    ASSERT_FALSE(wrong.ok()) << text;
+    EXPECT_EQ(wrong.error().code, ErrorCode::kInvalid);
+  }
 }
 
 TEST(DecodeTest, ReadsASourceOfFailures) {

@@ -84,6 +84,21 @@ rc::Gen<Backfill> AnyBackfill() {
           "POST", "http://orders/check/{{key}}", {{"X-C", "1"}}, *Text(), SideEffects::kNone};
       spec.throttle.max_records_per_second = 5;  // which such a request needs
     }
+    if (*rc::gen::arbitrary<bool>()) {
+      Budget& budget = spec.throttle.budgets.emplace_back();
+      budget.name = "a";
+      budget.max = "0.250";
+      budget.prometheus =
+          PrometheusMetric{"http://p:9090", "rate(a[1m])", *Text(), "prod", "1500ms"};
+      budget.timing.window = *rc::gen::element<std::string>("", "1m30s");
+      budget.on_missing = *rc::gen::element(OnMissing::kHold, OnMissing::kIgnore);
+      budget.reduce = Reduce::kAvg;
+      spec.throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident"};
+      spec.schedule = Schedule{"Europe/Berlin",
+                               {{{"Mon", "Sun"}, "22:00", "06:00", 5}},
+                               Outside{OutsideAction::kCap, 1},
+                               {{"2026-11-27T00:00:00Z", "2026-11-30T00:00:00Z", *Text()}}};
+    }
     if (*rc::gen::arbitrary<bool>()) spec.sharding = Sharding{std::int64_t{1} << 62};
     spec.workers.replicas = *rc::gen::inRange(1, 3001);
     spec.workers.concurrency = *rc::gen::inRange(1, 1025);
@@ -115,6 +130,23 @@ Status WorstStatus(const std::string& filling) {
   status.dry_run = progress;
   status.progress = progress;
   status.rate = RateStatus{std::numeric_limits<double>::max(), 12345.6789, text()};
+  const BudgetStatus budget{text(), -1.234567e-300, 1e300, text(),
+                            std::numeric_limits<std::int64_t>::max()};
+  ThrottleStatus& throttle = status.throttle.emplace();
+  throttle = {text(),
+              text(),
+              text(),
+              text(),
+              text(),
+              1.0 / 3,
+              std::vector(7, budget),
+              1e300,
+              0.1,
+              1e-9,
+              std::numeric_limits<int>::max(),
+              5.5,
+              text(),
+              text()};
   status.eta = text();
   status.workers = WorkersStatus{std::numeric_limits<int>::max(), std::numeric_limits<int>::max()};
   status.report = text();

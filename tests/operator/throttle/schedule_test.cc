@@ -8,7 +8,6 @@ namespace backfill::throttle {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::HasSubstr;
 
 constexpr std::uint8_t kMon = 1, kFri = 16, kSat = 32, kSun = 64, kEveryDay = 127;
 
@@ -58,7 +57,6 @@ TEST(ScheduleTest, NothingDeclaredLimitsNothing) {
   const ScheduleAnswer answer = Made{}.Ask("2026-11-28T12:00:00Z");
   EXPECT_FALSE(answer.paused);
   EXPECT_EQ(answer.limit, std::nullopt);
-  EXPECT_EQ(answer.share, 1);
   EXPECT_EQ(answer.reason, "");
   EXPECT_EQ(answer.next_change, std::nullopt);
 }
@@ -91,7 +89,8 @@ TEST(ScheduleTest, AWindowThatEndsAtMidnightTouchesTheNext) {
   const Made weekend = Made{}.Add(Window(kSat | kSun, "00:00", "24:00"));
   EXPECT_TRUE(weekend.Open("2026-11-28T23:59:59Z"));
   EXPECT_TRUE(weekend.Open("2026-11-29T00:00:00Z"));
-  EXPECT_EQ(weekend.Ask("2026-11-28T23:59:59Z").share, 1) << "it does not close in between";
+  EXPECT_EQ(weekend.Ask("2026-11-28T23:59:59Z").closes_at, At("2026-11-30T00:00:00Z"))
+      << "it does not close in between";
   EXPECT_EQ(weekend.Next("2026-11-28T12:00:00Z"), "2026-11-30T00:00:00Z");
 }
 
@@ -146,7 +145,6 @@ TEST(ScheduleTest, OutsideItMayGoOnSlowly) {
   EXPECT_FALSE(outside.paused);
   EXPECT_EQ(outside.limit, 200);
   EXPECT_EQ(outside.reason, "outside of the windows of the schedule until 2026-11-30T08:00:00Z");
-  EXPECT_EQ(made.Ask("2026-11-30T08:59:59Z").share, 1) << "nothing is paused, so nothing closes";
   EXPECT_EQ(made.Ask("2026-11-30T08:00:00Z").state, ScheduleState::kOpen) << "nor reopens";
   EXPECT_EQ(made.Ask("2026-11-30T08:30:00Z").limit, std::nullopt);
 }
@@ -170,7 +168,6 @@ TEST(ScheduleTest, ABlackoutIsAboveTheWindows) {
   const ScheduleAnswer during = made.Ask("2026-11-28T12:00:00Z");
   EXPECT_EQ(during.state, ScheduleState::kBlackout);
   EXPECT_TRUE(during.paused);
-  EXPECT_EQ(during.share, 0);
   EXPECT_EQ(during.reason, "blackout until 2026-11-30T00:00:00Z: peak weekend");
   EXPECT_TRUE(made.Open("2026-11-26T23:00:00Z"));
   EXPECT_TRUE(made.Open("2026-11-30T00:01:00Z"));
@@ -192,19 +189,14 @@ TEST(ScheduleTest, BlackoutsThatTouchAreOne) {
   EXPECT_TRUE(made.Open("2026-11-29T00:01:00Z"));
 }
 
-TEST(ScheduleTest, TheRateFallsByThirdsBeforeAPause) {
-  const Made made = Made{}.Add(Window(kSat, "08:00", "09:00"));
-  const auto share = [&made](const std::string& when) { return made.Ask(when).share; };
-  EXPECT_DOUBLE_EQ(share("2026-11-28T08:59:29Z"), 1);
-  EXPECT_DOUBLE_EQ(share("2026-11-28T08:59:30Z"), 2.0 / 3);
-  EXPECT_DOUBLE_EQ(share("2026-11-28T08:59:39Z"), 2.0 / 3);
-  EXPECT_DOUBLE_EQ(share("2026-11-28T08:59:40Z"), 1.0 / 3);
-  EXPECT_DOUBLE_EQ(share("2026-11-28T08:59:49Z"), 1.0 / 3);
-  EXPECT_DOUBLE_EQ(share("2026-11-28T08:59:50Z"), 0);
-  EXPECT_DOUBLE_EQ(share("2026-11-28T08:59:59Z"), 0);
-  EXPECT_THAT(made.Ask("2026-11-28T08:59:45Z").reason,
-              HasSubstr("the schedule pauses it at 2026-11-28T09:00:00Z"));
-  EXPECT_EQ(made.Ask("2026-11-28T08:59:45Z").state, ScheduleState::kClosing);
+TEST(ScheduleTest, TellsWhenItClosesButNotWhenOnlyTheRateChanges) {
+  Made made = Made{}.Add(Window(kSat, "08:00", "09:00"));
+  EXPECT_EQ(made.Ask("2026-11-28T08:30:00Z").closes_at, At("2026-11-28T09:00:00Z"));
+  EXPECT_EQ(made.Ask("2026-11-28T07:30:00Z").closes_at, std::nullopt) << "it is closed";
+  made.options.outside = 5;
+  EXPECT_EQ(made.Ask("2026-11-28T08:30:00Z").closes_at, std::nullopt);
+  made.Black("2026-11-28T08:45:00Z", "2026-11-28T10:00:00Z");
+  EXPECT_EQ(made.Ask("2026-11-28T08:30:00Z").closes_at, At("2026-11-28T08:45:00Z"));
 }
 
 TEST(ScheduleTest, BeginsAgainWithinAMinuteEachBackfillAtItsOwnTime) {
@@ -255,8 +247,7 @@ TEST(ScheduleTest, NextChangeIsWhereTheAnswerChangesAndNowhereBefore) {
     const Schedule schedule = made.Build();
     const auto settled = [&schedule](WallTime t) {
       ScheduleAnswer answer = schedule.At(t);
-      const bool ramps =
-          answer.state == ScheduleState::kClosing || answer.state == ScheduleState::kReopening;
+      const bool ramps = answer.state == ScheduleState::kReopening;
       return std::tuple(ramps ? false : answer.paused, answer.state == ScheduleState::kOutside,
                         answer.limit);
     };

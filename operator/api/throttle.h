@@ -1,0 +1,169 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+// spec.throttle and spec.schedule, and what status says of them. As in the file: durations,
+// decimals and times are the checked texts, so that what is stored is what was written. What they
+// mean to the governor: operator/reconcile/throttle_options.h.
+namespace backfill::api {
+
+enum class ThrottleMode { kEnforce, kObserve };
+enum class AtFloor { kYield, kKeep };
+enum class OnMissing { kHold, kFloor, kFreeze, kIgnore };
+enum class OnNoTraffic { kMissing, kZero, kProbe };
+enum class Reduce { kNone, kMax, kMin, kSum, kAvg };
+enum class OnCritical { kHold, kPause };
+enum class ScrapeAs { kValue, kRate, kQuantile };
+enum class WorkerSignal { kErrorRatio, kLatencyP99 };
+
+struct PrometheusMetric {
+  std::string address, query, freshness_query, credentials;
+  std::string timeout = "5s";
+  bool operator==(const PrometheusMetric&) const = default;
+};
+struct ScrapeMetric {
+  std::string url, series;
+  ScrapeAs as = ScrapeAs::kValue;
+  std::string quantile;  // empty: not given
+  std::string credentials;
+  std::string timeout = "5s";
+  bool operator==(const ScrapeMetric&) const = default;
+};
+struct HttpMetric {
+  std::string url, pointer, credentials;
+  std::string timeout = "5s";
+  bool operator==(const HttpMetric&) const = default;
+};
+struct WorkersMetric {
+  WorkerSignal signal = WorkerSignal::kErrorRatio;
+  std::string window = "30s";
+  bool operator==(const WorkersMetric&) const = default;
+};
+
+struct BudgetTiming {
+  std::string interval = "10s";
+  std::string window;  // empty: not given
+  std::string scrape_interval = "15s";
+  std::string delay = "5s";
+  std::string stale_after;  // empty: not given
+  bool operator==(const BudgetTiming&) const = default;
+};
+
+// A bound on a metric. Exactly one of the four metrics, exactly one of max and min.
+struct Budget {
+  std::string name;
+  std::optional<PrometheusMetric> prometheus;
+  std::optional<ScrapeMetric> scrape;
+  std::optional<HttpMetric> http;
+  std::optional<WorkersMetric> workers;
+  std::string max, min;         // decimals; empty: not given
+  std::string critical, ideal;  // likewise
+  std::string target = "0.85";
+  bool required = true;
+  bool enforce = true;
+  BudgetTiming timing;
+  OnMissing on_missing = OnMissing::kHold;
+  OnNoTraffic on_no_traffic = OnNoTraffic::kMissing;
+  Reduce reduce = Reduce::kNone;
+  bool operator==(const Budget&) const = default;
+};
+
+struct HoldPolicy {
+  OnCritical on_critical = OnCritical::kHold;
+  int confirmations = 2;
+  std::string duration = "60s";
+  std::string max_duration = "30m";
+  int good_samples = 3;
+  std::string resume_factor = "0.25";
+  int pause_after = 5;
+  bool operator==(const HoldPolicy&) const = default;
+};
+
+struct MissingPolicy {
+  std::string land_every = "30s";
+  std::string after = "5m";
+  bool operator==(const MissingPolicy&) const = default;
+};
+
+enum class OverrideType { kCap, kPin };
+
+struct Override {
+  OverrideType type = OverrideType::kCap;
+  std::int64_t records_per_second = 0;
+  std::string until;  // RFC 3339
+  std::string reason;
+  bool operator==(const Override&) const = default;
+};
+
+struct Throttle {
+  ThrottleMode mode = ThrottleMode::kEnforce;
+  std::optional<std::int64_t> max_records_per_second;  // required for a real run
+  std::int64_t min_records_per_second = 1;
+  std::optional<std::int64_t> initial_records_per_second;
+  AtFloor at_floor = AtFloor::kYield;
+  std::string dead_time;  // empty: computed
+  std::vector<Budget> budgets;
+  HoldPolicy hold;
+  MissingPolicy missing;
+  std::optional<Override> override;
+  bool operator==(const Throttle&) const = default;
+};
+
+enum class OutsideAction { kPause, kCap };
+
+struct Window {
+  std::vector<std::string> days;  // Mon, ...
+  std::string from, to;           // "22:00"
+  std::optional<std::int64_t> max_records_per_second;
+  bool operator==(const Window&) const = default;
+};
+struct Outside {
+  OutsideAction action = OutsideAction::kPause;
+  std::optional<std::int64_t> max_records_per_second;  // of kCap
+  bool operator==(const Outside&) const = default;
+};
+struct Blackout {
+  std::string from, to;  // RFC 3339
+  std::string reason;
+  bool operator==(const Blackout&) const = default;
+};
+struct Schedule {
+  std::string time_zone = "UTC";
+  std::vector<Window> windows;
+  std::optional<Outside> outside;
+  std::vector<Blackout> blackouts;
+  bool operator==(const Schedule&) const = default;
+};
+
+// ---- of the status
+
+struct BudgetStatus {
+  std::string name;
+  std::optional<double> value, pressure;
+  std::string state;
+  std::optional<std::int64_t> age;  // seconds
+  bool operator==(const BudgetStatus&) const = default;
+};
+
+inline constexpr std::size_t kMaxShownBudgets = 5;
+
+struct ThrottleStatus {
+  std::string state;
+  std::string since;  // RFC 3339
+  std::string reason;
+  std::string next_change;  // RFC 3339; of the schedule
+  std::string binding_budget;
+  std::optional<double> pressure;
+  std::vector<BudgetStatus> budgets;  // at most kMaxShownBudgets
+  // What the governor goes on from under another operator.
+  std::optional<double> rate, last_good_rate, ceiling;
+  int holds = 0;
+  std::optional<double> rate_before_hold;
+  std::string held_since, last_critical_time;
+  bool operator==(const ThrottleStatus&) const = default;
+};
+
+}  // namespace backfill::api

@@ -1,0 +1,187 @@
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <optional>
+
+#include "operator/api/cel_twin.h"
+#include "operator/api/codec.h"
+
+namespace backfill::api {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = Node::Kind;
+using Millis = std::chrono::milliseconds;
+
+// What the schema refuses is passed over: nullopt, or no map.
+std::optional<double> Decimal(const Node* node) {
+  if (node == nullptr || !node->Is(Kind::kString) || node->text.starts_with('-'))
+    return std::nullopt;
+  double value = 0;
+  const char* end = node->text.data() + node->text.size();
+  const auto parsed = std::from_chars(node->text.data(), end, value, std::chars_format::fixed);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  return value;
+}
+std::optional<double> DecimalAt(const Node& self, std::string_view path) {
+  return Decimal(self.Find(path));
+}
+
+std::optional<Integer> WholeAt(const Node& self, std::string_view path) {
+  const Node* node = self.At(path, Kind::kInteger);
+  return node == nullptr ? std::nullopt : std::optional(node->integer);
+}
+
+std::string TextAt(const Node& self, std::string_view path) {
+  const Node* node = self.At(path, Kind::kString);
+  return node == nullptr ? "" : node->text;
+}
+
+bool NotAbove(const Node& self, std::string_view low, std::string_view high) {
+  const auto a = WholeAt(self, low), b = WholeAt(self, high);
+  return !a || !b || *b < 1 || *a <= *b;
+}
+
+template <std::int64_t kMin, std::int64_t kMax>
+bool LastsBetween(const Node& self, const Node& /*before*/) {
+  const auto duration = self.Is(Kind::kString) ? ParseDuration(self.text) : std::nullopt;
+  return !duration || (*duration >= Millis(kMin) && *duration <= Millis(kMax));
+}
+
+constexpr std::int64_t kSecond = 1000, kMinute = 60 * kSecond, kHour = 60 * kMinute;
+
+bool OneMetric(const Node& self, const Node& /*before*/) {
+  if (!self.Is(Kind::kMap) || self.has_unknown_fields) return true;
+  int given = 0;
+  for (const char* metric : {"prometheus", "scrape", "http", "workers"})
+    given += self.Find(metric) != nullptr ? 1 : 0;
+  return given == 1;
+}
+
+bool OneBound(const Node& self, const Node& /*before*/) {
+  if (!self.Is(Kind::kMap) || self.has_unknown_fields) return true;
+  return (self.Find("max") != nullptr) != (self.Find("min") != nullptr);
+}
+
+// An ideal that is no number is the schema's business.
+bool AboveIdeal(const Node& self, const Node& /*before*/) {
+  const auto max = DecimalAt(self, "max");
+  const auto ideal = self.Find("ideal") == nullptr ? 0.0 : DecimalAt(self, "ideal");
+  return !max || !ideal || *max > *ideal;
+}
+
+bool BelowIdeal(const Node& self, const Node& /*before*/) {
+  const auto min = DecimalAt(self, "min");
+  const auto ideal = self.Find("ideal") == nullptr ? 1.0 : DecimalAt(self, "ideal");
+  return !min || !ideal || *min < *ideal;
+}
+
+constexpr std::array kTwins = {
+    Twin{"!has(self.maxRecordsPerSecond) || self.minRecordsPerSecond <= self.maxRecordsPerSecond",
+         [](const Node& self, const Node&) {
+           return NotAbove(self, "minRecordsPerSecond", "maxRecordsPerSecond");
+         }},
+    Twin{"!has(self.initialRecordsPerSecond) || self.minRecordsPerSecond <= "
+         "self.initialRecordsPerSecond",
+         [](const Node& self, const Node&) {
+           return NotAbove(self, "minRecordsPerSecond", "initialRecordsPerSecond");
+         }},
+    Twin{"!has(self.initialRecordsPerSecond) || !has(self.maxRecordsPerSecond) || "
+         "self.initialRecordsPerSecond <= self.maxRecordsPerSecond",
+         [](const Node& self, const Node&) {
+           return NotAbove(self, "initialRecordsPerSecond", "maxRecordsPerSecond");
+         }},
+    Twin{"!has(self.initialRecordsPerSecond) || self.budgets.size() > 0",
+         [](const Node& self, const Node&) {
+           const Node* budgets = self.At("budgets", Kind::kList);
+           return self.Find("initialRecordsPerSecond") == nullptr || budgets == nullptr ||
+                  !budgets->items.empty();
+         }},
+    Twin{"[has(self.prometheus), has(self.scrape), has(self.http), "
+         "has(self.workers)].exists_one(given, given)",
+         OneMetric},
+    Twin{"has(self.max) != has(self.min)", OneBound},
+    Twin{"!has(self.max) || double(self.max) > (has(self.ideal) ? double(self.ideal) : 0.0)",
+         AboveIdeal},
+    Twin{"!has(self.min) || double(self.min) < (has(self.ideal) ? double(self.ideal) : 1.0)",
+         BelowIdeal},
+    Twin{"!has(self.critical) || !has(self.max) || double(self.critical) > double(self.max)",
+         [](const Node& self, const Node&) {
+           const auto critical = DecimalAt(self, "critical"), max = DecimalAt(self, "max");
+           return !critical || !max || *critical > *max;
+         }},
+    Twin{"!has(self.critical) || !has(self.min) || double(self.critical) < double(self.min)",
+         [](const Node& self, const Node&) {
+           const auto critical = DecimalAt(self, "critical"), min = DecimalAt(self, "min");
+           return !critical || !min || *critical < *min;
+         }},
+    Twin{"!has(self.quantile) || self.__as__ == 'Quantile'",
+         [](const Node& self, const Node&) {
+           return self.Find("quantile") == nullptr || !self.At("as", Kind::kString) ||
+                  TextAt(self, "as") == "Quantile";
+         }},
+    Twin{"double(self) > 0.0 && double(self) < 1.0",
+         [](const Node& self, const Node&) {
+           const auto value = Decimal(&self);
+           return !value || (*value > 0 && *value < 1);
+         }},
+    Twin{"double(self) >= 0.5 && double(self) <= 0.97",
+         [](const Node& self, const Node&) {
+           const auto value = Decimal(&self);
+           return !value || (*value >= 0.5 && *value <= 0.97);
+         }},
+    Twin{"double(self) >= 0.01 && double(self) <= 1.0",
+         [](const Node& self, const Node&) {
+           const auto value = Decimal(&self);
+           return !value || (*value >= 0.01 && *value <= 1);
+         }},
+    Twin{"duration(self) >= duration('100ms') && duration(self) <= duration('1m')",
+         LastsBetween<100, kMinute>},
+    Twin{"duration(self) >= duration('10s') && duration(self) <= duration('10m')",
+         LastsBetween<10 * kSecond, 10 * kMinute>},
+    Twin{"duration(self) >= duration('10s') && duration(self) <= duration('1h')",
+         LastsBetween<10 * kSecond, kHour>},
+    Twin{"duration(self) >= duration('1s') && duration(self) <= duration('5m')",
+         LastsBetween<kSecond, 5 * kMinute>},
+    Twin{"duration(self) >= duration('1s') && duration(self) <= duration('10m')",
+         LastsBetween<kSecond, 10 * kMinute>},
+    Twin{"duration(self) >= duration('5s') && duration(self) <= duration('1h')",
+         LastsBetween<5 * kSecond, kHour>},
+    Twin{"duration(self) >= duration('10s') && duration(self) <= duration('24h')",
+         LastsBetween<10 * kSecond, 24 * kHour>},
+    Twin{"duration(self) <= duration('1h')", LastsBetween<0, kHour>},
+    Twin{"duration(self) <= duration('10m')", LastsBetween<0, 10 * kMinute>},
+    Twin{"duration(self.duration) <= duration(self.maxDuration)",
+         [](const Node& self, const Node&) {
+           const auto duration = ParseDuration(TextAt(self, "duration"));
+           const auto most = ParseDuration(TextAt(self, "maxDuration"));
+           return !duration || !most || *duration <= *most;
+         }},
+    Twin{"!has(self.outside) || self.windows.size() > 0",
+         [](const Node& self, const Node&) {
+           const Node* windows = self.At("windows", Kind::kList);
+           return self.Find("outside") == nullptr || windows == nullptr || !windows->items.empty();
+         }},
+    Twin{"self.from != self.to",
+         [](const Node& self, const Node&) {
+           const std::string from = TextAt(self, "from");
+           return from.empty() || from != TextAt(self, "to");
+         }},
+    Twin{"(self.action == 'Cap') == has(self.maxRecordsPerSecond)",
+         [](const Node& self, const Node&) {
+           const std::string action = TextAt(self, "action");
+           if (action != "Cap" && action != "Pause") return true;
+           return (action == "Cap") == (self.Find("maxRecordsPerSecond") != nullptr);
+         }},
+    Twin{"self.from < self.to",
+         [](const Node& self, const Node&) {
+           const std::string from = TextAt(self, "from"), to = TextAt(self, "to");
+           return from.empty() || to.empty() || from < to;
+         }},
+};
+
+}  // namespace
+
+std::span<const Twin> ThrottleTwins() { return kTwins; }
+
+}  // namespace backfill::api
