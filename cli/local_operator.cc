@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "cli/terminal_text.h"
 #include "operator/coordinator/coordinator.h"
+#include "operator/reconcile/observed_budgets.h"
 #include "operator/reconcile/process_pool.h"
 #include "operator/reconcile/sent_files.h"
 
@@ -84,6 +85,7 @@ class LocalOperator final : public Operator {
                 PrivateDirectory directory)
       : directory_(std::move(directory)),
         token_(RandomHex(kTokenBytes)),
+        budgets_({}, clock_),
         coordinator_(store, clock_, leader_, CoordinatorOptions(settings)),
         store_(store) {}
 
@@ -119,6 +121,7 @@ class LocalOperator final : public Operator {
     reconciler_options.status_period = 500ms;
     reconciler_options.max_replicas = settings.max_replicas;
     reconciler_options.planning = settings.planning;
+    reconciler_options.budgets = &budgets_;
     reconciler_ = std::make_unique<reconcile::Reconciler>(store_, coordinator_, *pool_, clock_,
                                                           reconciler_options);
     return Ok{};
@@ -133,10 +136,11 @@ class LocalOperator final : public Operator {
 
  private:
   [[nodiscard]] coordinator::CoordinatorOptions CoordinatorOptions(
-      const OperatorSettings& settings) const {
+      const OperatorSettings& settings) {
     coordinator::CoordinatorOptions options;
     options.server.unix_socket = directory_.Socket().string();
     options.server.token = token_;
+    options.signals = &budgets_.signals();
     // Also right for a stage that is opened later: our own workers are reaped by the pool before
     // that.
     options.predecessors_proven_gone =
@@ -153,6 +157,7 @@ class LocalOperator final : public Operator {
   const coordinator::SoleLeader leader_;
   const PrivateDirectory directory_;
   const std::string token_;
+  reconcile::ObservedBudgets budgets_;
   coordinator::Coordinator coordinator_;
   kube::ObjectStore& store_;
   std::unique_ptr<reconcile::ProcessPool> pool_;

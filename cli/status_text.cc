@@ -10,6 +10,7 @@
 #include "cli/people.h"
 #include "cli/table.h"
 #include "cli/terminal_text.h"
+#include "cli/throttle_text.h"
 #include "operator/api/decode.h"
 
 namespace backfill::cli {
@@ -39,6 +40,7 @@ api::Status WithoutActivity(api::Status status) {
   for (api::Condition& c : status.conditions)
     if (SaysWhatItWaitsFor(c, status)) c.message.clear();
   status.rate.reset();
+  status.throttle.reset();
   status.workers.reset();
   status.eta.clear();
   return status;
@@ -115,6 +117,11 @@ void AppendProgress(const api::Status& status, const StatusView& view, std::stri
   }
   if (status.dry_run && progress != &*status.dry_run) line("Dry run", CountText(*status.dry_run));
   line("Rate", RateText(status));
+  line("Throttle", ThrottleText(status, view.now));
+  if (status.throttle) {
+    for (const api::BudgetStatus& budget : status.throttle->budgets)
+      line("Budget", BudgetText(budget));
+  }
   if (status.workers && status.workers->desired > 0) {
     line("Workers",
          fmt::format("{} of {} connected", status.workers->connected, status.workers->desired));

@@ -36,6 +36,7 @@
 #include "operator/reconcile/api_events.h"
 #include "operator/reconcile/api_finalizers.h"
 #include "operator/reconcile/job_pool.h"
+#include "operator/reconcile/observed_budgets.h"
 #include "operator/reconcile/reconciler.h"
 
 namespace backfill::app {
@@ -117,6 +118,7 @@ struct Scope {
     reconcile::EventSink& events;
     metrics::BackfillMetrics& figures;
     const CrdGate& crds;
+    reconcile::BudgetReadings& budgets;
   };
 
   Scope(const Shared& with, Followed& of, const std::string& ns)
@@ -125,7 +127,7 @@ struct Scope {
         api_finalizers(with.api, with.clock),
         finalizers(api_finalizers, store),
         reconciler(
-            store, with.coordinator, pool, with.clock, OptionsOf(with.settings),
+            store, with.coordinator, pool, with.clock, OptionsOf(with),
             reconcile::OnCluster{
                 .finalizers = finalizers, .events = with.events, .next_retry = kube::NextRetry}),
         logic(reconciler, Observer(with)) {
@@ -158,8 +160,10 @@ struct Scope {
                 pool.Forget({key.ns, key.name, uid, stage});
             }};
   }
-  static reconcile::ReconcilerOptions OptionsOf(const Settings& settings) {
+  static reconcile::ReconcilerOptions OptionsOf(const Shared& with) {
+    const Settings& settings = with.settings;
     reconcile::ReconcilerOptions options;
+    options.budgets = &with.budgets;
     options.observe_period = 1s;
     options.status_period = settings.status_period;
     options.status_period_each = 250ms;
@@ -227,6 +231,9 @@ struct ClusterOperator::Impl {
         followed(Follow()),
         directory(Caches(), reviews_api),
         authenticator(reviews_api, directory, clock),
+        budgets({.credentials_folder = settings.metric_credentials_dir,
+                 .observer = {.seed = std::random_device{}()}},
+                clock),
         coordinator(ledgers, clock, leading, OptionsOfCoordinator()),
         process(clock, ProcessFigures()),
         probes(settings.probes_port, Answers()) {
@@ -244,7 +251,8 @@ struct ClusterOperator::Impl {
                                         .publisher = publisher,
                                         .events = events,
                                         .figures = figures,
-                                        .crds = crds},
+                                        .crds = crds,
+                                        .budgets = budgets},
                           followed[i], Namespaces()[i]);
   }
 
@@ -295,6 +303,7 @@ struct ClusterOperator::Impl {
     options.server.certificates = &Certificates();
     options.server.authenticator = &authenticator;
     options.stage = ServedOnACluster();
+    options.signals = &budgets.signals();
     return options;
   }
 
@@ -417,6 +426,7 @@ struct ClusterOperator::Impl {
   std::deque<Followed> followed;
   const identity::WorkerDirectory directory;
   identity::TokenAuthenticator authenticator;
+  reconcile::ObservedBudgets budgets;
   coordinator::Coordinator coordinator;
   std::atomic<bool> listening = false;
 

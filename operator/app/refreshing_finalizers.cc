@@ -18,6 +18,12 @@ Status RefreshingFinalizers::Add(const api::Backfill& backfill) {
   return added;
 }
 
+Status RefreshingFinalizers::Pause(const api::Backfill& backfill, const std::string& reason) {
+  Status paused = finalizers_.Pause(backfill, reason);
+  if (const Status read = store_.Refresh(RefOf(backfill)); paused.ok() && !read.ok()) return read;
+  return paused;
+}
+
 Status RefreshingFinalizers::Remove(const api::Backfill& backfill) {
   Status removed = finalizers_.Remove(backfill);
   const Status read = store_.Refresh(RefOf(backfill));

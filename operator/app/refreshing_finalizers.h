@@ -14,6 +14,7 @@ class RefreshingFinalizers final : public reconcile::Finalizers {
 
   Status Add(const api::Backfill& backfill) override;
   Status Remove(const api::Backfill& backfill) override;
+  Status Pause(const api::Backfill& backfill, const std::string& reason) override;
 
  private:
   reconcile::Finalizers& finalizers_;

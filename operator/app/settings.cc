@@ -96,6 +96,8 @@ class Parser {
         ->default_str("SelfSigned");
     Text("tls-secret", s_.tls_secret, "Secret that keeps the certificates of SelfSigned")
         ->capture_default_str();
+    Text("metric-credentials-dir", s_.metric_credentials_dir,
+         "Has a folder of files for each name of credentials that budgets give");
     Text("tls-dir", s_.tls_dir, "Where the Secret of --tls-mode Secret is mounted");
     Text("lease-name", s_.lease_name, "Lease of the leader")->capture_default_str();
     Text("pod-selector", s_.pod_selector, "Labels of all replicas")->capture_default_str();

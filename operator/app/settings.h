@@ -42,6 +42,9 @@ struct Settings {
   Duration renew_deadline = std::chrono::seconds(3);
   Duration retry_period = std::chrono::seconds(1);
 
+  // Has a folder of files for each name that budgets give as credentials. Empty: there are none.
+  std::string metric_credentials_dir;
+
   int reconcile_workers = 4;
   Duration status_period = std::chrono::seconds(5);
   Duration drain_timeout = std::chrono::seconds(120);

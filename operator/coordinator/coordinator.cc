@@ -18,6 +18,7 @@
 #include "operator/coordinator/stage_run.h"
 #include "operator/coordinator/takeover.h"
 #include "operator/coordinator/workload.h"
+#include "operator/observe/worker_signals.h"
 
 namespace backfill::coordinator {
 namespace {
@@ -360,7 +361,9 @@ Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key)
           .batch_size = backfill.spec.workers.batch_size,
           .predecessors = gone ? lease::Predecessors::kProvenGone : lease::Predecessors::kMayLive,
           .sent_at_most = std::move(sent_at_most),
-          .on_granted = [impl](Duration took) { impl->metrics.Granted(took); }},
+          .on_granted = [impl](Duration took) { impl->metrics.Granted(took); },
+          .signals =
+              impl->options.signals != nullptr ? impl->options.signals->Of(key.uid) : nullptr},
       impl->options.stage, impl->clock, impl->leadership, *impl, *stage->writer);
   TRY(impl->loop.Call<bool>(
       [impl, key, stage] {

@@ -17,6 +17,10 @@
 #include "operator/kube/runtime/metrics.h"
 #include "operator/reconcile/stage_host.h"
 
+namespace backfill::observe {
+class SignalBoard;
+}
+
 namespace backfill::coordinator {
 
 struct CoordinatorOptions {
@@ -35,6 +39,8 @@ struct CoordinatorOptions {
   // process is reported as gone, and in Open when all are; on the caller's thread.
   std::function<std::optional<SentBounds>(const reconcile::StageKey&, const std::string& holder)>
       sent_by;
+  // Is told what workers measure, by uid. Must outlive the coordinator. Null: nobody asks.
+  observe::SignalBoard* signals = nullptr;
 };
 
 // Serves the workers of all open stages over gRPC and keeps their ledgers.

@@ -1,6 +1,7 @@
 #include "operator/coordinator/stage_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <variant>
 
@@ -22,6 +23,14 @@ constexpr Duration kMaxHold = 5min;
 
 std::string ProcessName(const std::string& worker, const std::string& instance) {
   return worker + "/" + instance;
+}
+
+observe::WorkerTotals TotalsOf(const v1::Progress& progress) {
+  observe::WorkerTotals totals{.attempts = progress.attempts(), .retries = progress.retries()};
+  const auto& counts = progress.latency().counts();
+  for (std::size_t i = 0; i < totals.latency.size() && static_cast<int>(i) < counts.size(); ++i)
+    totals.latency[i] = counts[static_cast<int>(i)];
+  return totals;
 }
 
 Error Unavailable(const char* text) { return {ErrorCode::kUnavailable, text}; }
@@ -72,6 +81,7 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
       flush_(ledger_, failures_, epoch_, writer, options, clock.Steady()),
       grants_(MakeShareOptions(options, setup), setup.batch_size),
       samples_(ledger_.chunks()),
+      signals_(std::move(setup.signals)),
       report_period_(options.min_report_period) {
   settings_.paused = true;
   book_.SetPaused(true);
@@ -135,7 +145,8 @@ void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
     held = {.records_per_second = hello.grant().records_per_second(),
             .valid_for = std::chrono::milliseconds(hello.grant().valid_for_ms())};
   }
-  grants_.Join(session, ProcessName(hello.worker(), hello.instance()), held, now);
+  workers_[session].process = ProcessName(hello.worker(), hello.instance());
+  grants_.Join(session, workers_[session].process, held, now);
   share_now_ = true;
   ++welcomed_;
   SendWelcome(session);  // before anything that the book wants to send
@@ -170,6 +181,11 @@ void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::P
   worker.attempts = progress.attempts();
   worker.retries = progress.retries();
   worker.target_trouble = progress.target_trouble();
+  if (signals_ != nullptr) {
+    signals_->Report(worker.process, TotalsOf(progress), now);
+    signals_->ReportFailed(ledger_.totals().counts.failed, now);
+  }
+  worker.wanted = progress.wanted_records_per_second();
   grants_.OnDemand(session, progress.wanted_records_per_second(), progress.grant_sequence(), now);
   const Duration hold = std::min<Duration>(std::chrono::milliseconds(progress.hold_ms()), kMaxHold);
   if (hold > Duration::zero() && !settings_.unlimited) {
@@ -493,13 +509,16 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.unwritten_for = now - flush_.durable_as_of();
   out.error = flush_.error();
   out.source_error = source_changed_;
+  double wanted = 0;
   for (const auto& [session, worker] : workers_) {
+    if (std::isfinite(worker.wanted)) wanted += std::max(0.0, worker.wanted);
     if (!out.source_error) out.source_error = worker.source_error;
     if (!book_.Kept(session).empty()) ++out.working;
     if (worker.target_trouble.empty()) continue;
     ++out.without_target;
     out.target_trouble = worker.target_trouble;
   }
+  out.records_wait = !settings_.unlimited && wanted > settings_.records_per_second;
   return out;
 }
 

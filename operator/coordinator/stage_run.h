@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "operator/lease/lease_book.h"
 #include "operator/ledger/failure_log.h"
 #include "operator/ledger/ledger.h"
+#include "operator/observe/worker_signals.h"
 #include "operator/reconcile/stage_host.h"
 
 namespace backfill::coordinator {
@@ -47,6 +49,7 @@ struct StageSetup {
   // A worker was sent a shard so long after it had asked for one and there was one. Must return at
   // once.
   std::function<void(Duration took)> on_granted = {};
+  std::shared_ptr<observe::WorkerSignals> signals = nullptr;  // null: nobody asks
 };
 
 // One open stage: owns its ledger, leases, failures and rate grants; answers its workers.
@@ -109,6 +112,8 @@ class StageRun {
     std::optional<Error> source_error;               // likewise
     std::string target_trouble;                      // likewise
     std::optional<Time> asked;                       // since when it waits for a shard
+    std::string process;                             // its unique name
+    double wanted = 0;                               // likewise: records/s that it could send
   };
 
   // Whether anything may leave, right now.
@@ -168,6 +173,7 @@ class StageRun {
   Grants grants_;
   AttemptMeter meter_;
   SampleCollector samples_;
+  const std::shared_ptr<observe::WorkerSignals> signals_;
 
   reconcile::LiveSettings settings_;
   Duration report_period_;

@@ -67,6 +67,20 @@ Status ApiFinalizers::Remove(const api::Backfill& backfill) {
   return removed;
 }
 
+Status ApiFinalizers::Pause(const api::Backfill& backfill, const std::string& reason) {
+  const json patch = {{"metadata",
+                       {{"uid", backfill.uid},
+                        {"resourceVersion", backfill.resource_version},
+                        {"annotations", {{api::kPausedAnnotation, reason}}}}}};
+  const auto patched =
+      client_.Patch(kBackfills, {.ns = backfill.ns, .name = backfill.name},
+                    patch.dump(-1, ' ', false, json::error_handler_t::replace),
+                    {.type = kube::PatchType::kMerge}, {.deadline = clock_.Steady() + timeout_});
+  if (patched.ok()) return Ok{};
+  return patched.error().ToError().Annotate("pausing Backfill " + backfill.ns + "/" +
+                                            backfill.name);
+}
+
 Status ApiFinalizers::Apply(Change change, const api::Backfill& backfill) {
   const bool add = change == Change::kAdd;
   const std::string doing = std::string(add ? "adding" : "removing") +

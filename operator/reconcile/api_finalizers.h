@@ -20,6 +20,7 @@ class ApiFinalizers final : public Finalizers {
 
   Status Add(const api::Backfill& backfill) override;
   Status Remove(const api::Backfill& backfill) override;
+  Status Pause(const api::Backfill& backfill, const std::string& reason) override;
 
  private:
   enum class Change { kAdd, kRemove };

@@ -63,7 +63,11 @@ void Deciding::Baseline() {
     status_.Set("Approved", planned ? ConditionStatus::kTrue : ConditionStatus::kUnknown,
                 planned ? "NotRequired" : "NotPlanned");
   }
-  status_.Set("Throttled", ConditionStatus::kFalse, "NotThrottled");
+  const bool throttled = o_.throttle && !o_.throttle->throttled.empty();
+  status_.Set("Throttled", throttled ? ConditionStatus::kTrue : ConditionStatus::kFalse,
+              throttled ? o_.throttle->throttled : "NotThrottled",
+              throttled ? o_.throttle->message : "");
+  if (o_.throttle) status_.SetThrottle(o_.throttle->status);
   status_.Set("Verified", ConditionStatus::kUnknown, "NotRequested");
   const auto pause = FindPause();
   status_.Set("Paused", pause ? ConditionStatus::kTrue : ConditionStatus::kFalse,
@@ -128,6 +132,7 @@ LiveSettings Deciding::Settings(Stage stage) const {
   // A dry run that sends nothing needs no limit; one with a request of its own has to declare a
   // rate.
   s.unlimited = stage == Stage::kDryRun && !b_.spec.target.dry_run;
+  if (o_.throttle && !s.unlimited) s.records_per_second = o_.throttle->rate;
   return s;
 }
 
@@ -271,6 +276,10 @@ bool Deciding::DryRun() {
 
 bool Deciding::RunWithoutReport() {
   if (o_.report != ReportState::kNone) return false;
+  if (WaitsForMetrics(o_.run)) {
+    WaitForMetrics();
+    return true;
+  }
   if (const auto pause = FindPause(); pause && !o_.run.open)
     return false;  // nothing begins while paused
   status_.SetPhase(Phase::kRunning);
@@ -352,6 +361,7 @@ void Deciding::SayTheEnd(const ledger::Totals& totals, ReportState result) {
   const std::uint64_t planned = b_.status.plan ? b_.status.plan->records : 0;
   const bool covered = totals.shards_done == totals.shards;
   status_.ClearActivity();
+  status_.SetThrottle(std::nullopt);
   if (result == ReportState::kCancelled) {
     status_.SetPhase(Phase::kCancelled);
     status_.Set("Succeeded", ConditionStatus::kFalse, "Cancelled", "deleted before its end");
@@ -380,7 +390,9 @@ void Deciding::Active(Stage stage, const ObservedStage& seen, Phase phase,
                       const std::string& reason) {
   const auto pause = FindPause();
   status_.SetPhase(pause ? Phase::kPaused : phase);
-  Ready(ConditionStatus::kTrue, pause ? "Paused" : reason, WhatItWaitsFor(seen, pause.has_value()));
+  if (o_.throttle_error) return WithoutGovernor(stage, seen);
+  if (!pause && WaitsForMetrics(seen)) return WaitForMetrics();
+  Ready(ConditionStatus::kTrue, pause ? "Paused" : reason, WhyItRests(seen, pause.has_value()));
   const int replicas = std::min(b_.spec.workers.replicas, o_.max_replicas);
 
   if (seen.pool.config_error || seen.failures_since_session >= CrashLimit(replicas)) {
@@ -427,20 +439,13 @@ void Deciding::Active(Stage stage, const ObservedStage& seen, Phase phase,
   const LiveSettings settings = Settings(stage);
   Do(ConfigureStage{stage, settings});
   // Who waits for long keeps no quota; they are had again as soon as it goes on.
-  Do(ScaleWorkers{stage, pause && IsIdle() ? 0 : replicas});
+  Do(ScaleWorkers{stage, IsIdle() ? 0 : replicas});
   if (seen.pool.replacing)
     Reconciling("ReplacingWorkers", "workers end, and begin anew as the template says now");
   out_.observe_soon = true;
 
-  ShowActivity(stage, seen, replicas, pause ? "Pause" : WhatLimits(seen, settings));
-}
-
-bool Deciding::IsIdle() const {
-  const api::Condition* paused = api::FindCondition(b_.status, "Paused");
-  if (!o_.idle_timeout || paused == nullptr || paused->status != ConditionStatus::kTrue)
-    return false;
-  const std::optional<WallTime> since = ParseWallTime(paused->last_transition_time);
-  return since && now_ - *since >= *o_.idle_timeout;
+  ShowActivity(stage, seen, replicas, WhatLimitsIt(seen, settings, pause.has_value()));
+  AskForAPerson(pause ? pause->message : "");
 }
 
 std::uint64_t Deciding::CrashLimit(int replicas) const {
@@ -454,6 +459,16 @@ void Deciding::ShowActivity(Stage stage, const ObservedStage& seen, int desired,
   status_.SetWorkers(desired, seen.open ? seen.open->connected : 0);
   status_.SetRate(seen.open ? seen.open->attempts_per_second : 0,
                   settings.unlimited ? 0 : settings.records_per_second, limited_by);
+}
+
+bool ChangesLedgers(const Action& action) {
+  return std::holds_alternative<MakePlan>(action) || std::holds_alternative<OpenStage>(action) ||
+         std::holds_alternative<CloseStage>(action);
+}
+
+bool ChangesTheObject(const Action& action) {
+  return std::holds_alternative<AddFinalizer>(action) ||
+         std::holds_alternative<PauseForPerson>(action);
 }
 
 Decision Decide(const Observed& observed, WallTime now) { return Deciding(observed, now).Run(); }

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "operator/api/backfill.h"
 #include "operator/reconcile/stage_host.h"
+#include "operator/reconcile/throttle_view.h"
 #include "operator/reconcile/worker_pool.h"
 
 // What to do about a Backfill, decided from what is observed. Pure: no I/O, no memory between
@@ -62,7 +63,10 @@ struct Observed {
   std::optional<Error> planning_error;
   ObservedStage dry_run;
   ObservedStage run;
-  std::optional<Error> last_error;  // of the last action, until it succeeds
+  // Of what sends to the target; nullopt: nothing does, or its rate has not been asked for yet.
+  std::optional<ThrottleView> throttle;
+  std::optional<Error> throttle_error;  // why there is none: kInvalid, or tried again
+  std::optional<Error> last_error;      // of the last action, until it succeeds
   // What failed, or failed before this process began, is not to be tried again yet (R19).
   bool retry_later = false;
   // Of a pause, until workers are let go; nullopt: never.
@@ -103,6 +107,11 @@ struct CloseStage {
   Stage stage;
   bool operator==(const CloseStage&) const = default;
 };
+// Until a person resumes it: writes the annotation that `backfill pause` does.
+struct PauseForPerson {
+  std::string reason;
+  bool operator==(const PauseForPerson&) const = default;
+};
 struct WriteDryRunReport {
   bool operator==(const WriteDryRunReport&) const = default;
 };
@@ -111,8 +120,11 @@ struct FinishReport {
   ReportState result;
   bool operator==(const FinishReport&) const = default;
 };
-using Action = std::variant<AddFinalizer, MakePlan, CreateReport, OpenStage, ConfigureStage,
-                            ScaleWorkers, StopWorkers, CloseStage, WriteDryRunReport, FinishReport>;
+using Action =
+    std::variant<AddFinalizer, MakePlan, CreateReport, OpenStage, ConfigureStage, ScaleWorkers,
+                 StopWorkers, CloseStage, PauseForPerson, WriteDryRunReport, FinishReport>;
+bool ChangesLedgers(const Action& action);
+bool ChangesTheObject(const Action& action);  // but for its status
 
 struct Decision {
   std::vector<Action> actions;  // to perform in order; the first failure ends the list, and the

@@ -82,8 +82,21 @@ class Deciding {
   void SayTheEnd(const ledger::Totals& totals, ReportState result);
   // A stage that has work left.
   void Active(Stage stage, const ObservedStage& seen, api::Phase phase, const std::string& reason);
-  // It has been paused for so long that its workers are in the way of others.
+  // It has been paused, or outside of its schedule, for so long that its workers are in the way of
+  // others.
   [[nodiscard]] bool IsIdle() const;
+  // The governor cannot do its work, so nothing is sent.
+  void WithoutGovernor(Stage stage, const ObservedStage& seen);
+  // Before the first record: a metric that is to protect the target cannot be read.
+  [[nodiscard]] bool WaitsForMetrics(const ObservedStage& seen) const;
+  void WaitForMetrics();
+  // A budget that was critical needs a person, or a metric that is missing for long. `paused`: for
+  // what it is paused by annotation.
+  void AskForAPerson(const std::string& paused);
+  [[nodiscard]] std::string WhatLimitsIt(const ObservedStage& seen, const LiveSettings& settings,
+                                         bool paused) const;
+  // What the schedule or a budget has it wait for, in words.
+  [[nodiscard]] std::string WhyItRests(const ObservedStage& seen, bool paused) const;
   // All workers may be lost at once, so each has as many tries as one.
   [[nodiscard]] std::uint64_t CrashLimit(int replicas) const;
 

@@ -98,11 +98,23 @@ class Telling {
   }
 
   void Throttling() {
-    if (const Condition* c = Became("Throttled", ConditionStatus::kTrue))
-      Warning("Throttled", "Throttle", Because(*c));
+    const Condition* c = FindCondition(after_, "Throttled");
+    const Condition* last = FindCondition(before_, "Throttled");
+    if (c != nullptr && c->status == ConditionStatus::kTrue &&
+        (last == nullptr || last->status != c->status || last->reason != c->reason)) {
+      // That others overload the target is told as what it does.
+      const bool named = c->reason != "TargetOverloadedByOthers";
+      Warning(named ? c->reason : "Throttled", "Throttle", named ? c->message : Because(*c));
+    }
+    const auto overridden = [](const api::Status& status) {
+      return status.throttle && status.throttle->state == "Overridden";
+    };
+    if (overridden(after_) && !overridden(before_))
+      Normal("RateOverridden", "Throttle", after_.throttle->reason);
     if (Is(before_, "Throttled", ConditionStatus::kTrue) &&
         Is(after_, "Throttled", ConditionStatus::kFalse))
-      Normal("ThrottleReleased", "Throttle", "the rate is what was asked for");
+      Normal("ThrottleReleased", "Throttle",
+             "the target has been within its budgets for 5 minutes");
   }
 
   // What holds it up, once for as long as the reason is the same, however often it is tried.

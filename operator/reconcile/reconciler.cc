@@ -14,6 +14,7 @@
 #include "operator/api/conditions.h"
 #include "operator/api/decode.h"
 #include "operator/reconcile/decide.h"
+#include "operator/reconcile/observe_throttle.h"
 #include "operator/reconcile/report_state.h"
 #include "operator/reconcile/source_keys.h"
 #include "operator/reconcile/spec_plan.h"
@@ -34,11 +35,6 @@ constexpr Duration kSoon = 1ms;  // after what is to be read again
 // No repetition of the same write heals it.
 bool IsRefused(ErrorCode code) {
   return code == ErrorCode::kInvalid || code == ErrorCode::kPermission;
-}
-
-bool ChangesLedgers(const Action& action) {
-  return std::holds_alternative<MakePlan>(action) || std::holds_alternative<OpenStage>(action) ||
-         std::holds_alternative<CloseStage>(action);
 }
 
 }  // namespace
@@ -68,6 +64,7 @@ struct Reconciler::Impl {
     std::int64_t tried_generation = 0;
     std::string tried_for;  // kReconcileAtAnnotation
     std::optional<Time> deleting_since;
+    Throttling throttling;
     bool running = false;  // has an open stage; counted in `running`
     std::optional<Time> status_written;
   };
@@ -90,11 +87,6 @@ struct Reconciler::Impl {
   Memory& MemoryOf(const kube::ObjectRef& ref) {
     MutexLock l(mu);
     return memories[ref];
-  }
-
-  static void Replace(std::vector<api::Condition>& conditions, const api::Condition& by) {
-    std::erase_if(conditions, [&by](const api::Condition& c) { return c.type == by.type; });
-    conditions.push_back(by);
   }
 
   ObservedStage ObserveStage(const api::Backfill& b, Stage stage, Memory& memory) {
@@ -139,6 +131,7 @@ struct Reconciler::Impl {
         LogFailed(stages.Close(key), "closing the ledger", key);
       }
     }
+    if (memory.stored && options.budgets) options.budgets->Forget(memory.stored->uid);
     SetRunning(memory, false);
     memory = {};
   }
@@ -219,8 +212,12 @@ struct Reconciler::Impl {
     }
     // How long an error has lasted is read from Ready, which a store that takes no writes does not
     // keep.
-    for (const api::Condition& c : memory.conditions)
-      if (c.type == "Ready") Replace(o.backfill.status.conditions, c);
+    for (const api::Condition& c : memory.conditions) {
+      if (c.type != "Ready") continue;
+      std::erase_if(o.backfill.status.conditions,
+                    [](const auto& old) { return old.type == "Ready"; });
+      o.backfill.status.conditions.push_back(c);
+    }
     const auto report = KnownReport(o.backfill, memory);
     if (report.ok()) {
       o.report = *report;
@@ -237,6 +234,7 @@ struct Reconciler::Impl {
     }
     o.dry_run = ObserveStage(o.backfill, Stage::kDryRun, memory);
     o.run = ObserveStage(o.backfill, Stage::kRun, memory);
+    ObserveThrottle(o, memory.throttling, options.budgets, clock);
     o.last_error = memory.last_error;
     o.idle_timeout = options.idle_timeout;
     o.max_replicas = options.max_replicas;
@@ -332,6 +330,14 @@ struct Reconciler::Impl {
     return stages.Close(KeyOf(o.backfill, a.stage)).Annotate("closing the ledger");
   }
 
+  Status Perform(const PauseForPerson& a, const Observed& o, api::Status&, std::stop_token) {
+    if (cluster) return cluster->finalizers.Pause(o.backfill, a.reason);
+    kube::Object paused = api::ToObject(o.backfill);
+    paused.annotations[api::kPausedAnnotation] = a.reason;
+    (void)TRY(store.Update(paused, kube::Durability::kPower).Annotate("pausing"));
+    return Ok{};
+  }
+
   Status Perform(const WriteDryRunReport&, const Observed& o, api::Status& status,
                  std::stop_token) {
     std::vector<report::Sample> samples;
@@ -344,12 +350,9 @@ struct Reconciler::Impl {
   }
 
   Status Perform(const FinishReport& a, const Observed& o, api::Status&, std::stop_token) {
-    const auto result = a.result == ReportState::kCompleted   ? report::RunResult::kCompleted
-                        : a.result == ReportState::kCancelled ? report::RunResult::kCancelled
-                                                              : report::RunResult::kFailed;
     MemoryOf(RefOf(o.backfill)).report.reset();
     const ledger::Totals totals = o.run.ledger ? o.run.ledger->totals : ledger::Totals{};
-    return reports.Finish(o.backfill, result, ToProgress(totals), clock.Wall());
+    return reports.Finish(o.backfill, ToRunResult(a.result), ToProgress(totals), clock.Wall());
   }
 
   Status PerformAll(const Decision& decision, const Observed& o, api::Status& status,
@@ -473,9 +476,7 @@ struct Reconciler::Impl {
     if (std::ranges::any_of(decision.actions, ChangesLedgers)) memory.ledgers.clear();
 
     // The stored object is another one now (R26): read it before anything is written.
-    if (performed.ok() && std::ranges::any_of(decision.actions, [](const Action& action) {
-          return std::holds_alternative<AddFinalizer>(action);
-        })) {
+    if (performed.ok() && std::ranges::any_of(decision.actions, ChangesTheObject)) {
       outcome.backfill = observed.backfill;
       outcome.requeue_after = kSoon;
       return outcome;

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "operator/api/backfill.h"
 #include "operator/kube/object_store.h"
+#include "operator/reconcile/budget_readings.h"
 #include "operator/reconcile/event_sink.h"
 #include "operator/reconcile/finalizers.h"
 #include "operator/reconcile/spec_plan.h"
@@ -33,7 +34,9 @@ struct ReconcilerOptions {
   std::optional<Duration> idle_timeout = std::nullopt;
   int max_replicas = 3000;  // a smaller number caps spec.workers.replicas (backfill run --workers)
   int crash_limit = 5;      // for each worker: ends in a row before any connects; then a person
-  std::string worker_image = {};        // goes into the plan; empty where workers are processes
+  std::string worker_image = {};  // goes into the plan; empty where workers are processes
+  // Must outlive the Reconciler. Null: no budget is ever read, so that none lets anything begin.
+  BudgetReadings* budgets = nullptr;
   PlanningProgress planning = nullptr;  // called from within Reconcile while a file is read
 };
 

@@ -23,4 +23,10 @@ Result<ReportState> ReadReportState(report::ReportStore& reports, const api::Bac
   return ReportState::kNotAReport;
 }
 
+report::RunResult ToRunResult(ReportState state) {
+  if (state == ReportState::kCompleted) return report::RunResult::kCompleted;
+  return state == ReportState::kCancelled ? report::RunResult::kCancelled
+                                          : report::RunResult::kFailed;
+}
+
 }  // namespace backfill::reconcile

@@ -57,6 +57,7 @@ struct StageSnapshot {
   int connected = 0;               // workers with a stream
   std::uint64_t sessions = 0;      // streams that were welcomed since the stage was opened
   double attempts_per_second = 0;  // measured over the last 5 s, retries included
+  bool records_wait = false;       // workers could send more than the rate lets them
   bool target_holds_back = false;  // workers obey a Retry-After or wait for the retry budget
   std::optional<Duration> target_held_for;  // so long it still wants to be left alone (Retry-After)
   int working = 0;                          // workers that have records to send

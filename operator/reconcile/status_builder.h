@@ -41,6 +41,9 @@ class StatusBuilder {
   void SetProgress(const ledger::Totals& totals);
   void SetRate(double current, double limit, std::string_view limited_by);
   void SetWorkers(int desired, int connected);
+  void SetThrottle(std::optional<api::ThrottleStatus> throttle) {
+    status_.throttle = std::move(throttle);
+  }
   void ClearActivity();  // nothing runs: no rate, no estimate of the end
 
   [[nodiscard]] api::Status Take();

@@ -21,6 +21,14 @@ class FakeFinalizers final : public reconcile::Finalizers {
 
   Status Add(const api::Backfill& backfill) override { return Change(backfill, true); }
   Status Remove(const api::Backfill& backfill) override { return Change(backfill, false); }
+  Status Pause(const api::Backfill& backfill, const std::string& reason) override {
+    if (fail_) return *std::exchange(fail_, std::nullopt);
+    kube::Object object =
+        TRY(store_.Get({std::string(kube::kBackfillKind), backfill.ns, backfill.name}));
+    object.annotations[api::kPausedAnnotation] = reason;
+    (void)TRY(store_.Update(object, kube::Durability::kPower));
+    return Ok{};
+  }
 
  private:
   Status Change(const api::Backfill& backfill, bool add) {

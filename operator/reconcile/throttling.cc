@@ -1,0 +1,169 @@
+#include "operator/reconcile/throttling.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace backfill::reconcile {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kRampAhead = 30s;  // the three ticks before a boundary
+
+std::string TextOf(const std::optional<WallTime>& t) { return t ? FormatWallTime(*t) : ""; }
+
+std::optional<WallTime> TimeOf(const std::string& text) {
+  return text.empty() ? std::nullopt : ParseWallTime(text);
+}
+
+throttle::SavedGovernor SavedOf(const api::ThrottleStatus& status) {
+  throttle::SavedGovernor saved;
+  saved.rate = status.rate.value_or(0);
+  saved.last_good = status.last_good_rate;
+  saved.ceiling = status.ceiling;
+  saved.holds = status.holds;
+  saved.before_hold = status.rate_before_hold.value_or(0);
+  saved.held_since = TimeOf(status.held_since);
+  saved.last_critical = TimeOf(status.last_critical_time);
+  return saved;
+}
+
+// Those that cannot be read first, then by pressure.
+std::vector<api::BudgetStatus> ShownBudgets(const std::vector<throttle::Budget>& budgets,
+                                            const std::vector<throttle::BudgetView>& views) {
+  std::vector<std::size_t> order(std::min(budgets.size(), views.size()));
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto rank = [&views](std::size_t i) {
+    const bool usable = views[i].state == throttle::MetricState::kFresh ||
+                        views[i].state == throttle::MetricState::kLate;
+    return std::pair(usable, -views[i].pressure.value_or(0));
+  };
+  std::ranges::stable_sort(order, {}, rank);
+  if (order.size() > api::kMaxShownBudgets) order.resize(api::kMaxShownBudgets);
+  std::vector<api::BudgetStatus> shown;
+  for (const std::size_t i : order) {
+    const throttle::BudgetView& view = views[i];
+    api::BudgetStatus& out = shown.emplace_back();
+    out.name = budgets[i].name;
+    out.value = view.value;
+    out.pressure = view.pressure;
+    out.state = throttle::ToString(view.state);
+    if (view.age) out.age = std::chrono::duration_cast<std::chrono::seconds>(*view.age).count();
+  }
+  return shown;
+}
+
+}  // namespace
+
+Status Throttling::Configure(const api::Backfill& backfill, Time now, WallTime wall) {
+  if (spec_ != backfill.spec.throttle) {
+    throttle::GovernorOptions options = TRY(GovernorOptionsOf(backfill.spec.throttle));
+    const auto& last = backfill.status.throttle;
+    if (governor_) {
+      governor_->Reconfigure(std::move(options));
+    } else if (last && last->rate) {
+      // Grants of the last operator have expired, or expire before these are larger (RateShare).
+      governor_ =
+          throttle::Governor::Restore(std::move(options), SavedOf(*last), std::nullopt, now, wall);
+      state_ = last->state;
+      since_ = TimeOf(last->since).value_or(wall);
+    } else {
+      governor_.emplace(std::move(options));
+    }
+    spec_ = backfill.spec.throttle;
+    decision_.reset();
+  }
+  if (schedule_spec_ != backfill.spec.schedule) {
+    schedule_.reset();
+    if (backfill.spec.schedule) schedule_ = TRY(ScheduleOf(*backfill.spec.schedule, backfill.uid));
+    schedule_spec_ = backfill.spec.schedule;
+    decision_.reset();
+  }
+  return Ok{};
+}
+
+bool Throttling::Shown() const {
+  return !spec_->budgets.empty() || schedule_spec_ || overridden_ ||
+         spec_->mode == api::ThrottleMode::kObserve;
+}
+
+Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall) {
+  TRY(Configure(seen.backfill, now, wall));
+  const throttle::ScheduleAnswer clock =
+      schedule_ ? schedule_->At(wall) : throttle::ScheduleAnswer{};
+  const HandRate hand = HandRateOf(seen.backfill, wall);
+  overridden_ = overridden_ || !hand.reason.empty() || !hand.trouble.empty();
+  const Asked asked{.paused = seen.paused,
+                    .blackout = clock.paused,
+                    .window_limit = clock.limit,
+                    .cap = hand.cap,
+                    .pin = hand.pin};
+  ThrottleView view;
+  if (seen.open == nullptr && !seen.begun && !asked.paused)
+    view.waits_for = throttle::Preflight(governor_->options(), seen.observations, now);
+  if (!decision_ || asked != asked_ || now >= decision_->next) {
+    throttle::Inputs in;
+    in.observations = seen.observations;
+    if (seen.open != nullptr) {
+      in.sent = seen.open->attempts_per_second;
+      in.records_wait = seen.open->records_wait;
+      in.inner_cut = seen.open->target_holds_back;
+    }
+    in.paused = asked.paused;
+    in.blackout = asked.blackout;
+    if (clock.closes_at && *clock.closes_at - wall <= kRampAhead)
+      in.closes_in = *clock.closes_at - wall;
+    in.window_limit = asked.window_limit;
+    in.cap = asked.cap;
+    in.pin = asked.pin;
+    decision_ = governor_->Step(in, now);
+    asked_ = asked;
+    const std::string state(throttle::ToString(decision_->state));
+    if (state != state_) since_ = wall;
+    state_ = state;
+  }
+  const throttle::Decision& decision = *decision_;
+  view.rate = decision.rate;
+  view.limited_by = throttle::ToString(decision.limited_by);
+  view.throttled = throttle::ToString(decision.throttled);
+  view.message = decision.message;
+  view.stalled = throttle::ToString(decision.stalled);
+  if (decision.ask_for_pause) view.pause_for = view.stalled.empty() ? "CriticalHold" : view.stalled;
+  if (Shown()) {
+    std::string reason = decision.message;
+    for (const std::string& more : {clock.reason, hand.reason, hand.trouble}) {
+      if (!more.empty()) reason += (reason.empty() ? "" : "; ") + more;
+    }
+    view.status = StatusOf(decision, reason, now, wall);
+    view.status->next_change = TextOf(clock.next_change);
+  }
+  return view;
+}
+
+api::ThrottleStatus Throttling::StatusOf(const throttle::Decision& decision,
+                                         const std::string& reason, Time now, WallTime wall) const {
+  api::ThrottleStatus out;
+  out.state = state_;
+  out.since = FormatWallTime(since_);
+  out.reason = reason;
+  const auto& budgets = governor_->options().budgets;
+  if (decision.binding && *decision.binding < budgets.size()) {
+    out.binding_budget = budgets[*decision.binding].name;
+    out.pressure = decision.pressure;
+  }
+  out.budgets = ShownBudgets(budgets, decision.budgets);
+  const throttle::SavedGovernor saved = governor_->Save(now, wall);
+  out.rate = saved.rate;
+  out.last_good_rate = saved.last_good;
+  out.ceiling = saved.ceiling;
+  out.holds = saved.holds;
+  if (saved.before_hold > 0) out.rate_before_hold = saved.before_hold;
+  out.held_since = TextOf(saved.held_since);
+  out.last_critical_time = TextOf(saved.last_critical);
+  return out;
+}
+
+}  // namespace backfill::reconcile

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "operator/api/backfill.h"
+#include "operator/reconcile/stage_host.h"
+#include "operator/reconcile/throttle_options.h"
+#include "operator/reconcile/throttle_view.h"
+#include "operator/throttle/governor.h"
+
+namespace backfill::reconcile {
+
+// The governor of one Backfill: made from its spec, fed with what is observed, stepped when it is
+// due or when people or the schedule change something, and shown. Goes on from status.throttle
+// under another operator. Not thread-safe, no I/O; the time is an argument.
+class Throttling {
+ public:
+  struct Seen {
+    const api::Backfill& backfill;
+    const StageSnapshot* open = nullptr;  // null: no stage is open
+    bool begun = false;                   // some record has an outcome already
+    bool paused = false;                  // by people
+    // Of the budgets, in their order.
+    std::vector<throttle::Observation> observations;
+  };
+
+  // Of a spec that says maxRecordsPerSecond. kInvalid, kUnavailable: as of throttle_options.h; then
+  // nothing may be sent.
+  Result<ThrottleView> Step(const Seen& seen, Time now, WallTime wall);
+
+ private:
+  // What people and the clock on the wall say; a change of it is acted on at once.
+  struct Asked {
+    bool paused = false;
+    bool blackout = false;
+    std::optional<double> window_limit, cap;
+    std::optional<throttle::Pin> pin;
+    bool operator==(const Asked&) const = default;
+  };
+
+  Status Configure(const api::Backfill& backfill, Time now, WallTime wall);
+  [[nodiscard]] bool Shown() const;
+  [[nodiscard]] api::ThrottleStatus StatusOf(const throttle::Decision& decision,
+                                             const std::string& reason, Time now,
+                                             WallTime wall) const;
+
+  std::optional<api::Throttle> spec_;
+  std::optional<api::Schedule> schedule_spec_;
+  std::optional<throttle::Schedule> schedule_;
+  std::optional<throttle::Governor> governor_;
+  std::optional<throttle::Decision> decision_;  // the last one
+  Asked asked_;                                 // at that time
+  std::string state_;                           // likewise, and since when
+  WallTime since_;
+  bool overridden_ = false;  // an override was in force once
+};
+
+}  // namespace backfill::reconcile

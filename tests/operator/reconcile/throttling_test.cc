@@ -1,0 +1,324 @@
+#include "operator/reconcile/throttling.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/reconcile/throttle_options.h"
+
+namespace backfill::reconcile {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+WallTime At(const std::string& text) { return ParseWallTime(text).value(); }
+
+// A Backfill, its governor, and a clock; verbs change what people and metrics say.
+class ThrottlingTest : public testing::Test {
+ protected:
+  ThrottlingTest() {
+    b_.name = "reprice";
+    b_.uid = "uid-1";
+    b_.spec.dry_run = false;
+    b_.spec.throttle.max_records_per_second = 500;
+    open_.records_wait = true;
+  }
+
+  api::Budget& AddBudget(const std::string& name, const std::string& max) {
+    api::Budget& budget = b_.spec.throttle.budgets.emplace_back();
+    budget.name = name;
+    budget.max = max;
+    budget.http = api::HttpMetric{.url = "http://a/", .pointer = {}, .credentials = {}};
+    observations_.emplace_back();
+    return budget;
+  }
+  void Says(double value, std::size_t budget = 0) {
+    observations_.at(budget) = {throttle::Answer::kValue, value, now_, ""};
+  }
+  api::Override& Override(api::OverrideType type, std::int64_t rate, Duration in) {
+    b_.spec.throttle.override = api::Override{
+        type, rate, FormatWallTime(wall_ + std::chrono::duration_cast<WallTime::duration>(in)),
+        "incident"};
+    return *b_.spec.throttle.override;
+  }
+  ThrottleView Step() {
+    if (view_.rate >= 0) open_.attempts_per_second = view_.rate;  // all that is allowed is sent
+    auto view = throttling_->Step({.backfill = b_,
+                                   .open = closed_ ? nullptr : &open_,
+                                   .begun = begun_,
+                                   .paused = paused_,
+                                   .observations = observations_},
+                                  now_, wall_);
+    EXPECT_TRUE(view.ok()) << view.error().message;
+    if (view.ok()) view_ = *view;
+    return view_;
+  }
+  void Later(Duration by) {
+    now_ += by;
+    wall_ += std::chrono::duration_cast<WallTime::duration>(by);
+  }
+  // For so long, with a tick every 10 s at which the metric says `value`.
+  ThrottleView For(Duration time, double value) {
+    for (Duration passed{}; passed < time; passed += 10s) {
+      Later(10s);
+      Says(value);
+      Step();
+    }
+    return view_;
+  }
+  // Another operator takes over, with what stands in the status.
+  void TakeOver() {
+    b_.status.throttle = view_.status;
+    throttling_.emplace();
+  }
+
+  api::Backfill b_;
+  StageSnapshot open_;
+  bool closed_ = false, begun_ = false, paused_ = false;
+  std::vector<throttle::Observation> observations_;
+  std::optional<Throttling> throttling_{std::in_place};
+  ThrottleView view_;
+  Time now_{std::chrono::hours(1000)};
+  WallTime wall_ = At("2026-11-28T12:00:00Z");  // a Saturday
+};
+
+TEST_F(ThrottlingTest, WithoutBudgetsTheMaximumIsTheRateFromTheFirstMoment) {
+  const ThrottleView view = Step();
+  EXPECT_EQ(view.rate, 500);
+  EXPECT_EQ(view.limited_by, "Max");
+  EXPECT_EQ(view.status, std::nullopt) << "there is nothing to say";
+  EXPECT_EQ(view.throttled, "");
+  EXPECT_EQ(view.waits_for, "");
+}
+
+TEST_F(ThrottlingTest, AChangeOfTheMaximumActsAtOnce) {
+  Step();
+  b_.spec.throttle.max_records_per_second = 20;
+  Later(1s);
+  EXPECT_EQ(Step().rate, 20);
+  b_.spec.throttle.max_records_per_second = 900;
+  Later(1s);
+  EXPECT_EQ(Step().rate, 900);
+}
+
+TEST_F(ThrottlingTest, AfterAPauseItGoesOnAsFastAsBefore) {
+  Step();
+  paused_ = true;
+  Later(1s);
+  EXPECT_EQ(Step().rate, 0);
+  EXPECT_EQ(view_.limited_by, "Pause");
+  paused_ = false;
+  Later(1s);
+  EXPECT_EQ(Step().rate, 500);
+}
+
+TEST_F(ThrottlingTest, OutsideOfItsWindowsItRestsAndSaysUntilWhen) {
+  b_.spec.schedule = api::Schedule{"Europe/Berlin", {{{"Sat"}, "14:00", "15:00", 80}}, {}, {}};
+  ThrottleView view = Step();  // 13:00 there
+  EXPECT_EQ(view.rate, 0);
+  EXPECT_EQ(view.limited_by, "Schedule");
+  ASSERT_TRUE(view.status);
+  EXPECT_EQ(view.status->state, "Blackout");
+  EXPECT_EQ(view.status->next_change, "2026-11-28T13:00:00Z");
+  EXPECT_THAT(view.status->reason, HasSubstr("outside of the windows of the schedule until"));
+  Later(62min);
+  view = Step();
+  EXPECT_EQ(view.rate, 80) << "the window has a rate of its own";
+  EXPECT_EQ(view.limited_by, "Schedule");
+  Later(57min + 45s);  // 15 s before it closes
+  EXPECT_NEAR(Step().rate, 80.0 / 3, 0.01);
+  Later(10s);
+  EXPECT_EQ(Step().rate, 0);
+}
+
+TEST_F(ThrottlingTest, ABlackoutIsActedOnWithinAStepNotATick) {
+  b_.spec.schedule = api::Schedule{};
+  EXPECT_EQ(Step().rate, 500);
+  b_.spec.schedule->blackouts = {{"2026-11-28T11:00:00Z", "2026-11-28T13:00:00Z", "peak"}};
+  Later(1s);
+  EXPECT_EQ(Step().rate, 0);
+  EXPECT_THAT(view_.status->reason, HasSubstr("blackout until 2026-11-28T13:00:00Z: peak"));
+}
+
+TEST_F(ThrottlingTest, OutsideMayBeSlowInPlaceOfNothing) {
+  b_.spec.schedule = api::Schedule{
+      "UTC", {{{"Mon"}, "08:00", "09:00", {}}}, api::Outside{api::OutsideAction::kCap, 7}, {}};
+  EXPECT_EQ(Step().rate, 7);
+  EXPECT_EQ(view_.limited_by, "Schedule");
+}
+
+TEST_F(ThrottlingTest, ACapLowersUntilItsEnd) {
+  Override(api::OverrideType::kCap, 50, 1h);
+  EXPECT_EQ(Step().rate, 50);
+  EXPECT_EQ(view_.limited_by, "Override");
+  EXPECT_THAT(view_.status->reason, HasSubstr("Cap 50/s until 2026-11-28T13:00:00Z: incident"));
+  Later(1h);
+  EXPECT_EQ(Step().rate, 500);
+}
+
+TEST_F(ThrottlingTest, OfFileAndAnnotationTheLowerCapApplies) {
+  Override(api::OverrideType::kCap, 50, 1h);
+  b_.annotations[api::kOverrideAnnotation] =
+      R"({"type":"Cap","recordsPerSecond":20,"until":"2026-11-28T12:30:00Z","reason":"a"})";
+  EXPECT_EQ(Step().rate, 20);
+  Later(30min);
+  EXPECT_EQ(Step().rate, 50) << "the annotation's has ended";
+}
+
+TEST_F(ThrottlingTest, AnAnnotationThatIsNotUnderstoodIsSaidAndIgnored) {
+  b_.annotations[api::kOverrideAnnotation] = R"({"type":"Cap","until":"soon"})";
+  EXPECT_EQ(Step().rate, 500);
+  EXPECT_THAT(view_.status->reason, HasSubstr("annotation backfill.dev/throttle-override: "));
+}
+
+TEST_F(ThrottlingTest, APinIsForADayAtMost) {
+  AddBudget("queue", "100");
+  Says(500);  // far over the budget
+  Override(api::OverrideType::kPin, 300, 30h);
+  Step();
+  EXPECT_LT(view_.rate, 300);
+  EXPECT_THAT(view_.status->reason, HasSubstr("a Pin acts in the 24 hours before its end only"));
+}
+
+TEST_F(ThrottlingTest, ABudgetBeginsLowRisesAndFalls) {
+  AddBudget("queue", "100");
+  Says(10);
+  EXPECT_NEAR(Step().rate, 5, 0.5) << "1 % of the maximum, and the first step up";
+  const double risen = For(10min, 10).rate;
+  EXPECT_GT(risen, 20);
+  EXPECT_EQ(view_.throttled, "");
+  EXPECT_EQ(view_.status->binding_budget, "queue");
+  EXPECT_LT(For(3min, 130).rate, risen);
+  EXPECT_EQ(view_.throttled, "BudgetExceeded");
+  EXPECT_THAT(view_.message, HasSubstr("queue 130 over 100"));
+  ASSERT_EQ(view_.status->budgets.size(), 1U);
+  EXPECT_EQ(view_.status->budgets[0].name, "queue");
+  EXPECT_EQ(view_.status->budgets[0].state, "Fresh");
+  EXPECT_EQ(view_.status->budgets[0].value, 130);
+}
+
+TEST_F(ThrottlingTest, AShadowBudgetIsShownAndDoesNotAct) {
+  AddBudget("queue", "100").enforce = false;
+  Says(300);
+  EXPECT_EQ(Step().rate, 500);
+  EXPECT_EQ(view_.status->budgets[0].value, 300);
+}
+
+TEST_F(ThrottlingTest, CriticalHoldsAndIsRememberedByTheNextOperator) {
+  AddBudget("queue", "100");
+  Says(10);
+  Step();
+  For(10min, 10);
+  For(20s, 250);
+  EXPECT_EQ(view_.rate, 0);
+  EXPECT_EQ(view_.limited_by, "Hold");
+  EXPECT_EQ(view_.status->state, "Held");
+  EXPECT_EQ(view_.status->holds, 1);
+  EXPECT_NE(view_.status->held_since, "");
+  const std::string since = view_.status->since;
+  TakeOver();
+  Later(5s);
+  Says(10);
+  Step();
+  EXPECT_EQ(view_.rate, 0) << "the hold goes on";
+  EXPECT_EQ(view_.status->holds, 1);
+  EXPECT_EQ(view_.status->since, since);
+}
+
+TEST_F(ThrottlingTest, WhatATakenOverRateWasIsNotForgotten) {
+  AddBudget("queue", "100");
+  Says(60);
+  Step();
+  const double before = For(15min, 60).rate;
+  ASSERT_GT(before, 20);
+  TakeOver();
+  Later(5s);
+  Says(60);
+  const double after = Step().rate;
+  EXPECT_NEAR(after, before / 4, before / 20) << "a quarter, as after a pause";
+}
+
+TEST_F(ThrottlingTest, NothingBeginsBeforeEachRequiredMetricHasAnswered) {
+  AddBudget("queue", "100");
+  closed_ = true;
+  EXPECT_THAT(Step().waits_for, HasSubstr("queue: Error"));
+  observations_[0] = {throttle::Answer::kNoData, 0, now_, "no series"};
+  EXPECT_THAT(Step().waits_for, HasSubstr("queue: NoData"));
+  Says(1);
+  EXPECT_EQ(Step().waits_for, "");
+  observations_[0] = {throttle::Answer::kError, 0, now_, "refused"};
+  begun_ = true;
+  EXPECT_EQ(Step().waits_for, "") << "it is asked before the first record only";
+}
+
+TEST_F(ThrottlingTest, AZoneThatThereIsNotLetsNothingBeSent) {
+  b_.spec.schedule.emplace().time_zone = "Europe/Atlantis";
+  const auto view =
+      throttling_->Step({.backfill = b_, .open = &open_, .observations = {}}, now_, wall_);
+  ASSERT_FALSE(view.ok());
+  EXPECT_EQ(view.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(view.error().message, HasSubstr("spec.schedule.timeZone"));
+}
+
+TEST_F(ThrottlingTest, OfManyBudgetsTheUnreadableAndTheTightestAreShown) {
+  for (int i = 0; i < 8; ++i) {
+    AddBudget("b" + std::to_string(i), "100");
+    Says(10.0 * i, static_cast<std::size_t>(i));
+  }
+  observations_[2] = {throttle::Answer::kError, 0, now_, "refused"};
+  Step();
+  std::vector<std::string> names;
+  for (const api::BudgetStatus& budget : view_.status->budgets) names.push_back(budget.name);
+  EXPECT_THAT(names, testing::ElementsAre("b2", "b7", "b6", "b5", "b4"));
+}
+
+TEST(GovernorOptionsTest, TheWindowIsThatOfTheQueryUnlessItIsSaid) {
+  api::Throttle spec;
+  spec.max_records_per_second = 10;
+  api::Budget& budget = spec.budgets.emplace_back();
+  budget.name = "a";
+  budget.max = "0.25";
+  budget.prometheus = api::PrometheusMetric{"http://p", "rate(a[2m])", "", ""};
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 2min);
+  budget.timing.window = "30s";
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 30s);
+  budget.timing.window.clear();
+  budget.prometheus.reset();
+  budget.workers = api::WorkersMetric{api::WorkerSignal::kErrorRatio, "45s"};
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 45s);
+}
+
+TEST(GovernorOptionsTest, DefaultsOfTheFileAreThoseOfTheGovernor) {
+  api::Throttle spec;
+  spec.max_records_per_second = 10;
+  const throttle::GovernorOptions ours = *GovernorOptionsOf(spec);
+  throttle::GovernorOptions theirs;
+  EXPECT_EQ(ours.floor, theirs.floor);
+  EXPECT_EQ(ours.hold.duration, theirs.hold.duration);
+  EXPECT_EQ(ours.hold.max_duration, theirs.hold.max_duration);
+  EXPECT_EQ(ours.hold.confirmations, theirs.hold.confirmations);
+  EXPECT_EQ(ours.hold.good_samples, theirs.hold.good_samples);
+  EXPECT_EQ(ours.hold.resume_factor, theirs.hold.resume_factor);
+  EXPECT_EQ(ours.hold.pause_after, theirs.hold.pause_after);
+  EXPECT_EQ(ours.missing.land_every, theirs.missing.land_every);
+  EXPECT_EQ(ours.missing.after, theirs.missing.after);
+  EXPECT_EQ(ours.initial, theirs.initial);
+  EXPECT_EQ(ours.dead_time, theirs.dead_time);
+}
+
+TEST(GovernorOptionsTest, WhatTheGovernorWouldNotTakeIsAnError) {
+  api::Throttle spec;
+  spec.max_records_per_second = 10;
+  spec.min_records_per_second = 50;  // the schema refuses it
+  const auto options = GovernorOptionsOf(spec);
+  EXPECT_TRUE(options.ok() || options.error().code == ErrorCode::kInvalid);
+  spec.min_records_per_second = 1;
+  api::Budget& budget = spec.budgets.emplace_back();
+  budget.name = "a";
+  budget.max = "0";
+  EXPECT_FALSE(GovernorOptionsOf(spec).ok()) << "a bound of nothing";
+}
+
+}  // namespace
+}  // namespace backfill::reconcile
