@@ -10,7 +10,7 @@ namespace backfill {
 // Time on a monotonic clock of this process: for durations, leases, deadlines. Never travels.
 using Time = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::nanoseconds;
-// Time of day: for people. Never decides anything.
+// Time of day: for people, and for schedules that people write. Decides nothing else.
 using WallTime = std::chrono::system_clock::time_point;
 
 // The two clocks. Thread-safe. Pure code takes a Time as an argument instead.
