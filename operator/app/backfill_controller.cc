@@ -22,7 +22,8 @@ Outcome BackfillController::Reconcile(const kube::ObjectKey& key, kube::Reconcil
   const auto done =
       reconciler_.Reconcile({std::string(kube::kBackfillKind), key.ns, key.name}, context.stop());
   if (!done.ok()) {
-    if (done.error().code == ErrorCode::kAborted) return Outcome::Done();
+    // This process ends, or does not lead at this moment.
+    if (done.error().code == ErrorCode::kAborted) return Outcome::AgainAfter(kLookAgain);
     if (done.error().code != ErrorCode::kNotFound) return Outcome::Failed(done.error());
     std::string uid;
     {
@@ -33,10 +34,14 @@ Outcome BackfillController::Reconcile(const kube::ObjectKey& key, kube::Reconcil
     if (observer_.on_gone) observer_.on_gone(key, uid);
     return Outcome::Done();
   }
+  std::string before;
   {
     MutexLock l(mu_);
-    uids_[key] = done->backfill.uid;
+    before = std::exchange(uids_[key], done->backfill.uid);
   }
+  // It was deleted and made again between two looks.
+  if (!before.empty() && before != done->backfill.uid && observer_.on_gone)
+    observer_.on_gone(key, before);
   if (observer_.on_seen) observer_.on_seen(done->backfill);
   // What failed is in the status, and has a back-off of its own.
   if (done->requeue_after > Duration::zero()) return Outcome::AgainAfter(done->requeue_after);

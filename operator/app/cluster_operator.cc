@@ -169,6 +169,7 @@ struct Scope {
     options.status_period_each = 250ms;
     options.drain_timeout = settings.drain_timeout;
     options.worker_image = settings.worker_image;
+    options.idle_timeout = settings.worker_idle_timeout;
     return options;
   }
   static reconcile::JobPoolOptions PoolOptions(const Shared& with) {
@@ -176,6 +177,10 @@ struct Scope {
     reconcile::JobPoolOptions options;
     options.job.coordinator = with.settings.coordinator_address;
     options.job.image = with.settings.worker_image;
+    if (!with.settings.worker_resources.empty())
+      options.job.resources = with.settings.worker_resources;
+    options.job.ttl_after_finished =
+        std::chrono::duration_cast<std::chrono::seconds>(with.settings.worker_ttl);
     options.prepare = [&publisher = with.publisher](const std::string& ns) {
       return publisher.Publish(ns);
     };
@@ -300,10 +305,12 @@ struct ClusterOperator::Impl {
   coordinator::CoordinatorOptions OptionsOfCoordinator() {
     coordinator::CoordinatorOptions options;
     options.server.listen = settings.grpc_listen;
+    options.server.network.max_age = settings.grpc_max_connection_age;
     options.server.certificates = &Certificates();
     options.server.authenticator = &authenticator;
     options.stage = ServedOnACluster();
     options.signals = &budgets.signals();
+    options.metrics = &prometheus;
     return options;
   }
 

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <condition_variable>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,8 @@
 
 namespace backfill::app {
 namespace {
+
+constexpr Duration kPasses = std::chrono::seconds(30);
 
 // Everything that is written and that somebody relies on.
 const std::vector<std::string>& BackfillFields() {
@@ -71,6 +74,11 @@ Status CheckCrds(const kube::ApiClient& api, const kube::CallLimits& limits) {
   return CheckOne(*document, kube::kLedgerKind, LedgerFields());
 }
 
+LogLevel LevelOf(const Error& problem, Duration lasted) {
+  if (problem.code == ErrorCode::kInvalid) return LogLevel::kError;
+  return lasted < kPasses ? LogLevel::kInfo : LogLevel::kWarning;
+}
+
 CrdGate::CrdGate(const kube::ApiClient& api, const Clock& clock, Duration period)
     : api_(api), clock_(clock), period_(period) {}
 
@@ -85,6 +93,7 @@ void CrdGate::Stop() {
 
 void CrdGate::Run(const std::stop_token& stop) {
   std::string said;
+  std::optional<Time> since;  // there has been a problem
   Mutex mu;
   std::condition_variable_any never;
   while (!stop.stop_requested()) {
@@ -96,9 +105,13 @@ void CrdGate::Run(const std::stop_token& stop) {
       open_.store(true, std::memory_order_release);
       return;
     }
-    if (found.error().message != said && !stop.stop_requested()) {
-      said = found.error().message;
-      Log(LogLevel::kError, "nothing is done before the CRDs are in order", {{"problem", said}});
+    if (!since) since = now;
+    const LogLevel level = LevelOf(found.error(), now - *since);
+    const std::string what = std::to_string(static_cast<int>(level)) + found.error().message;
+    if (what != said && !stop.stop_requested()) {
+      said = what;
+      Log(level, "nothing is done before the CRDs are in order",
+          {{"problem", found.error().message}});
     }
     MutexLock l(mu);
     never.wait_until(mu, stop, now + period_, [] { return false; });

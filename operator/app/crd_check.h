@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/result.h"
 #include "operator/kube/client/api_client.h"
 
@@ -15,6 +16,10 @@ namespace backfill::app {
 // fields: CRDOutdated; nothing may be written. kNotFound: they are not installed, or have been for
 // some seconds only. Other errors: not known. Needs no role.
 Status CheckCrds(const kube::ApiClient& api, const kube::CallLimits& limits);
+
+// How loud that is said. An API server that has just started does not know its CRDs yet, or does
+// not answer: that passes. Fields that are missing stay missing.
+LogLevel LevelOf(const Error& problem, Duration lasted);
 
 // Looks until they have been found in order, on a thread of its own, and says in the log why it
 // waits. Thread-safe but for Start and Stop; api and clock outlive it.

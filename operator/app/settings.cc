@@ -8,24 +8,43 @@
 #include <map>
 #include <utility>
 
+#include "operator/reconcile/worker_job.h"
+
 namespace backfill::app {
 namespace {
 
 using namespace std::chrono_literals;
 
-// 250ms, 5s, 2m, 1h; of whole units, below a day.
-std::optional<Duration> ParseDuration(const std::string& text) {
-  const std::size_t digits = text.find_first_not_of("0123456789");
-  if (digits == 0 || digits == std::string::npos || digits > 6) return std::nullopt;
-  const std::int64_t number = std::stoll(text.substr(0, digits));
-  const std::string unit = text.substr(digits);
-  Duration length{};
-  if (unit == "ms") length = std::chrono::milliseconds(number);
-  if (unit == "s") length = std::chrono::seconds(number);
-  if (unit == "m") length = std::chrono::minutes(number);
-  if (unit == "h") length = std::chrono::hours(number);
-  if (length <= Duration::zero() || length > 24h) return std::nullopt;
-  return length;
+// Why workers ended is read from their Job.
+constexpr Duration kShortestTtl = 60s;
+// Below that workers do little but connect.
+constexpr Duration kShortestAge = 10s;
+
+// 250ms, 5s, 1m30s; a day at most.
+std::optional<Duration> ParseDuration(std::string_view text) {
+  Duration whole{};
+  if (text.empty() || text.size() > 32) return std::nullopt;
+  while (!text.empty()) {
+    const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    if (digits == 0 || digits > 8) return std::nullopt;
+    const std::int64_t number = std::stoll(std::string(text.substr(0, digits)));
+    text.remove_prefix(digits);
+    const std::string_view unit = text.substr(0, text.find_first_of("0123456789"));
+    text.remove_prefix(unit.size());
+    if (unit == "ms") {
+      whole += std::chrono::milliseconds(number);
+    } else if (unit == "s") {
+      whole += std::chrono::seconds(number);
+    } else if (unit == "m") {
+      whole += std::chrono::minutes(number);
+    } else if (unit == "h" && number <= 24) {
+      whole += std::chrono::hours(number);
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (whole <= Duration::zero() || whole > 24h) return std::nullopt;
+  return whole;
 }
 
 // Of all addresses of the machine, which is what the kubelet asks.
@@ -84,11 +103,19 @@ class Parser {
          "File that says where the cluster is; empty: the pod's service account, or $KUBECONFIG");
     Text("worker-image", s_.worker_image, "Image of the workers, pinned for a run at its plan")
         ->required();
+    Text("worker-resources", s_.worker_resources,
+         "Requests and limits of a worker as JSON, where spec.workers.template has none")
+        ->default_str(reconcile::WorkerJobOptions{}.resources);
+    Length("worker-idle-timeout", s_.worker_idle_timeout,
+           "After so long a pause the pods of workers are let go");
+    Length("worker-ttl", s_.worker_ttl, "How long a Job that has ended can be looked at");
     Text("coordinator-address", s_.coordinator_address,
          "Where workers find the leader; empty: the Service backfill-coordinator");
     Text("grpc-listen", s_.grpc_listen, "Address for workers")->capture_default_str();
     Text("probes-listen", s_.probes_listen, "Address of /metrics, /healthz and /readyz")
         ->capture_default_str();
+    Length("grpc-max-connection-age", s_.grpc_max_connection_age,
+           "Then a worker connects anew, and shows a newer token");
     cli_.add_option("--tls-mode", s_.tls_mode, "SelfSigned or Secret")
         ->envname(VariableOf("tls-mode"))
         ->transform(CLI::CheckedTransformer(std::map<std::string, TlsMode>{
@@ -177,6 +204,14 @@ class Parser {
     const auto port = PortOf(s_.probes_listen);
     if (!port) return refuse("--probes-listen must be 0.0.0.0 or [::] and a port: 0.0.0.0:8080");
     s_.probes_port = *port;
+    if (s_.worker_ttl < kShortestTtl || s_.worker_ttl % 1s != Duration::zero())
+      return refuse("--worker-ttl must be whole seconds, and 60s at least");
+    if (s_.grpc_max_connection_age < kShortestAge)
+      return refuse("--grpc-max-connection-age must be 10s at least");
+    if (!s_.worker_resources.empty()) {
+      const Status understood = reconcile::CheckWorkerResources(s_.worker_resources);
+      if (!understood.ok()) return refuse("--worker-resources: " + understood.error().message);
+    }
     // An empty variable is an empty list.
     std::erase(s_.watch_namespaces, "");
     if (s_.coordinator_address.empty())

@@ -25,12 +25,16 @@ struct Settings {
   std::string kubeconfig;  // "": in a pod by its service account, else as kubectl does
 
   std::string worker_image;
+  std::string worker_resources;  // of a container, as JSON; "": JobPool's own
+  Duration worker_idle_timeout = std::chrono::minutes(15);  // of a pause, then pods are let go
+  Duration worker_ttl = std::chrono::hours(1);              // of a Job that has ended
   std::string coordinator_address;  // as workers dial it: dns:///SERVICE.NAMESPACE.svc:PORT
   std::string coordinator_service;  // as that says
 
   std::string grpc_listen = "0.0.0.0:9443";
   std::string probes_listen = "0.0.0.0:8080";
-  int probes_port = 8080;  // as that says
+  int probes_port = 8080;                                       // as that says
+  Duration grpc_max_connection_age = std::chrono::minutes(30);  // then a worker connects anew
 
   TlsMode tls_mode = TlsMode::kSelfSigned;
   std::string tls_secret = "backfill-operator-tls";

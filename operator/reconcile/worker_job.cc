@@ -129,10 +129,29 @@ json PodFailurePolicy() {
 Status WorkerJobOptions::Validate() const {
   if (coordinator.empty())
     return Error{ErrorCode::kInvalid, "coordinator: no address for workers to connect to"};
-  if (!json::parse(resources, nullptr, false).is_object())
-    return Error{ErrorCode::kInvalid, "resources: must be a JSON object"};
+  TRY(CheckWorkerResources(resources).Annotate("resources"));
   if (ttl_after_finished.count() < 0)
     return Error{ErrorCode::kInvalid, "ttl_after_finished: must not be negative"};
+  return Ok{};
+}
+
+Status CheckWorkerResources(std::string_view text) {
+  constexpr std::size_t kMaxBytes = 4096;  // and so its depth
+  const auto refuse = [](std::string why) { return Error{ErrorCode::kInvalid, std::move(why)}; };
+  const json resources = text.size() > kMaxBytes
+                             ? json(json::value_t::discarded)
+                             : json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!resources.is_object())
+    return refuse(R"(must be a JSON object such as {"requests":{"cpu":"100m"}})");
+  for (const auto& [part, quantities] : resources.items()) {
+    if (part != "requests" && part != "limits")
+      return refuse("it has requests and limits, and nothing else");
+    if (!quantities.is_object()) return refuse(part + " must be an object");
+    for (const auto& [name, quantity] : quantities.items()) {
+      if (!quantity.is_string() && !quantity.is_number())
+        return refuse("quantities in " + part + " must be text or numbers");
+    }
+  }
   return Ok{};
 }
 

@@ -46,6 +46,10 @@ struct WorkerJobOptions {
   [[nodiscard]] Status Validate() const;
 };
 
+// Of a container: requests, limits, and quantities in them. kInvalid: says what is none. Whether a
+// quantity makes sense is the API server's to say.
+Status CheckWorkerResources(std::string_view json);
+
 std::string WorkerJobName(std::string_view backfill, Stage stage, int pool);
 
 // Of `replicas` in all, how many that pool has.

@@ -43,6 +43,12 @@ REFUSED = [
     ({"grpc__port": "8080"}, "grpc.port and metrics.port are both 8080"),
     ({"podLabels": '{"app.kubernetes.io/name": "x"}'}, "podLabels must not set app.kubernetes.io/name"),
     ({"podLabels": '{"backfill.dev/leader": "true"}'}, "podLabels must not set backfill.dev/leader"),
+    ({"worker__resources__requests__cpu": '"lots"'}, "'lots' does not match pattern"),
+    ({"worker__resources__requests__cpu": "true"}, "got boolean, want number"),
+    ({"worker__resources__claims": "[]"}, "additional properties 'claims' not allowed"),
+    ({"worker__idleTimeout": '"never"'}, "'never' does not match pattern"),
+    ({"worker__ttlSecondsAfterFinished": "0"}, "minimum: got 0, want 60"),
+    ({"grpc__maxConnectionAge": '"soon"'}, "'soon' does not match pattern"),
     ({"logLevel": '"trace"'}, "value must be one of 'debug', 'info', 'warning', 'error'"),
 ]
 
@@ -82,7 +88,7 @@ class Render(unittest.TestCase):
                 return
             self.assertIs(node.get("additionalProperties"), False, f"{path} lets unknown keys pass")
             free = {"global"} if path == "" else set()
-            if path in (".grpc.tls.issuerRef", ".resources"):
+            if path in (".grpc.tls.issuerRef", ".resources", ".worker.resources"):
                 return  # empty by default, or Kubernetes's own
             self.assertEqual(set(properties) - free, set(value), path)
             for name, below in value.items():
@@ -192,7 +198,7 @@ class Monitoring(unittest.TestCase):
         sources = "\n".join(f.read_text() for f in (ROOT / "operator").rglob("*.cc"))
         asked = [(chart.CHART / "files" / name).read_text() for name in ("alerts.yaml", "dashboard.json")]
         names = {name for text in asked
-                 for name in re.findall(r"\b((?:backfill|controller_runtime|workqueue|rest_client)_[a-z_]+)\b", text)
+                 for name in re.findall(r"\b((?:backfill|controller_runtime|workqueue|rest_client)_[a-z_]+?)(?:_bucket|_sum|_count)?\b", text)
                  if not name.startswith("backfill_operator")}
         self.assertGreater(len(names), 15)
         for name in sorted(names):

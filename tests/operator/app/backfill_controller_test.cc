@@ -8,6 +8,7 @@
 #include "tests/fakes/fake_stage_host.h"
 #include "tests/fakes/manual_clock.h"
 #include "tests/fakes/memory_store.h"
+#include "tests/fakes/store_levers.h"
 
 namespace backfill::app {
 namespace {
@@ -50,10 +51,11 @@ spec:
 
   fakes::ManualClock clock_;
   fakes::MemoryStore store_{&clock_};
+  fakes::StoreLevers levers_{store_};
   fakes::FakeStageHost stages_;
   fakes::FakeWorkerPool pool_;
   kube::WriteGuard guard_{{}};
-  reconcile::Reconciler reconciler_{store_, stages_, pool_, clock_, {}};
+  reconcile::Reconciler reconciler_{levers_, stages_, pool_, clock_, {}};
   BackfillController controller_{
       reconciler_,
       {.may_begin = [this] { return crds_in_order_; },
@@ -96,6 +98,27 @@ TEST_F(BackfillControllerTest, SaysWhichOneIsGone) {
   // Of one that was never seen nothing is known but that it is gone.
   EXPECT_EQ(Reconcile().kind, Outcome::Kind::kDone);
   EXPECT_THAT(gone_, ElementsAre(uid_, ""));
+}
+
+TEST_F(BackfillControllerTest, OfTwoOfOneNameTheFirstIsGoneThoughNobodySawItGo) {
+  Apply();
+  Reconcile();
+  const std::string first = uid_;
+  ASSERT_TRUE(store_.Delete({std::string(kube::kBackfillKind), "shop", "reprice"}, "").ok());
+  Apply();
+  ASSERT_NE(uid_, first);
+  Reconcile();
+  EXPECT_THAT(gone_, ElementsAre(first));
+  EXPECT_THAT(seen_, ElementsAre(first, uid_));
+}
+
+// A leader may be in doubt for a moment and go on; nobody else would wake the key.
+TEST_F(BackfillControllerTest, WhatWasBrokenOffIsLookedAtAgain) {
+  Apply();
+  levers_.FailNextReads(1, Error{ErrorCode::kAborted, "this process does not lead"});
+  const Outcome outcome = Reconcile();
+  EXPECT_EQ(outcome.kind, Outcome::Kind::kAgainAfter);
+  EXPECT_EQ(outcome.after, 1s);
 }
 
 }  // namespace

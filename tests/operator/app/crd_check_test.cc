@@ -77,6 +77,14 @@ TEST_F(CrdCheckTest, WhatCannotBeToldIsNotInOrder) {
   EXPECT_THAT(Check(), HasSubstr("unavailable"));
 }
 
+TEST_F(CrdCheckTest, WhatPassesIsNoWarningAndWhatLastsIsOne) {
+  const Error away{ErrorCode::kNotFound, "404"};
+  EXPECT_EQ(LevelOf(away, 0s), LogLevel::kInfo);
+  EXPECT_EQ(LevelOf(away, 29s), LogLevel::kInfo);
+  EXPECT_EQ(LevelOf(away, 30s), LogLevel::kWarning);
+  EXPECT_EQ(LevelOf({ErrorCode::kInvalid, "CRDOutdated"}, 0s), LogLevel::kError);
+}
+
 TEST_F(CrdCheckTest, TheGateOpensOnceTheCrdsAreInOrder) {
   const SystemClock clock;
   Serve(EverythingButConditions());

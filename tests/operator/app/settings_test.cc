@@ -49,6 +49,34 @@ TEST_F(SettingsTest, HasTheDefaultsOfTheDesign) {
   EXPECT_EQ(read->coordinator_address, "dns:///backfill-coordinator.backfill-system.svc:9443");
   EXPECT_EQ(read->coordinator_service, "backfill-coordinator");
   EXPECT_THAT(read->watch_namespaces, IsEmpty());
+  EXPECT_EQ(read->worker_idle_timeout, 15min);
+  EXPECT_EQ(read->worker_ttl, 1h);
+  EXPECT_EQ(read->worker_resources, "");
+  EXPECT_EQ(read->grpc_max_connection_age, 30min);
+}
+
+TEST_F(SettingsTest, WhatWorkersGetIsReadAsItStands) {
+  const std::string resources = R"({"requests":{"cpu":"2","memory":"1Gi"},"limits":{"cpu":2.5}})";
+  const auto read = Read({"--worker-resources", resources, "--worker-idle-timeout", "90s",
+                          "--worker-ttl", "60s", "--grpc-max-connection-age", "10s"});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->worker_resources, resources);
+  EXPECT_EQ(read->worker_idle_timeout, 90s);
+  EXPECT_EQ(read->worker_ttl, 60s);
+  EXPECT_EQ(read->grpc_max_connection_age, 10s);
+}
+
+// As the chart's schema has them.
+TEST_F(SettingsTest, ATimeMayHaveSeveralUnits) {
+  for (const auto& [text, length] : std::vector<std::pair<std::string, Duration>>{
+           {"1m30s", 90s}, {"1s500ms", 1500ms}, {"86400s", 24h}, {"1440m", 24h}, {"0h1s", 1s}}) {
+    const auto read = Read({"--drain-timeout", text});
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(read->drain_timeout, length) << text;
+  }
+  for (const std::string text :
+       {"", "s", "1", "1m30", "1d", "1.5s", "-1s", "25h", "24h1ms", "999999999s", "1m s"})
+    EXPECT_THAT(WhyNot({"--drain-timeout=" + text}), HasSubstr("--drain-timeout")) << text;
 }
 
 TEST_F(SettingsTest, TheServiceIsTheFirstNameOfTheAddress) {
@@ -89,6 +117,17 @@ TEST_F(SettingsTest, RefusesWithTheFlagAndWhatItTakes) {
   EXPECT_THAT(WhyNot({"--probes-listen", "10.0.0.1:8080"}), HasSubstr("--probes-listen"));
   EXPECT_THAT(WhyNot({"--probes-listen", "0.0.0.0:99999"}), HasSubstr("--probes-listen"));
   EXPECT_THAT(WhyNot({"--reconcile-workers", "0"}), HasSubstr("--reconcile-workers"));
+  EXPECT_THAT(WhyNot({"--worker-ttl", "59s"}), HasSubstr("60s at least"));
+  EXPECT_THAT(WhyNot({"--worker-ttl", "60500ms"}), HasSubstr("whole seconds"));
+  EXPECT_THAT(WhyNot({"--worker-idle-timeout", "0s"}), HasSubstr("--worker-idle-timeout"));
+  EXPECT_THAT(WhyNot({"--grpc-max-connection-age", "9s"}), HasSubstr("10s at least"));
+  for (const std::string resources :
+       {"requests", "[]", "{\"requests\":", R"({"claims":[]})", R"({"limits":"1Gi"})",
+        R"({"limits":{"memory":{}}})", R"({"limits":{"memory":true}})"})
+    EXPECT_THAT(WhyNot({"--worker-resources", resources}), HasSubstr("--worker-resources: "))
+        << resources;
+  EXPECT_THAT(WhyNot({"--worker-resources", std::string(5000, '[')}),
+              HasSubstr("must be a JSON object"));
   EXPECT_THAT(WhyNot({"--unknown"}), AllOf(HasSubstr("--unknown"), HasSubstr("--help")));
   const auto nothing = ReadInvocation({});
   ASSERT_FALSE(nothing.ok());
