@@ -20,11 +20,12 @@ std::optional<WallTime> ParseWallTime(std::string_view text) {
   std::tm utc{};
   const char* end = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &utc);
   if (end == nullptr || *end != '\0') return std::nullopt;
-  // A WallTime counts nanoseconds: it ends in the year 2262.
+  // A WallTime counts nanoseconds: it ends in the year 2262. What is before 1970 is nobody's time
+  // here, and its difference to ours would not fit.
   constexpr auto kLast =
       std::chrono::duration_cast<std::chrono::seconds>(WallTime::duration::max()).count();
   const std::time_t seconds = timegm(&utc);
-  if (seconds > kLast || seconds < -kLast) return std::nullopt;
+  if (seconds > kLast || seconds < 0) return std::nullopt;
   return std::chrono::system_clock::from_time_t(seconds);
 }
 

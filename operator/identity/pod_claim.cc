@@ -16,7 +16,8 @@ constexpr std::string_view kServiceAccount = "system:serviceaccount:";
 constexpr std::string_view kServiceAccounts = "system:serviceaccounts";
 constexpr const char* kPodName = "authentication.kubernetes.io/pod-name";
 constexpr const char* kPodUid = "authentication.kubernetes.io/pod-uid";
-constexpr std::int64_t kFarFuture = 253'402'300'799;  // the year 9999
+// 2200: later ones count as this. A WallTime ends in 2262, and differences have to fit, too.
+constexpr std::int64_t kFarFuture = 7'258'118'400;
 
 // "" unless there is exactly one that could name something.
 std::string TheOne(const kube::UserInfo& user, const char* key) {
@@ -105,8 +106,8 @@ std::optional<WallTime> ExpiryOf(std::string_view token) {
   const auto it = claims->find("exp");
   if (it == claims->end() || !it->is_number_integer()) return std::nullopt;
   const std::int64_t seconds = it->get<std::int64_t>();
-  if (seconds < 0 || seconds > kFarFuture) return std::nullopt;
-  return WallTime(std::chrono::seconds(seconds));
+  if (seconds < 0) return std::nullopt;
+  return WallTime(std::chrono::seconds(std::min(seconds, kFarFuture)));
 }
 
 }  // namespace backfill::identity

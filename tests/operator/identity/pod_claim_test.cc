@@ -70,6 +70,8 @@ TEST(PodClaimTest, ATokenIsPrintableAndNotEndless) {
 TEST(PodClaimTest, ReadsWhenATokenEnds) {
   // {"exp":1800000000}
   EXPECT_EQ(ExpiryOf("e30.eyJleHAiOjE4MDAwMDAwMDB9.sig"), WallTime(1'800'000'000s));
+  // {"exp":253402300799}: the year 9999, which no WallTime has. Anybody can send it.
+  EXPECT_EQ(ExpiryOf("e30.eyJleHAiOjI1MzQwMjMwMDc5OX0.sig"), WallTime(7'258'118'400s));
 }
 
 TEST(PodClaimTest, AnEndThatCannotBeReadIsNone) {
