@@ -163,11 +163,18 @@ Decision Deciding::Invalid() {
   return std::move(out_);
 }
 
-// Whatever runs goes on as it was told.
+// Whatever runs goes on as it was told, unless a person or its failures say that it must not.
 Decision Deciding::Unseen() {
   status_.Restamp();
   status_.FillUp();
   if (!b_.status.phase) status_.SetPhase(Phase::kPending);
+  for (const auto& [stage, seen] :
+       {std::pair(Stage::kDryRun, &o_.dry_run), std::pair(Stage::kRun, &o_.run)}) {
+    if (!seen->open) continue;
+    const bool sends = stage == Stage::kRun || b_.spec.target.dry_run;
+    if (FindPause() || (sends && b_.status.plan && ExceededBudget(seen->open->totals)))
+      PauseLeases(stage);
+  }
   ShowPendingError();
   out_.status = status_.Take();
   return std::move(out_);
@@ -331,6 +338,8 @@ void Deciding::PauseForFailures(Stage stage, const ObservedStage& seen,
   status_.Set("Paused", ConditionStatus::kTrue, "FailureBudgetExceeded", exceeded);
   ShowActivity(stage, seen, 0, "Pause");
   if (seen.open) PauseLeases(stage);
+  // Those that an earlier leader left wait for somebody who serves them.
+  if (!seen.open && seen.pool.alive > 0) Do(StopWorkers{stage});
   out_.observe_soon = seen.open.has_value();
   out_.settled = !seen.open && seen.pool.alive == 0;
 }

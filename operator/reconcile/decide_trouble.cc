@@ -16,11 +16,10 @@ bool Says(const Error& error, std::string_view part) {
   return error.message.find(part) != std::string::npos;
 }
 
-// Who refused what, as far as a store's error tells it: it has one code for several of these, and
-// servers word them so.
+// Who refused what, as far as a store's error tells it: it has one code for several of these. All
+// stores say "too large"; "exceeded quota" are the words of Kubernetes, which gives it no cause.
 std::string ReasonOf(const Error& error, bool of_source) {
-  if (error.code == ErrorCode::kInvalid && (Says(error, "too large") || Says(error, "Too large")))
-    return "TooLarge";
+  if (error.code == ErrorCode::kInvalid && Says(error, "too large")) return "TooLarge";
   if (error.code == ErrorCode::kPermission || error.code == ErrorCode::kUnauthenticated)
     return Says(error, "exceeded quota") ? "QuotaExceeded" : "Forbidden";
   return of_source ? "SourceUnavailable" : "StoreUnavailable";

@@ -18,6 +18,7 @@
 #include "operator/reconcile/report_state.h"
 #include "operator/reconcile/source_keys.h"
 #include "operator/reconcile/spec_plan.h"
+#include "operator/reconcile/stage_sight.h"
 #include "operator/reconcile/status_builder.h"
 #include "operator/reconcile/status_drift.h"
 #include "operator/report/run_report.h"
@@ -52,6 +53,7 @@ struct Reconciler::Impl {
     std::map<Stage, int> opened_batch_sizes;
     std::map<Stage, std::uint64_t> sessions;
     std::map<Stage, std::uint64_t> failures_at_session;
+    StageSight sight;
     std::optional<Error> last_error;
     std::optional<Error> planning_error;  // as in Observed
     std::optional<ReportState> report;    // as it was read last
@@ -59,8 +61,9 @@ struct Reconciler::Impl {
     Duration retry = kRetryMin;
     Duration write_retry = kRetryMin;  // of the status
     int conflicts = 0;                 // in a row
-    // On a cluster: what fails is not tried before (R19), unless the object is changed for it.
-    std::optional<WallTime> retry_at;
+    // On a cluster: what fails is not tried before (R19), unless the object is changed for it. A
+    // clock on the wall may be set: the schedule says how long, not until when.
+    std::optional<Time> retry_at;
     std::int64_t tried_generation = 0;
     std::string tried_for;  // kReconcileAtAnnotation
     std::optional<Time> deleting_since;
@@ -92,10 +95,14 @@ struct Reconciler::Impl {
   ObservedStage ObserveStage(const api::Backfill& b, Stage stage, Memory& memory) {
     const StageKey key = KeyOf(b, stage);
     ObservedStage seen;
-    seen.open = stages.Snapshot(key);
+    seen.open = memory.sight.Look(stages, key);
     seen.opened_batch_size = memory.opened_batch_sizes[stage];
     seen.pool = workers.Observe(b, stage);
-    const bool in_use = (stage == Stage::kDryRun) == b.spec.dry_run;
+    // Under an earlier leader they may have failed often, and connected each time.
+    memory.failures_at_session.try_emplace(stage, seen.pool.failures);
+    // Of what has ended nothing is decided any more; reading it all would be the most of what a new
+    // leader reads.
+    const bool in_use = (stage == Stage::kDryRun) == b.spec.dry_run && !api::HasEnded(b.status);
     if (seen.open) {
       memory.ledgers.erase(stage);
       if (seen.open->sessions != memory.sessions[stage]) {
@@ -164,13 +171,13 @@ struct Reconciler::Impl {
     memory.tried_for = tried_for;
   }
 
-  [[nodiscard]] WallTime NextRetry(const api::Backfill& b) const {
+  [[nodiscard]] Time NextRetry(const api::Backfill& b) const {
     const WallTime now = clock.Wall();
     const api::Condition* ready = api::FindCondition(b.status, "Ready");
     std::optional<WallTime> since;
     if (ready != nullptr && ready->status == api::ConditionStatus::kFalse)
       since = ParseWallTime(ready->last_transition_time);
-    return cluster->next_retry(since.value_or(now), now, b.uid);
+    return clock.Steady() + (cluster->next_retry(since.value_or(now), now, b.uid) - now);
   }
 
   // On a cluster not at each step: it is no kind that is watched. Nobody else writes it, and
@@ -204,7 +211,7 @@ struct Reconciler::Impl {
     o.invalid = memory.invalid;
     o.backfill = *memory.stored;
     ObserveRetry(o.backfill, first, memory);
-    o.retry_later = memory.retry_at && clock.Wall() < *memory.retry_at;
+    o.retry_later = memory.retry_at && clock.Steady() < *memory.retry_at;
     o.needs_finalizer = cluster.has_value();
     if (o.backfill.deleting()) {
       if (!memory.deleting_since) memory.deleting_since = clock.Steady();
@@ -416,7 +423,7 @@ struct Reconciler::Impl {
     if (observed.unseen) return kRetryMax;
     if (observed.retry_later && !open && !workers_left) {
       const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(*memory.retry_at - clock.Wall());
+          std::chrono::ceil<std::chrono::milliseconds>(*memory.retry_at - clock.Steady());
       return std::max<Duration>(left, kSoon);
     }
     return decision.observe_soon ? options.observe_period : Duration::zero();

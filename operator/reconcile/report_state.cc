@@ -2,14 +2,14 @@
 
 namespace backfill::reconcile {
 
-Result<ReportState> ReadReportState(report::ReportStore& reports, const api::Backfill& b) {
-  const auto report = reports.Read(b);
+Result<ReportState> ReadReportState(report::ReportStore& reports, const api::Backfill& backfill) {
+  const auto report = reports.Read(backfill);
   if (!report.ok()) {
     if (report.error().code == ErrorCode::kNotFound) return ReportState::kNone;
     if (report.error().code == ErrorCode::kInvalid) return ReportState::kNotAReport;
     return report.error();
   }
-  if (report->backfill_uid != b.uid) return ReportState::kOtherRun;
+  if (report->backfill_uid != backfill.uid) return ReportState::kOtherRun;
   switch (report->result) {
     case report::RunResult::kStarted:
       return ReportState::kStarted;

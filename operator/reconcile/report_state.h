@@ -7,7 +7,8 @@
 
 namespace backfill::reconcile {
 
-// What the report says of this very Backfill. Errors: those of the store.
+// What the report of a Backfill's name says about it. Errors are those of the store: where there is
+// no report, or something else of its name, that is what is returned.
 Result<ReportState> ReadReportState(report::ReportStore& reports, const api::Backfill& backfill);
 
 // What is written into one. `state` is one that ends a run.

@@ -45,8 +45,9 @@ class FakeStageHost final : public reconcile::StageHost {
   }
   void FailNextOpen(Error error) { fail_open_ = std::move(error); }
   void Rate(double attempts_per_second) { rate_ = attempts_per_second; }
-  void NewSession() { ++sessions_; }  // a worker connects
-  void Crash() { open_.clear(); }     // the operator dies
+  void NewSession() { ++sessions_; }         // a worker connects
+  void Crash() { open_.clear(); }            // the operator dies
+  void Hang(bool hangs) { hangs_ = hangs; }  // nobody can look at what is open
 
   // ---- what the world looks like
   [[nodiscard]] bool IsOpen(reconcile::Stage stage) const { return Find(stage) != nullptr; }
@@ -110,6 +111,10 @@ class FakeStageHost final : public reconcile::StageHost {
   std::optional<reconcile::StageSnapshot> Snapshot(const reconcile::StageKey& key) override {
     if (!open_.contains(key) || key.stage == reconcile::Stage::kPlan) return std::nullopt;
     reconcile::StageSnapshot s;
+    if (hangs_) {
+      s.error = Error{ErrorCode::kDeadline, "the coordinator's loop does not answer"};
+      return s;
+    }
     s.totals = ledgers_.at(key).totals;
     s.flushed = true;
     s.connected = 1;
@@ -153,6 +158,7 @@ class FakeStageHost final : public reconcile::StageHost {
   std::optional<Result<plan::FoundSource>> found_;
   std::int64_t planned_generation_ = 0;
   int times_read_ = 0;
+  bool hangs_ = false;
   std::uint64_t sessions_ = 1;
   double rate_ = 0;
   std::optional<Error> fail_open_;

@@ -53,6 +53,42 @@ TEST_F(DecideTest, TheFailureBudgetPauses) {
   EXPECT_EQ(PhaseNow(), Phase::kRunning);
 }
 
+TEST_F(DecideTest, WhatCannotReadItsReportStopsAllTheSameWhenItMust) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  Opened(o_.run, 4);
+  o_.unseen = Error{ErrorCode::kPermission, "configmaps is forbidden"};
+  EXPECT_TRUE(Step().actions.empty());
+  PausedBy("the target burns");
+  Step();
+  ASSERT_NE(Configured(), nullptr);
+  EXPECT_TRUE(Configured()->paused);
+  o_.backfill.annotations.clear();
+  o_.backfill.spec.failure_policy.max_failed_records = 10;
+  o_.run.open->totals.counts.failed = 11;
+  Step();
+  ASSERT_NE(Configured(), nullptr);
+  EXPECT_TRUE(Configured()->paused);
+}
+
+TEST_F(DecideTest, WorkersThatAnEarlierLeaderLeftBehindTheBudgetAreLetGo) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  o_.backfill.spec.failure_policy.max_failed_records = 3;
+  o_.run.ledger = LedgerSummary{kHash, TotalsOf(10, 5, 100, 4)};
+  o_.run.pool.alive = 2;
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/FailureBudgetExceeded");
+  EXPECT_TRUE(std::ranges::any_of(decision_.actions, [](const Action& a) {
+    return std::holds_alternative<StopWorkers>(a);
+  })) << "the stage is closed, so nobody serves them";
+  WorkersGone(o_.run);
+  EXPECT_TRUE(Step().actions.empty());
+  EXPECT_TRUE(decision_.settled);
+}
+
 TEST_F(DecideTest, TheFailureBudgetFailsWhereThatIsDeclared) {
   RealRun();
   Planned();

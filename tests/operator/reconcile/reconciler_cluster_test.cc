@@ -380,5 +380,64 @@ TEST_F(ReconcilerOnClusterTest, ARateThatHardlyMovesIsNoWrite) {
   EXPECT_EQ(store_.Writes("Backfill"), 1);
 }
 
+TEST_F(ReconcilerOnClusterTest, R19_AClockThatIsSetBackHoldsNoRetryUp) {
+  Apply();
+  stages_.FailNextOpen(Error{ErrorCode::kUnavailable, "away"});
+  Step(6);
+  ASSERT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
+  clock_.StepWall(-24h);
+  clock_.Advance(15s);
+  Step(3);
+  EXPECT_TRUE(stages_.IsOpen(Stage::kRun));
+  EXPECT_EQ(ConditionOf("Ready"), "True/Running");
+}
+
+TEST_F(ReconcilerOnClusterTest, WhatFailedUnderAnEarlierLeaderAndWentOnStopsNothing) {
+  Running();
+  for (int i = 0; i < 10; ++i) {  // over the days; each time workers connect again
+    pool_.LoseAll(Stage::kRun);
+    stages_.NewSession();
+    Step();
+  }
+  ASSERT_EQ(ConditionOf("Stalled"), "-");
+  CrashOperator();
+  Step(3);
+  EXPECT_TRUE(stages_.IsOpen(Stage::kRun));
+  EXPECT_GT(pool_.alive(Stage::kRun), 0);
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+}
+
+TEST_F(ReconcilerOnClusterTest, TheLedgerOfWhatHasEndedIsNotReadByANewLeader) {
+  Running();
+  stages_.Finish(Stage::kRun);
+  Step(10);
+  ASSERT_EQ(ConditionOf("Succeeded"), "True/Completed");
+  CrashOperator();
+  const int before = stages_.times_read();
+  Step(3);
+  EXPECT_EQ(stages_.times_read(), before);
+  EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed");
+  ASSERT_TRUE(Stored().status.progress);
+  EXPECT_EQ(Stored().status.progress->updated, 5000U);
+}
+
+TEST_F(ReconcilerOnClusterTest, WhatCannotBeLookedAtForAMomentIsAsItWas) {
+  Running();
+  const StageKey run{"shop", "reprice", Stored().uid, Stage::kRun};
+  stages_.Progress(run, stages_.ledgers().at(run).totals.shards / 2);
+  Step(40);
+  const std::uint64_t updated = Stored().status.progress->updated;
+  ASSERT_GT(updated, 0U);
+  stages_.Finish(Stage::kRun);
+  stages_.Hang(true);
+  Step(40);
+  EXPECT_EQ(Stored().status.progress->updated, updated);
+  EXPECT_EQ(ConditionOf("Ready"), "False/StoreUnavailable");
+  EXPECT_TRUE(stages_.IsOpen(Stage::kRun)) << "whether it has ended is not known";
+  stages_.Hang(false);
+  Step(10);
+  EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed");
+}
+
 }  // namespace
 }  // namespace backfill::reconcile
