@@ -36,6 +36,9 @@ using Reactor = grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessag
 // A stream that does not take its end by then is cut.
 constexpr Duration kCloseTimeout = std::chrono::seconds(5);
 
+// Of each connection gRPC keeps a buffer of that size; messages are a few hundred bytes.
+constexpr int kMaxTlsFrame = 2048;
+
 // A stream that is not taken up.
 class Refusal final : public Reactor {
  public:
@@ -318,6 +321,7 @@ class Server::Impl final : public v1::Coordinator::CallbackService,
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Millis(n.max_idle));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Millis(n.max_age));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Millis(n.max_age_grace));
+    builder.AddChannelArgument(GRPC_ARG_TSI_MAX_FRAME_SIZE, kMaxTlsFrame);
   }
 
   Session::Callbacks CallbacksOf(SessionId id) {
