@@ -159,6 +159,14 @@ bench-scale: build cluster-tool ## 100,000 shards, 1,000 workers over TLS, an op
 	bench/scale/run.sh
 	bench/failover/run.sh
 
+BENCH_SEEDS ?= 40
+.PHONY: bench-throttle
+bench-throttle: deps build/release/build.ninja ## the governor beside other ways to set a rate, simulated; writes docs/throttle-bench.md; fails if a gate is missed
+	cmake --build --preset release -j $(JOBS) --target throttle_bench
+	mkdir -p build/bench
+	build/release/bin/throttle_bench --scenarios bench/throttle/scenarios --seeds $(BENCH_SEEDS) --threads $(JOBS) \
+	  --markdown docs/throttle-bench.md --json build/bench/throttle.json
+
 .PHONY: clean
 clean: ## remove build/
 	rm -rf build

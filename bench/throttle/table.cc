@@ -14,7 +14,7 @@ constexpr std::string_view kHead = R"(# The governor beside other ways to set a 
 
 Made by `make bench-throttle`; do not edit. A simulation: a target with one queue, in steps of a second. The scenarios are
 files in `bench/throttle/scenarios`, the plant and the contestants are explained in `bench/throttle/README.md`, the weak spots in
-`operator/throttle/README.md`. Read the last section of that before you quote a figure.
+`operator/throttle/README.md`. Read those before you quote a figure.
 
 - **over %**: share of the time in which the true metric is over budget, while there is room for a backfill at all
 - **sev**: how far, in budget-seconds; **peak**: the highest share of the budget; **crit s**: seconds at critical

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "base/utf8.h"
+
 namespace backfill::throttle {
 namespace {
 
@@ -94,7 +96,7 @@ Said Understand(const Budget& budget, const Observation& said) {
 BudgetReading Read(const Budget& budget, const Observation& observation, BudgetMemory& memory,
                    Time now) {
   BudgetReading reading;
-  reading.detail = observation.detail.substr(0, kMaxDetail);
+  reading.detail = CutToBytes(observation.detail, kMaxDetail);
   const Said said = Understand(budget, observation);
   reading.no_traffic = said.no_traffic;
   if (said.unusable == MetricState::kFresh) {

@@ -103,9 +103,9 @@ struct Decision {
   GovernorState state = GovernorState::kSteady;
   LimitedBy limited_by = LimitedBy::kMax;
   std::optional<std::size_t> binding =
-      std::nullopt;     // the budget with the highest pressure of those that act
-  // Its pressure; while no metric is usable, the last one known. Workers learn what latency is usual
-  // while it is at most 1.
+      std::nullopt;  // the budget with the highest pressure of those that act
+  // Its pressure; while no metric is usable, the last one known. Workers learn what latency is
+  // usual while it is at most 1.
   double pressure = 0;
   std::vector<BudgetView> budgets = {};
 

@@ -124,8 +124,11 @@ Governor Governor::Restore(GovernorOptions options, const SavedGovernor& saved,
   GovernorMemory& memory = governor.memory_;
   const auto ago = [&](std::optional<WallTime> at) -> std::optional<Time> {
     if (!at) return std::nullopt;
-    const auto age = wall > *at ? wall - *at : WallTime::duration::zero();
-    return now - std::min<Duration>(std::chrono::duration_cast<Duration>(age), kOldestSaved);
+    // In doubles, as what was saved may be any time.
+    using Seconds = std::chrono::duration<double>;
+    const Seconds age = Seconds(wall.time_since_epoch()) - Seconds(at->time_since_epoch());
+    return now - std::chrono::duration_cast<Duration>(
+                     std::clamp<Seconds>(age, Seconds::zero(), kOldestSaved));
   };
   memory.rate = std::min(Rate(saved.rate), governor.options_.max_records_per_second);
   if (saved.last_good) memory.good = Rate(*saved.last_good);
@@ -154,14 +157,17 @@ Decision Governor::Step(const Inputs& inputs, Time now) {
 
   if (inputs.paused || inputs.blackout) {
     // Nothing moves, so that all is as it was. Before the first record there is nothing to keep.
-    memory_.stopped = memory_.stopped || memory_.last_step.has_value();
+    memory_.stopped = memory_.started;
+    memory_.last_step = now;
     return Report(tick, 0);
   }
   if (memory_.stopped) {
     memory_.stopped = false;
     Resume(memory_, tick.floor);
     ForgetHolds(tick);
+    tick.may_raise = false;
   }
+  memory_.started = true;
   memory_.sent.Add(tick.sent, tick.passed, now, tick.dead_time);
   tick.mean_sent = memory_.sent.Mean().value_or(tick.sent);
   FollowOverrides(tick);

@@ -83,6 +83,7 @@ struct GovernorMemory {
   double before_missing = 0;
   std::optional<Time> last_landing = std::nullopt;
   std::optional<Time> no_raise_until = std::nullopt;  // windows are under-filled after a gap
+  bool started = false;                               // has ever granted a rate
   bool stopped = false;                               // paused or blackout, as of the last step
   bool pinned = false;
   bool capped = false;

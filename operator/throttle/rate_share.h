@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 
-// One rate over many workers; method and reasons: README.md beside this file.
+// One rate over many workers; method and reasons: rate_share.md beside this file.
 namespace backfill::throttle {
 
 using namespace std::chrono_literals;
