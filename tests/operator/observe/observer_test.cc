@@ -52,7 +52,9 @@ class ObserverTest : public testing::Test {
   FakeSources sources_{clock_};
   Observer observer_{sources_,
                      clock_,
-                     {.polling = {.max_in_flight = 3}, .max_questions = 6, .max_per_owner = 4},
+                     {.polling = {.max_in_flight = 3, .max_per_provider = 2},
+                      .max_questions = 6,
+                      .max_per_owner = 4},
                      [this](const std::string&) {
                        {
                          MutexLock l(mu_);

@@ -37,7 +37,7 @@ class PollScheduleTest : public testing::Test {
     return wait;
   }
 
-  PollOptions options_{.max_in_flight = 4};
+  PollOptions options_{.max_in_flight = 4, .max_per_provider = 2};
   PollSchedule schedule_{options_};
   Time now_{1h};
 };
@@ -159,7 +159,7 @@ TEST_F(PollScheduleTest, AShorterIntervalDoesNotEndABackOff) {
 // Whatever happens: bounds hold, nothing is asked twice at a time, nothing is forgotten.
 TEST(PollSchedulePropertyTest, EveryQuestionIsAskedAgainAndBoundsHold) {
   rc::check([] {
-    const PollOptions options{.max_in_flight = *rc::gen::inRange(1, 5)};
+    const PollOptions options{.max_in_flight = *rc::gen::inRange(1, 5), .max_per_provider = 2};
     PollSchedule schedule(options);
     Time now{1h};
     std::map<PollSchedule::Id, std::string> known;

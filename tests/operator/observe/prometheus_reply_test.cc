@@ -154,7 +154,7 @@ TEST(PrometheusReplyTest, HostileTextStaysShortAndOneLine) {
   EXPECT_THAT(error.detail, testing::Not(HasSubstr("\x1b")));
   const QueryReply series = ReadReply(Vector(Series(long_text, "1") + "," + Series("b", "1")));
   EXPECT_LE(series.detail.size(), 200U);
-  EXPECT_EQ(ReadReply(std::string(100'000, '[')).answer, Answer::kError);
+  EXPECT_EQ(ReadReply(std::string(10'000, '[')).answer, Answer::kError);
 }
 
 }  // namespace
