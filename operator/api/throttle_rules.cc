@@ -48,8 +48,7 @@ void CheckNames(const Node& root, Problems& problems) {
   for (std::size_t i = 0; budgets != nullptr && i < budgets->items.size(); ++i) {
     const Node* name = budgets->items[i].At("name", Kind::kString);
     if (name == nullptr || name->text.empty() || seen.insert(name->text).second) continue;
-    problems.Add(*name, Join(PathOf(i), "name"),
-                 "another budget has the name " + Excerpt(name->text) + ", too");
+    problems.Add(*name, PathOf(i), "another budget has the name " + Excerpt(name->text) + ", too");
   }
 }
 

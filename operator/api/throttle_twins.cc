@@ -151,7 +151,8 @@ constexpr std::array kTwins = {
          LastsBetween<10 * kSecond, 24 * kHour>},
     Twin{"duration(self) <= duration('1h')", LastsBetween<0, kHour>},
     Twin{"duration(self) <= duration('10m')", LastsBetween<0, 10 * kMinute>},
-    Twin{"duration(self.duration) <= duration(self.maxDuration)",
+    Twin{"!has(self.duration) || !has(self.maxDuration) || duration(self.duration) <= "
+         "duration(self.maxDuration)",
          [](const Node& self, const Node&) {
            const auto duration = ParseDuration(TextAt(self, "duration"));
            const auto most = ParseDuration(TextAt(self, "maxDuration"));

@@ -236,9 +236,7 @@ struct ClusterOperator::Impl {
         followed(Follow()),
         directory(Caches(), reviews_api),
         authenticator(reviews_api, directory, clock),
-        budgets({.credentials_folder = settings.metric_credentials_dir,
-                 .observer = {.seed = std::random_device{}()}},
-                clock),
+        budgets(OptionsOfBudgets(), clock),
         coordinator(ledgers, clock, leading, OptionsOfCoordinator()),
         process(clock, ProcessFigures()),
         probes(settings.probes_port, Answers()) {
@@ -300,6 +298,12 @@ struct ClusterOperator::Impl {
       return publisher.PublishedFor(bundle);
     };
     options.watch.seed = std::random_device{}();
+    return options;
+  }
+  [[nodiscard]] reconcile::ObservedBudgetsOptions OptionsOfBudgets() const {
+    reconcile::ObservedBudgetsOptions options;
+    options.credentials_folder = settings.metric_credentials_dir;
+    options.observer.seed = std::random_device{}();
     return options;
   }
   coordinator::CoordinatorOptions OptionsOfCoordinator() {
