@@ -30,7 +30,7 @@ TEST(PromqlRangeTest, EveryTextEnds) {
     const auto text = *rc::gen::container<std::string>(
         rc::gen::elementOf(std::string("[]\"'`\\#\n0123456789msdwy: ")));
     const auto range = LongestRange(text);
-    RC_ASSERT(!range || *range <= std::chrono::hours(24 * 366));
+    RC_ASSERT((!range || *range <= std::chrono::hours(24 * 366)));
   }));
   EXPECT_EQ(LongestRange("a[" + std::string(100'000, '9') + "y]"), std::chrono::hours(24 * 366));
 }
