@@ -2,6 +2,7 @@
 
 from case import ClusterTest, core, eventually, unittest
 from installation import LEADER, NAMESPACE, RELEASE
+from node import IMAGES
 
 
 class Lifecycle(ClusterTest):
@@ -48,6 +49,37 @@ class Lifecycle(ClusterTest):
         self.patch(name, throttle={"maxRecordsPerSecond": 5000})
         done = self.ended_well(name, 30_000)
         self.assertEqual(done["plan"]["workerImage"], image)
+
+    def test_what_begins_under_one_version_goes_on_under_the_next_and_the_one_before(self):  # F20, with one code under two names
+        self.node.load_as("next", *IMAGES[:2])
+        self.a_target(30_000)
+        first = self.a_backfill("first", 30_000, rate=200)
+        self.wait_until_under_way(first, 200)
+        self.addCleanup(self.installation.install)
+        self.installation.install("image.tag=next", "worker.image.tag=next")
+        self.only_operators_of("next")
+        second = self.a_backfill("second", 30_000, rate=200)
+        eventually(lambda: len(self.workers(second)), 2, within=60)
+        workers = self.workers(first) | self.workers(second)
+
+        self.installation.rollback()
+        self.only_operators_of("dev")
+        self.installation.install("image.tag=next", "worker.image.tag=next")
+        self.only_operators_of("next")
+        self.assertEqual(self.workers(first) | self.workers(second), workers)
+        for name, tag in ((first, "dev"), (second, "next")):
+            self.patch(name, throttle={"maxRecordsPerSecond": 5000})
+            self.wait_for(name, "Succeeded", within=240)
+            self.assertEqual(self.status(name)["plan"]["workerImage"], f"localhost/backfill/worker:{tag}")
+            self.assertEqual(self.status(name)["progress"]["updated"], 30_000)
+        stats = self.every_record_arrived(30_000)  # of both: each key twice
+        again = sum(self.status(name)["progress"].get("redoneAtMost", 0) for name in (first, second))
+        self.assertLessEqual(stats["duplicates"], 30_000 + again)
+
+    def only_operators_of(self, tag):
+        eventually(lambda: {p["spec"]["containers"][0]["image"] for p in self.installation.pods()}, {f"localhost/backfill/operator:{tag}"},
+                   within=90)
+        self.installation.leader()
 
     @core
     def test_uninstalling_leaves_definitions_data_and_certificate_and_what_was_paused_goes_on_after_it_is_back(self):
