@@ -259,7 +259,9 @@ Error ApiError::ToError() const {
     }
     return ErrorCode::kInternal;
   };
-  return {code(), message, retry_after};
+  // What tells the two that are kInvalid apart, whatever words the server or a proxy has for it.
+  const bool too_large = kind == ApiErrorKind::kTooLarge;
+  return {code(), too_large ? "too large: " + message : message, retry_after};
 }
 
 ApiError ErrorOf(const HttpResponse& response) {

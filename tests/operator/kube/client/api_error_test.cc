@@ -9,6 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 using enum ApiErrorKind;
 
 std::string Status(int code, std::string_view reason, std::string_view message = "no",
@@ -91,6 +92,16 @@ TEST(ApiErrorTest, R1_AServerBehindTheVersionMeansListAgain) {
   EXPECT_EQ(Answer(504, status).kind, kGone);
   EXPECT_TRUE(Answer(504, status).HasCause(kCauseVersionTooLarge));
   EXPECT_EQ(ErrorOfStatus(status).kind, kGone);
+}
+
+TEST(ApiErrorTest, R29_TooLargeIsToldByItsFirstWordsWhateverTheServersAre) {
+  for (const ApiError& error :
+       {Answer(413, Status(413, "RequestEntityTooLarge", "limit is 3145728")),
+        Answer(413, "<html>Payload</html>"),
+        Answer(500,
+               Status(500, "InternalError", "trying to send message larger than max (2 vs. 1)"))})
+    EXPECT_THAT(error.Annotate("writing the status").ToError().message, StartsWith("too large: "))
+        << error.message;
 }
 
 TEST(ApiErrorTest, R29_TooLargeHasThreeFaces) {
