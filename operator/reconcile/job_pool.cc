@@ -353,15 +353,18 @@ Status JobPool::Scale(const api::Backfill& backfill, Stage stage, int replicas) 
     BeginAnewIfChanged(pool, any);
   }
   if (replicas > 0 && !TRY(Prepare(TargetOf(key, 0)))) return Ok{};
+  bool refused = false;
   for (int p = 0; p < kMaxPools; ++p) {
     const Target target = TargetOf(key, p);
     const WantedJob wanted = OfPool(any, p, replicas);
+    // R30: no more of these. Those that are not wanted are let go all the same.
+    if (refused && wanted.replicas > 0) continue;
     TRY(Drive(
             target, [&wanted](const kube::Job* seen) { return NextStep(seen, wanted); }, &backfill,
             wanted)
             .Annotate("Job " + target.job.ns + "/" + target.job.name));
     MutexLock l(mu_);
-    if (pools_[key].slots[static_cast<std::size_t>(p)].trouble) break;  // R30: no more of these
+    refused = refused || pools_[key].slots[static_cast<std::size_t>(p)].trouble.has_value();
   }
   return Ok{};
 }
@@ -372,8 +375,11 @@ Status JobPool::Stop(const StageKey& key) {
   {
     MutexLock l(mu_);
     Pool& pool = pools_[key];
+    // At once, though a creation was refused; what is refused from then on is not asked for again
+    // before its time.
+    if (pool.wanted != 0)
+      for (Slot& slot : pool.slots) slot.call_at = Time{};
     pool.wanted = 0;
-    for (Slot& slot : pool.slots) slot.call_at = Time{};
   }
   const auto decide = [&key](const kube::Job* seen) -> JobStep {
     if (seen == nullptr || !IsOwnedBy(*seen, key.uid) || seen->IsFinished() ||

@@ -246,9 +246,11 @@ PoolStatus JobPool::Observe(const api::Backfill& backfill, Stage stage) {
     BeginAnewIfChanged(pool, any);
     for (int p = 0; p < kMaxPools; ++p) {
       Slot& slot = pool.slots[static_cast<std::size_t>(p)];
-      if (!refused && replicas > 0) refused = slot.trouble;
       const JobPtr job = Seen(slot, {key.ns, WorkerJobName(key.name, stage, p)});
-      if (job == nullptr || !IsOwnedBy(*job, key.uid)) continue;
+      const bool ours = job != nullptr && IsOwnedBy(*job, key.uid);
+      // What is neither wanted any more nor there is nobody's trouble.
+      if (!refused && (ReplicasOfPool(p, replicas) > 0 || ours)) refused = slot.trouble;
+      if (!ours) continue;
       const WantedJob wanted = OfPool(any, p, replicas);
       CountFailures(pool, slot, *job, wanted);
       SeeJob(sight, slot, job, wanted);
@@ -267,7 +269,8 @@ PoolStatus JobPool::Observe(const api::Backfill& backfill, Stage stage) {
   std::vector<PodPtr> lacking;
   for (const PodPtr& pod : pods) {
     const kube::OwnerReference* owner = pod->meta.controller();
-    const std::string job = owner == nullptr ? "" : owner->uid;
+    if (owner == nullptr || owner->kind != "Job") continue;  // anybody can label a pod
+    const std::string& job = owner->uid;
     const bool counted = !pod->tracked && pod->meta.deletion_time.empty() &&
                          std::ranges::count(sight.known, job) > 0;
     if (counted) continue;

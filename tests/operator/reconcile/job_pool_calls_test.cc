@@ -161,6 +161,53 @@ TEST_F(JobPoolCallsTest, R30_WhatARoleForbidsIsSaidWithVerbAndKind) {
   EXPECT_THAT(Observe().trouble->message, HasSubstr("Job"));
 }
 
+TEST_F(JobPoolCallsTest, R30_ADeletionThatIsRefusedIsRepeatedOnR19sScheduleToo) {
+  Settle(2);
+  server_.FailAlways(Fault::ForbiddenByRole(), {.verb = "delete", .plural = "jobs"});
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(Stop().ok());
+  EXPECT_EQ(Calls("delete"), 1);
+  ASSERT_TRUE(Observe().trouble.has_value());
+  EXPECT_EQ(Observe().trouble->reason, "Forbidden");
+  clock_.Advance(13s);
+  ASSERT_TRUE(Stop().ok());
+  EXPECT_EQ(Calls("delete"), 2);
+}
+
+TEST_F(JobPoolCallsTest, R30_WhatIsNotWantedIsLetGoThoughAnotherIsRefused) {
+  ASSERT_TRUE(Scale(1200).ok());
+  See();
+  server_.FailAlways(Fault::ForbiddenByRole(), {.verb = "patch", .name = "reprice-run"});
+  ASSERT_TRUE(Scale(400).ok());
+  EXPECT_EQ(Calls("delete"), 2);
+}
+
+TEST_F(JobPoolCallsTest, R30_WhatWasRefusedAndIsNotWantedAnyMoreIsNoTrouble) {
+  ASSERT_TRUE(Scale(400).ok());
+  server_.SetQuota("jobs", "shop", 1);
+  ASSERT_TRUE(Scale(1200).ok());
+  ASSERT_TRUE(Observe().trouble.has_value());
+  ASSERT_TRUE(Scale(400).ok());
+  EXPECT_FALSE(Observe().trouble.has_value());
+}
+
+TEST_F(JobPoolCallsTest, APodThatNoJobControlsIsNobodysWorker) {
+  Settle(2);
+  SettleStopped();
+  ASSERT_EQ(Observe().alive, 0);
+  json pod = {{"metadata",
+               {{"name", "debug"},
+                {"labels",
+                 {{"app.kubernetes.io/name", "backfill-worker"},
+                  {"backfill.dev/backfill-uid", backfill_.uid},
+                  {"backfill.dev/stage", "run"},
+                  {"backfill.dev/pool", "0"}}}}},
+              {"spec", {{"containers", json::array({{{"name", "a"}, {"image", "b"}}})}}}};
+  ASSERT_EQ(server_.Do(kube::HttpMethod::kPost, "/api/v1/namespaces/shop/pods", pod.dump()).status,
+            201);
+  See();
+  EXPECT_EQ(Observe().alive, 0);
+}
+
 TEST_F(JobPoolCallsTest, R30_InANamespaceThatGoesNothingIsMade) {
   server_.Do(kube::HttpMethod::kDelete, "/api/v1/namespaces/shop");
   ASSERT_TRUE(Scale(2).ok());
