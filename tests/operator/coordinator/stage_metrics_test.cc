@@ -87,12 +87,13 @@ TEST_F(StageMetricsTest, WhatIsNotWrittenGrowsOldUntilItIs) {
   stage.run().Settle();
   EXPECT_EQ(Unwritten(), 0ms) << "there is nothing to write";
 
+  clock_.Advance(1s);
   stage.Progress(worker, 0, {StageBench::At(lease, 5)});
   stage.run().Settle();
   clock_.Advance(3s);
   stage.Progress(worker, 0, {StageBench::At(lease, 6)});
   stage.run().Settle();
-  EXPECT_EQ(Unwritten(), 3s) << "the batch is under way";
+  EXPECT_EQ(Unwritten(), 4s) << "the batch is under way";
   stage.FinishOneBatch();
   EXPECT_EQ(Unwritten(), 3s) << "what came after it is not in it";
   stage.FinishWrites();
