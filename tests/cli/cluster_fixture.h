@@ -6,12 +6,10 @@
 #include <vector>
 
 #include "cli/cluster.h"
-#include "operator/coordinator/ledger_store.h"
 #include "operator/kube/api_store.h"
-#include "operator/ledger/failure_log.h"
-#include "operator/ledger/ledger.h"
 #include "operator/report/run_report.h"
 #include "tests/cli/command_fixture.h"
+#include "tests/cli/written_ledger.h"
 #include "tests/fakes/crd_schema.h"
 #include "tests/fakes/fake_api_server.h"
 
@@ -76,37 +74,10 @@ class ClusterFixture : public CommandFixture {
   reconcile::StageKey RunOf(const api::Backfill& b) {
     return {.ns = b.ns, .name = b.name, .uid = b.uid, .stage = reconcile::Stage::kRun};
   }
-  // Written as the coordinator writes it: `shards` of ten records, the first leased, and a failure
-  // in it.
   void WriteLedger(const std::string& name, int shards) {
-    plan::Plan plan;
-    for (int i = 0; i < shards; ++i) plan.shards.push_back({Range{i * 10, (i + 1) * 10}, 10});
-    plan.records = static_cast<std::uint64_t>(shards) * 10;
-    plan.hash = plan::PlanHash("work", plan.shards);
-    ledger::Ledger ledger = ledger::Ledger::FromPlan(plan);
-    ledger::Shard first = *ledger.Find(ShardId{0});
-    first.state = ledger::ShardState::kInFlight;
-    first.attempt = Attempt{1};
-    first.epoch = Epoch{1};
-    first.holder = "run-0/abc";
-    ledger.Update(first);
-    std::vector<ledger::ChunkImage> images;
-    for (int i = 0; i < ledger.chunks(); ++i) images.push_back(ledger.Encode(i, Epoch{1}));
-    coordinator::LedgerStore writer(cluster_, RunOf(OnServer(name)));
-    ASSERT_TRUE(writer.Create(images, Epoch{1}).ok());
-    ledger::FailureLog log;
-    log.Append({.shard = {0},
-                .attempt = {1},
-                .position = 7,
-                .key = "7\x1b[2J",
-                .failure_class = ledger::FailureClass::kPermanent,
-                .attempts = 1,
-                .message = "422 total is negative"});
-    ASSERT_TRUE(
-        writer
-            .Write({{coordinator::LedgerWrite::Kind::kPage, log.EncodePage(0, Epoch{1}), kPower}},
-                   Epoch{1})
-            .status.ok());
+    const Status written = WriteLedgerOfRun(cluster_, RunOf(OnServer(name)), PlanOfTens(shards),
+                                            /*failed_key=*/"7\x1b[2J");
+    ASSERT_TRUE(written.ok()) << written.error().message;
   }
 
   template <typename T>
