@@ -157,7 +157,7 @@ bench: build ## what a record and a row cost, beside other programs (some minute
 bench-scale: build cluster-tool ## 100,000 shards, 1,000 workers over TLS, an operator killed in the middle; failover (8 min)
 	cmake --build --preset release -j $(JOBS) --target scale_bench scale_coordinator failover_bench
 	bench/scale/run.sh
-	bench/failover/run.sh
+	RUNS=$${RUNS:-4} bench/failover/run.sh
 
 BENCH_SEEDS ?= 40
 .PHONY: bench-throttle

@@ -204,7 +204,8 @@ class Run {
         killed = true;
         TRY(KillAndStartAgain());
         measure_at = Now() + options_.warm_up;
-        change_at = measure_at + options_.change_rate_every;
+        // Until its predecessor's grants have expired a new leader leaves workers what they had.
+        change_at = Now() + kGrantTtl + options_.change_rate_every;
         continue;
       }
       // The tail: there may be less work than workers.
