@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "tests/e2e/cluster_machine.h"
+#include "tests/rows/file_server.h"
 
 namespace backfill::e2e {
 namespace {
@@ -162,6 +163,102 @@ TEST_F(OperatorTest, ADeletedBackfillDrainsAndLeavesItsReport) {
   // GitOps brings it back: it does not run again.
   Apply({.end = 1'000'000, .rate = 1'000});
   ASSERT_TRUE(Becomes("Stalled", "True/AlreadyRan"));
+}
+
+// ---- a file: the operator has none, so a worker plans
+
+class FileOnAClusterTest : public ClusterMachine {
+ protected:
+  // Pods are processes of this machine, so a path of this machine is one of theirs.
+  [[nodiscard]] std::filesystem::path data() const { return dir_.path() / "rows.csv"; }
+  void FileHas(int rows, const std::string& header = "id,state") {
+    std::string text = header + "\n";
+    for (int i = 0; i < rows; ++i) text += std::to_string(i) + ",open\n";
+    WriteFile(data(), text);
+  }
+  [[nodiscard]] Spec OfTheFile(bool real = true) const {
+    return {.real = real,
+            .source = "file: {path: " + data().string() + ", format: Csv, key: id}",
+            .http_extra = "      body: '{{fields.state}}'\n"};
+  }
+  std::string MessageOf(const std::string& type) {
+    for (const auto& c : Get().at("status").at("conditions"))
+      if (c.at("type") == type) return c.value("message", "");
+    return "";
+  }
+  // As `backfill plan` says.
+  std::string HashOnThisMachine() {
+    Process::Options how{};
+    how.dir = dir_.path();
+    Process plan({std::string(BACKFILL_BIN_DIR) + "/backfill", "plan", "-f",
+                  (dir_.path() / "backfill.yaml").string(), "-o", "json"},
+                 how);
+    plan.Wait(30s);
+    return nlohmann::json::parse(plan.Out(), nullptr, false).value("planHash", "");
+  }
+  void TryNow(const std::string& value) {
+    Kubectl({"annotate", "backfill", "touch", "-n", ns_, "--overwrite",
+             "backfill.dev/reconcile-at=" + value});
+  }
+};
+
+TEST_F(FileOnAClusterTest, AWorkerPlansItAndTheHashIsThatOfThisMachine) {
+  TargetIs({.bitmap = 5'000});
+  FileHas(5'000);
+  StartOperator();
+  Apply(OfTheFile());
+  ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 120s));
+  EXPECT_EQ(sink_->stats().missing, 0u);
+  const auto plan = Get().at("status").at("plan");
+  EXPECT_EQ(plan.at("records"), 5'000);
+  EXPECT_EQ(plan.at("hash"), HashOnThisMachine());
+  EXPECT_EQ(kubelet_->started(), 3) << "one to plan, two to run";
+  EXPECT_THAT(Kubectl({"get", "jobs,pods", "-n", ns_, "-o", "name"}), IsEmpty());
+}
+
+TEST_F(FileOnAClusterTest, WhatIsWrongWithTheFileIsSaidAndHealsOnceItIsMended) {
+  StartOperator();
+  Apply(OfTheFile(/*real=*/false));
+  ASSERT_TRUE(Becomes("Ready", "False/SourceUnavailable", 90s));
+  EXPECT_THAT(MessageOf("Ready"), HasSubstr("No such file"));
+  FileHas(10, "id,other");
+  TryNow("1");
+  ASSERT_TRUE(Becomes("Stalled", "True/InvalidSpec", 90s));
+  EXPECT_THAT(MessageOf("Planned"), HasSubstr("{{fields.state}} is no column"));
+  FileHas(10);
+  TryNow("2");
+  ASSERT_TRUE(Becomes("Ready", "True/DryRunCompleted", 120s));
+}
+
+TEST_F(FileOnAClusterTest, F10_TheWorkerThatPlansGoesOnUnderTheNextOperator) {
+  std::string rows = "id,state\n";
+  for (int i = 0; i < 1'000; ++i) rows += std::to_string(i) + ",open\n";
+  rows::FileServer server(rows);
+  server.HangNext();  // until the worker asks again
+  StartOperator();
+  Spec spec = OfTheFile(/*real=*/false);
+  spec.source = "file: {path: '" + server.Url() + "', format: Csv, key: id}";
+  Apply(spec);
+  ASSERT_TRUE(TimeUntil(60s, [&] { return server.requests() > 0; }).has_value());
+  EXPECT_EQ(Condition("Ready"), "Unknown/Planning");
+  RestartOperator();
+  ASSERT_TRUE(TimeUntil(120s, [&] { return Get().at("status").contains("plan"); }).has_value());
+  EXPECT_EQ(Get().at("status").at("plan").at("records"), 1'000);
+  ASSERT_TRUE(Becomes("Ready", "True/DryRunCompleted", 90s));
+  EXPECT_EQ(kubelet_->started(), 3) << "it was not started again";
+}
+
+TEST_F(FileOnAClusterTest, DeletedWhileItIsReadItLeavesNothing) {
+  rows::FileServer server("id,state\n1,open\n");
+  server.HangNext();
+  StartOperator();
+  Spec spec = OfTheFile();
+  spec.source = "file: {path: '" + server.Url() + "', format: Csv, key: id}";
+  Apply(spec);
+  ASSERT_TRUE(TimeUntil(60s, [&] { return server.requests() > 0; }).has_value());
+  Kubectl({"delete", "backfill", "touch", "-n", ns_, "--timeout=90s"});
+  EXPECT_THAT(kubelet_->Running(), IsEmpty());
+  EXPECT_THAT(Kubectl({"get", "jobs,pods", "-n", ns_, "-o", "name"}), IsEmpty());
 }
 
 }  // namespace
