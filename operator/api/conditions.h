@@ -15,6 +15,13 @@ inline const Condition* FindCondition(const Status& status, std::string_view typ
   return it == status.conditions.end() ? nullptr : &*it;
 }
 
+// In the place of the one of its type.
+inline void SetCondition(Status& status, const Condition& condition) {
+  std::erase_if(status.conditions,
+                [&condition](const Condition& c) { return c.type == condition.type; });
+  status.conditions.push_back(condition);
+}
+
 // As they are written.
 inline std::string_view ToString(Phase phase) {
   switch (phase) {

@@ -31,7 +31,7 @@ struct Wanted {
 };
 
 struct ObserverOptions {
-  PollOptions polling;  // `max_in_flight` is the number of threads
+  PollOptions polling = {};  // `max_in_flight` is the number of threads
   Duration shortest_interval = std::chrono::milliseconds(250);
   // Of all owners together. What goes beyond is refused, not observed less often.
   std::size_t max_questions = 4096;

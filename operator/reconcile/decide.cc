@@ -470,6 +470,11 @@ void Deciding::ShowActivity(Stage stage, const ObservedStage& seen, int desired,
                   settings.unlimited ? 0 : settings.records_per_second, limited_by);
 }
 
+bool UnderWay(const Observed& o) {
+  return o.dry_run.open || o.run.open || o.planning.open || o.dry_run.pool.alive > 0 ||
+         o.run.pool.alive > 0 || o.planning.pool.alive > 0;
+}
+
 bool ChangesLedgers(const Action& action) {
   return std::holds_alternative<MakePlan>(action) || std::holds_alternative<OpenStage>(action) ||
          std::holds_alternative<CloseStage>(action);

@@ -75,6 +75,9 @@ struct Observed {
   int crash_limit = 5;  // for each worker; see ReconcilerOptions
 };
 
+// Something of it is open, or workers of it are there.
+bool UnderWay(const Observed& observed);
+
 // Before anything that has an effect outside of the object (R24). The next step sees it.
 struct AddFinalizer {
   bool operator==(const AddFinalizer&) const = default;

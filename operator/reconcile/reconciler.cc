@@ -21,7 +21,6 @@
 #include "operator/reconcile/stage_sight.h"
 #include "operator/reconcile/status_builder.h"
 #include "operator/reconcile/status_drift.h"
-#include "operator/report/run_report.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -219,12 +218,8 @@ struct Reconciler::Impl {
     }
     // How long an error has lasted is read from Ready, which a store that takes no writes does not
     // keep.
-    for (const api::Condition& c : memory.conditions) {
-      if (c.type != "Ready") continue;
-      std::erase_if(o.backfill.status.conditions,
-                    [](const auto& old) { return old.type == "Ready"; });
-      o.backfill.status.conditions.push_back(c);
-    }
+    for (const api::Condition& c : memory.conditions)
+      if (c.type == "Ready") api::SetCondition(o.backfill.status, c);
     const auto report = KnownReport(o.backfill, memory);
     if (report.ok()) {
       o.report = *report;
@@ -417,11 +412,8 @@ struct Reconciler::Impl {
 
   [[nodiscard]] Duration WhenToLookAgain(const Decision& decision, const Observed& observed,
                                          const Memory& memory) const {
-    const bool open = observed.dry_run.open || observed.run.open || observed.planning.open;
-    const bool workers_left = observed.dry_run.pool.alive > 0 || observed.run.pool.alive > 0 ||
-                              observed.planning.pool.alive > 0;
     if (observed.unseen) return kRetryMax;
-    if (observed.retry_later && !open && !workers_left) {
+    if (observed.retry_later && !UnderWay(observed)) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(*memory.retry_at - clock.Steady());
       return std::max<Duration>(left, kSoon);

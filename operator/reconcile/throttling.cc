@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace backfill::reconcile {
@@ -39,9 +40,9 @@ std::vector<api::BudgetStatus> ShownBudgets(const std::vector<throttle::Budget>&
   const auto rank = [&views](std::size_t i) {
     const bool usable = views[i].state == throttle::MetricState::kFresh ||
                         views[i].state == throttle::MetricState::kLate;
-    return std::pair(usable, -views[i].pressure.value_or(0));
+    return std::tuple(usable, -views[i].pressure.value_or(0), i);
   };
-  std::ranges::stable_sort(order, {}, rank);
+  std::ranges::sort(order, {}, rank);
   if (order.size() > api::kMaxShownBudgets) order.resize(api::kMaxShownBudgets);
   std::vector<api::BudgetStatus> shown;
   for (const std::size_t i : order) {

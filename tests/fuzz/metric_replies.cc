@@ -14,7 +14,8 @@ namespace {
 
 void CheckDetail(throttle::Answer answer, double value, const std::string& detail) {
   Require(detail.size() <= observe::kMaxDetailBytes, "what people are told is short");
-  for (const unsigned char c : detail) Require(c >= 0x20 && c != 0x7f, "it is one line");
+  for (const char c : detail)
+    Require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f, "it is one line");
   if (answer == throttle::Answer::kValue) {
     Require(std::isfinite(value), "a value is a number");
     Saw("a value");

@@ -36,7 +36,8 @@ std::vector<std::string> SeriesOf(std::string_view text, std::string& written) {
 
 void CheckReply(const Reply& reply) {
   Require(reply.observation.detail.size() <= 200, "what people are told is short");
-  for (const unsigned char c : reply.observation.detail) Require(c >= 0x20, "it is one line");
+  for (const char c : reply.observation.detail)
+    Require(static_cast<unsigned char>(c) >= 0x20, "it is one line");
   const bool value = reply.observation.answer == throttle::Answer::kValue;
   Require(!value || std::isfinite(reply.observation.value), "a value is a number");
   Saw(value ? "value" : reply.observation.detail);

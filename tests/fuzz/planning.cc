@@ -84,7 +84,7 @@ class World {
       case 6:
         message.mutable_plan_failure()->set_kind(
             static_cast<v1::PlanFailure::Kind>(script_.Below(4)));
-        message.mutable_plan_failure()->set_message(script_.Text());
+        message.mutable_plan_failure()->set_message(std::string(script_.Text()));
         break;
       case 7:
         lead_.valid = !lead_.valid;
@@ -116,7 +116,7 @@ class World {
     end.set_bytes(Near(3 + shards_ * 100));
     for (int i = script_.Below(3); i > 0; --i) {
       v1::BadRows& bad = *end.add_bad();
-      bad.set_fault(script_.Text());
+      bad.set_fault(std::string(script_.Text()));
       bad.set_rows(Near(1));
     }
   }

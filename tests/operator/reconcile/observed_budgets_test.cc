@@ -55,7 +55,7 @@ TEST(QueryOfTest, EachMetricIsAskedAsTheFileSays) {
 class ObservedBudgetsTest : public testing::Test {
  protected:
   ObservedBudgetsTest() { b_.uid = "uid-1"; }
-  backfill::fakes::ManualClock clock_;
+  fakes::ManualClock clock_;
   ObservedBudgets budgets_{{}, clock_};
   api::Backfill b_;
 };
