@@ -53,12 +53,13 @@ function(backfill_component name)
 endfunction()
 
 # backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL] [CONTROL_PLANE]
-# [WHOLE])
+# [WHOLE] [SLOTS 2])
 # CONTROL_PLANE: ctest starts a real Kubernetes API first, whose kubeconfig is $BACKFILL_TEST_KUBECONFIG (tests/cluster).
+# SLOTS: of the two that each core has (tests/run.sh); without, a unit test takes both, any other test one, as it mostly waits.
 # WHOLE: one run of the binary for all of its tests, as they share what takes long to start.
 # One binary per component: linking dominates. gtest and gmock are precompiled, once for all of them.
 function(backfill_test name)
-  cmake_parse_arguments(ARG "SERIAL;CONTROL_PLANE;WHOLE" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;CONTROL_PLANE;WHOLE" "LABEL;TIMEOUT;SLOTS" "SOURCES;LINK" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -82,13 +83,14 @@ function(backfill_test name)
       ENVIRONMENT BACKFILL_TEST_KUBECONFIG=${CMAKE_BINARY_DIR}/control-plane/kubeconfig)
   endif()
   # Before ctest has measured anything it begins with what may take long, so that none of that is left alone at the end.
-  # tests/run.sh gives every core two slots: a unit test computes and takes both, the others mostly wait for servers, processes
-  # and clocks.
   set(cost 0)
   set(slots 2)
   if(NOT ARG_LABEL STREQUAL unit)
     set(cost 10)
     set(slots 1)
+  endif()
+  if(ARG_SLOTS)
+    set(slots ${ARG_SLOTS})
   endif()
   set(properties LABELS ${ARG_LABEL} PROCESSORS ${slots} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL} COST ${cost} ${control_plane})
   if(ARG_WHOLE)

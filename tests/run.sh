@@ -8,6 +8,10 @@ trap '[ -z "$on_cluster" ] || { kill "$on_cluster"; wait "$on_cluster"; } 2>/dev
 status=0
 none=error
 if [ $# -gt 0 ]; then none=ignore; fi  # a selection may leave one of the builds without a test
+# clang's sanitizers look for llvm-symbolizer; binutils come with g++.
+symbolizer=$(command -v addr2line)
+export ASAN_SYMBOLIZER_PATH=$symbolizer UBSAN_SYMBOLIZER_PATH=$symbolizer
+export TSAN_OPTIONS="external_symbolizer_path=$symbolizer ${TSAN_OPTIONS:-}"
 # Tests that start many processes or measure time say RUN_SERIAL themselves.
 run() {  # BUILD [ARGUMENTS OF CTEST]
   ctest --test-dir "build/$1" --parallel "$((2 * $(nproc)))" --output-on-failure --no-tests=$none \

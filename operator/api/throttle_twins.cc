@@ -77,7 +77,8 @@ bool BelowIdeal(const Node& self, const Node& /*before*/) {
 }
 
 constexpr std::array kTwins = {
-    Twin{"!has(self.maxRecordsPerSecond) || self.minRecordsPerSecond <= self.maxRecordsPerSecond",
+    Twin{"!has(self.maxRecordsPerSecond) || self.maxRecordsPerSecond < 1 || "
+         "self.minRecordsPerSecond <= self.maxRecordsPerSecond",
          [](const Node& self, const Node&) {
            return NotAbove(self, "minRecordsPerSecond", "maxRecordsPerSecond");
          }},

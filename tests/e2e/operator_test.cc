@@ -182,7 +182,8 @@ class FileOnAClusterTest : public ClusterMachine {
             .http_extra = "      body: '{{fields.state}}'\n"};
   }
   std::string MessageOf(const std::string& type) {
-    for (const auto& c : Get().at("status").at("conditions"))
+    const auto object = Get();
+    for (const auto& c : object.at("status").at("conditions"))
       if (c.at("type") == type) return c.value("message", "");
     return "";
   }

@@ -201,10 +201,16 @@ TEST_F(WorkerProcessTest, KeepsToItsRateAndToChangesOfIt) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     return static_cast<double>(sink_->stats().records - before) / took.count();
   };
-  EXPECT_NEAR(rate(), 1'000, 60);
-  coordinator_->SetRate(2'000, 100);  // what a build with sanitizers reaches also on a busy machine
+  // A busy machine may let it have less, never more.
+  const auto is_about = [&rate](double wanted) {
+    const double got = rate();
+    EXPECT_LE(got, 1.06 * wanted);
+    EXPECT_GE(got, 0.6 * wanted);
+  };
+  is_about(1'000);
+  coordinator_->SetRate(2'000, 100);
   std::this_thread::sleep_for(200ms);
-  EXPECT_NEAR(rate(), 2'000, 120);
+  is_about(2'000);
   coordinator_->SetRate(0, 0);
   std::this_thread::sleep_for(200ms);
   EXPECT_EQ(rate(), 0);
