@@ -90,9 +90,9 @@ adds up to more than declared, also after workers or the runner have died.
 A target that answers with Retry-After is left alone for so long by all workers.
 For ten first attempts at most one more record is sent again.
 
-spec.throttle.budgets are bounds on metrics of the target: the rate goes up while
-all are kept and down when one is not. spec.schedule says when it may send.
-"backfill status NAME" says why it is not faster.
+spec.throttle.budgets are bounds on metrics of the target: the rate goes up
+while all are kept and down when one is not. spec.schedule says when it may
+send. "backfill status NAME" says why it is not faster.
 
 To slow down at once: "backfill pause NAME". To change the rate: edit the file
 and "backfill apply -f FILE"; it holds within a second.

@@ -26,7 +26,7 @@ fi
 # TSAN looks for races, which a few random histories show as well as many. What is left out has a single thread from end to
 # end (operator/lease, ledger and throttle start none), and takes longest; the dev build runs it.
 RC_PARAMS=max_success=20 run tsan \
-  -E 'FleetTest.ManyWorkers|AHundredThousandShards|FrameTest.StopsInflatingABomb|CachedBytesTest' "$@"
+  -E 'FleetTest.ManyWorkers|AHundredThousandShards|FrameTest.StopsInflatingABomb' "$@"
 # Many wait for real servers and processes, and fail where the machine stands still for some seconds. What fails is run once
 # more, and named below all the same; what fails twice has failed.
 run dev --repeat until-pass:2 "$@"

@@ -366,7 +366,7 @@ TEST_F(JobPoolCallsTest, TheWorkerThatPlansIsAJobOfItsOwn) {
   const PoolStatus seen = settle();
   EXPECT_EQ(seen.alive, 1) << "the Job controller starts another";
   EXPECT_EQ(seen.failures, 1U);
-  EXPECT_THAT(seen.last_failure, HasSubstr("plan-0"));
+  EXPECT_THAT(pool_->Observe(backfill_, Stage::kPlan).last_failure, HasSubstr("plan-0"));
   Restart();
   EXPECT_EQ(settle().alive, 1);
   for (int i = 0; i < 6; ++i) {
