@@ -24,8 +24,7 @@ class Copier final : public Reconciler {
       return Outcome::Refused({ErrorCode::kConflict, copy_key.name + " belongs to somebody else"});
 
     nlohmann::json body{{"data", original->data}};
-    auto& owners = body["metadata"]["ownerReferences"];
-    owners.push_back(ControllerReference(kConfigMaps, original->meta));
+    body["metadata"]["ownerReferences"].push_back(ControllerReference(kConfigMaps, original->meta));
     ReconcileApi api(api_, context);
     return Outcome::Of(api.CreateOrUpdate(kMaps, copy_key, body, copy.get()));
   }
