@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "operator/api/cel_twins.h"
@@ -63,6 +65,7 @@ class CrdSchema final : public ObjectSchema {
     const Node meta = SwapMeta(root);
     api::Problems structure;
     api::Validate(schema_, root, structure);
+    FindDuplicates(root, structure);
     AddCauses(structure, "Invalid value: ", verdict);
     if (verdict.causes.empty()) {
       api::Problems rules;
@@ -88,6 +91,17 @@ class CrdSchema final : public ObjectSchema {
       name_only.Add("name", *name);
     }
     return std::exchange(*meta, std::move(name_only));
+  }
+
+  // As x-kubernetes-list-map-keys says, which api::Schema does not keep.
+  static void FindDuplicates(const Node& root, api::Problems& problems) {
+    const Node* budgets = root.At("spec.throttle.budgets", Node::Kind::kList);
+    std::set<std::string> seen;
+    for (std::size_t i = 0; budgets != nullptr && i < budgets->items.size(); ++i) {
+      const Node* name = budgets->items[i].At("name", Node::Kind::kString);
+      if (name != nullptr && !seen.insert(name->text).second)
+        problems.Add(*name, api::JoinIndex("spec.throttle.budgets", i), "Duplicate value");
+    }
   }
 
   static void AddCauses(api::Problems& problems, const std::string& prefix,
