@@ -57,6 +57,15 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
   explicit BodySink(std::shared_ptr<RestExchange> exchange)
       : streambuf_state_manager(std::ios_base::out), exchange_(std::move(exchange)) {}
 
+  // The library closes with an exception when _putn fails, on one of its threads, and waits there
+  // for what its own close() leaves to another of them. They may all wait so, and at the end of the
+  // process there is no other.
+  using streambuf_state_manager::close;
+  pplx::task<void> close(std::ios_base::openmode mode) override {
+    if ((mode & std::ios_base::out) != 0) m_stream_can_write = false;
+    return pplx::task_from_result();
+  }
+
   bool can_seek() const override { return false; }
   bool has_size() const override { return false; }
   size_t buffer_size(std::ios_base::openmode) const override { return 0; }
