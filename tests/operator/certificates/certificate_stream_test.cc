@@ -13,10 +13,6 @@
 #include "tests/operator/certificates/kept_replica.h"
 #include "tests/operator/coordinator/fake_authenticator.h"
 
-// A name that is looked up costs ten bytes that c-ares 1.18 never gives back.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libcares\n"; }
-
 namespace backfill::certificates {
 namespace {
 

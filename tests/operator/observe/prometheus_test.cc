@@ -20,9 +20,6 @@
 #include "tests/operator/kube/temp_dir.h"
 #include "tests/worker/target/raw_server.h"
 
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libcpprest\n"; }
-
 namespace backfill::observe {
 namespace {
 

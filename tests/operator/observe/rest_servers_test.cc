@@ -21,10 +21,6 @@
 #include "tests/worker/target/raw_server.h"
 #include "tests/worker/target/tls_server.h"
 
-// cpprestsdk loses a few hundred bytes with each cancelled request.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libcpprest\n"; }
-
 namespace backfill::observe {
 namespace {
 

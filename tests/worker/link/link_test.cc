@@ -11,10 +11,6 @@
 #include "tests/operator/coordinator/fake_authenticator.h"
 #include "tests/operator/coordinator/shown_certificates.h"
 
-// A name that is looked up costs ten bytes that c-ares 1.18 never gives back.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libcares\n"; }
-
 namespace backfill::worker {
 namespace {
 

@@ -13,10 +13,6 @@
 #include "tests/operator/kube/client/rest_fixture.h"
 #include "tests/worker/target/raw_server.h"
 
-// cpprestsdk loses a few hundred bytes with each cancelled request.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libcpprest\n"; }
-
 namespace backfill::kube {
 namespace {
 
