@@ -63,9 +63,7 @@ test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build a
 	@$(if $(ROOT),if tests/cluster/go.sh version >/dev/null 2>&1 && tests/e2e/cluster/run.py --can-run; then \
 	  $(MAKE) -s --no-print-directory node-and-images; fi)
 	cmake --build --preset release -j $(JOBS) --target informer_bench
-	cmake --build --preset dev -j $(JOBS)
-	cmake --build --preset tsan -j $(JOBS)
-	tests/run.sh
+	JOBS=$(JOBS) tests/run.sh
 
 .PHONY: cluster-tool
 cluster-tool: deps ## the Kubernetes control plane, Helm and kstatus under the tests (minutes the first time, then nothing to do)
@@ -73,7 +71,7 @@ cluster-tool: deps ## the Kubernetes control plane, Helm and kstatus under the t
 	case $${status:-0} in \
 	  0) $(MAKE) -s --no-print-directory -C tests/cluster control-plane; \
 	     $(MAKE) -s --no-print-directory -C tests/chart/tools all; \
-	     cd tests/gitops && CGO_ENABLED=0 ../cluster/go.sh build -trimpath -buildvcs=false -o ../../build/gitops/verdicts .;; \
+	     cd tests/gitops && ../cluster/go_build.sh -o ../../build/gitops/verdicts .;; \
 	  77) echo "tests that need a control plane will be skipped";; \
 	  *) exit $$status;; \
 	esac

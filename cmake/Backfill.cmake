@@ -53,17 +53,25 @@ function(backfill_component name)
 endfunction()
 
 # backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL] [CONTROL_PLANE]
-# [WHOLE] [SLOTS 2])
+# [WHOLE] [SLOTS 2] [ONE_THREAD])
 # CONTROL_PLANE: ctest starts a real Kubernetes API first, whose kubeconfig is $BACKFILL_TEST_KUBECONFIG (tests/cluster).
 # SLOTS: of the two that each core has (tests/run.sh); without, a unit test takes both, any other test one, as it mostly waits.
-# WHOLE: one run of the binary for all of its tests, as they share what takes long to start.
+# WHOLE: one run of the binary for all of its tests, as unit tests have it (a start takes longer than most of them), and those
+# that share what takes long to start. tests/run.sh reads from the binary's own report which of them failed.
+# ONE_THREAD: nothing in it starts another, so the build with TSAN is without it.
 # One binary per component: linking dominates. gtest and gmock are precompiled, once for all of them.
 function(backfill_test name)
-  cmake_parse_arguments(ARG "SERIAL;CONTROL_PLANE;WHOLE" "LABEL;TIMEOUT;SLOTS" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;CONTROL_PLANE;WHOLE;ONE_THREAD" "LABEL;TIMEOUT;SLOTS" "SOURCES;LINK" ${ARGN})
+  if(ARG_ONE_THREAD AND BACKFILL_SANITIZE MATCHES thread)
+    return()
+  endif()
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
+    set(ARG_WHOLE ON)
   endif()
-  if(NOT ARG_TIMEOUT)
+  if(NOT ARG_TIMEOUT AND ARG_WHOLE)
+    set(ARG_TIMEOUT 600)
+  elseif(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
   add_executable(${name} ${ARG_SOURCES})
@@ -80,10 +88,11 @@ function(backfill_test name)
     # In the tests' own code ASAN sees these too; instrumenting them takes a third of the compile time.
     target_compile_options(${name} PRIVATE -fno-sanitize=null,alignment,vptr,object-size,nonnull-attribute,returns-nonnull-attribute)
   endif()
+  set(environment)
   set(control_plane)
   if(ARG_CONTROL_PLANE)
-    set(control_plane FIXTURES_REQUIRED control_plane
-      ENVIRONMENT BACKFILL_TEST_KUBECONFIG=${CMAKE_BINARY_DIR}/control-plane/kubeconfig)
+    set(environment BACKFILL_TEST_KUBECONFIG=${CMAKE_BINARY_DIR}/control-plane/kubeconfig)
+    set(control_plane FIXTURES_REQUIRED control_plane)
   endif()
   # Before ctest has measured anything it begins with what may take long, so that none of that is left alone at the end.
   set(cost 0)
@@ -98,8 +107,12 @@ function(backfill_test name)
   set(properties LABELS ${ARG_LABEL} PROCESSORS ${slots} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL} COST ${cost} ${control_plane})
   if(ARG_WHOLE)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES ${properties} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+    set_tests_properties(${name} PROPERTIES ${properties})
+    set_property(TEST ${name} PROPERTY ENVIRONMENT GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/reports/${name}.xml ${environment})
   else()
+    if(environment)
+      list(APPEND properties ENVIRONMENT ${environment})
+    endif()
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
   endif()
 endfunction()
