@@ -7,17 +7,12 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "operator/observe/observer.h"
-#include "operator/observe/query.h"
 #include "operator/observe/rest_servers.h"
 #include "operator/observe/source_factory.h"
 #include "operator/observe/worker_signals.h"
 #include "operator/reconcile/budget_readings.h"
 
 namespace backfill::reconcile {
-
-// The question that a budget asks. `uid` is that of its Backfill, whose workers are meant by
-// `workers`. Pure.
-observe::Query QueryOf(const api::Budget& budget, const std::string& uid);
 
 struct ObservedBudgetsOptions {
   // Has a folder for each name that budgets give as credentials. Empty: there are none.

@@ -18,7 +18,7 @@ struct ThrottleView {
   std::string message;
   // A person should look, for this reason; it goes on by itself.
   std::string stalled;
-  // Why not to begin: a metric that is required cannot be read. Empty: it may.
+  // Why not to begin: a metric that is required cannot be read, with its query. Empty: it may.
   std::string waits_for;
   // Why it is to be paused until a person resumes it; empty: it is not.
   std::string pause_for;

@@ -7,6 +7,9 @@
 #include <tuple>
 #include <utility>
 
+#include "operator/observe/preflight.h"
+#include "operator/reconcile/budget_query.h"
+
 namespace backfill::reconcile {
 namespace {
 
@@ -91,6 +94,14 @@ bool Throttling::Shown() const {
          spec_->mode == api::ThrottleMode::kObserve;
 }
 
+std::string Throttling::WhatIsNotMeasured(const Seen& seen, Time now) const {
+  std::vector<observe::Query> queries;
+  for (const api::Budget& budget : spec_->budgets)
+    queries.push_back(QueryOf(budget, seen.backfill.uid));
+  const auto problem = observe::Preflight(governor_->options(), seen.observations, queries, now);
+  return problem ? problem->message : "";
+}
+
 Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall) {
   TRY(Configure(seen.backfill, now, wall));
   const throttle::ScheduleAnswer clock =
@@ -104,7 +115,7 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
                     .pin = hand.pin};
   ThrottleView view;
   if (seen.open == nullptr && !seen.begun && !asked.paused)
-    view.waits_for = throttle::Preflight(governor_->options(), seen.observations, now);
+    view.waits_for = WhatIsNotMeasured(seen, now);
   if (!decision_ || asked != asked_ || now >= decision_->next) {
     throttle::Inputs in;
     in.observations = seen.observations;

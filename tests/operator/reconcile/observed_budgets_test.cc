@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <variant>
-
 #include "tests/fakes/manual_clock.h"
 
 namespace backfill::reconcile {
@@ -20,36 +18,6 @@ api::Budget Named(const std::string& name) {
   budget.name = name;
   budget.max = "1";
   return budget;
-}
-
-TEST(QueryOfTest, EachMetricIsAskedAsTheFileSays) {
-  api::Budget budget = Named("p99");
-  budget.reduce = api::Reduce::kMax;
-  budget.prometheus = api::PrometheusMetric{"http://p:9090", "rate(a[1m])", "f", "prod", "1500ms"};
-  EXPECT_EQ(std::get<observe::PrometheusQuery>(QueryOf(budget, "uid")),
-            (observe::PrometheusQuery{.addresses = {"http://p:9090"},
-                                      .query = "rate(a[1m])",
-                                      .freshness_query = "f",
-                                      .credentials = "prod",
-                                      .timeout = 1500ms,
-                                      .reduce = observe::Reduce::kMax}));
-  budget = Named("s");
-  budget.scrape =
-      api::ScrapeMetric{"http://a/metrics", "x", api::ScrapeAs::kQuantile, "0.5", "", "2s"};
-  budget.timing.window = "2m";
-  const auto scrape = std::get<observe::ScrapeQuery>(QueryOf(budget, "uid"));
-  EXPECT_EQ(scrape.as, observe::ScrapeAs::kQuantile);
-  EXPECT_EQ(scrape.quantile, 0.5);
-  EXPECT_EQ(scrape.window, 2min);
-  EXPECT_EQ(scrape.timeout, 2s);
-  budget = Named("h");
-  budget.http = api::HttpMetric{"http://a/lag", "/seconds", "c", "3s"};
-  EXPECT_EQ(std::get<observe::JsonQuery>(QueryOf(budget, "uid")),
-            (observe::JsonQuery{"http://a/lag", "/seconds", "c", 3s}));
-  budget = Named("w");
-  budget.workers = api::WorkersMetric{api::WorkerSignal::kLatencyP99, "45s"};
-  EXPECT_EQ(std::get<observe::WorkersQuery>(QueryOf(budget, "uid")),
-            (observe::WorkersQuery{"uid", observe::WorkerSignal::kLatencyP99, 45s}));
 }
 
 class ObservedBudgetsTest : public testing::Test {

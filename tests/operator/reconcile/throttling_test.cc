@@ -244,12 +244,25 @@ TEST_F(ThrottlingTest, NothingBeginsBeforeEachRequiredMetricHasAnswered) {
   closed_ = true;
   EXPECT_THAT(Step().waits_for, HasSubstr("queue: Error"));
   observations_[0] = {throttle::Answer::kNoData, 0, now_, "no series"};
-  EXPECT_THAT(Step().waits_for, HasSubstr("queue: NoData"));
+  EXPECT_THAT(Step().waits_for, HasSubstr("queue: NoData: no series"));
   Says(1);
   EXPECT_EQ(Step().waits_for, "");
   observations_[0] = {throttle::Answer::kError, 0, now_, "refused"};
   begun_ = true;
   EXPECT_EQ(Step().waits_for, "") << "it is asked before the first record only";
+}
+
+TEST_F(ThrottlingTest, WhatIsNotMeasuredIsToldWithTheQuery) {
+  AddBudget("queue", "100");
+  Says(1);
+  api::Budget& p99 = AddBudget("p99", "0.25");
+  p99.http.reset();
+  api::PrometheusMetric& asked = p99.prometheus.emplace();
+  asked.address = "http://p:9090";
+  asked.query = "nobody_measures_this";
+  observations_[1] = {throttle::Answer::kNoData, 0, now_, "the query has no series"};
+  closed_ = true;
+  EXPECT_EQ(Step().waits_for, "p99: NoData: the query has no series (nobody_measures_this)");
 }
 
 TEST_F(ThrottlingTest, AZoneThatThereIsNotLetsNothingBeSent) {
