@@ -16,6 +16,13 @@ namespace backfill::fakes {
 namespace {
 
 constexpr std::size_t kMaxRequest = 16 * 1024 * 1024;
+constexpr std::string_view kLevers = "/levers?";
+
+std::string Response(std::string_view status, std::string_view body,
+                     std::string_view type = "text/plain") {
+  return "HTTP/1.1 " + std::string(status) + "\r\nContent-Type: " + std::string(type) +
+         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
 
 std::string_view HeaderValue(std::string_view head, std::string_view name) {
   for (std::size_t at = head.find("\r\n"); at != std::string_view::npos;
@@ -49,7 +56,12 @@ std::string SinkStats::ToJson() const {
          "," + n("outside", outside) + "}";
 }
 
-Sink::Sink(const SinkOptions& options) : options_(options), seen_(options.bitmap) {
+Sink::Sink(const SinkOptions& options)
+    : options_(options),
+      service_({.capacity = options.capacity,
+                .foreground = options.foreground,
+                .latency = options.latency}),
+      seen_(options.bitmap) {
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
   ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -149,31 +161,76 @@ bool Sink::Serve(Connection& c) {
 
 void Sink::Answer(Connection& c, std::string_view head, std::string_view path,
                   std::string_view body) {
-  std::chrono::milliseconds latency{0};
+  Duration latency{0};
   if (path == "/stats") {
-    const std::string json = stats().ToJson();
-    c.out = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
-            std::to_string(json.size()) + "\r\n\r\n" + json;
+    c.out = Response("200 OK", stats().ToJson(), "application/json");
+  } else if (path == "/metrics") {
+    MutexLock l(mu_);
+    c.out = Response("200 OK", service_.Metrics(std::chrono::steady_clock::now()),
+                     "text/plain; version=0.0.4");
+  } else if (path.starts_with(kLevers)) {
+    const bool known = PullLevers(path.substr(kLevers.size()));
+    c.out = known ? Response("200 OK", "ok") : Response("400 Bad Request", "no such lever");
   } else {
-    bool fail = false, refuse = false;
-    {
-      MutexLock l(mu_);
-      ++stats_.requests;
-      fail = options_.fail_every > 0 && stats_.requests % options_.fail_every == 0;
-      refuse = !fail && Refuses(path);
-      latency = options_.latency;
-    }
-    if (!fail) Count(path, body);
-    c.out = fail     ? "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-            : refuse ? "HTTP/1.1 422 Unprocessable Content\r\nContent-Length: 2\r\n\r\nno"
-            : head.starts_with("HEAD") ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
-                                       : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    c.out = Serve(head, path, body, latency);
   }
   if (latency.count() > 0) {
     due_.emplace(std::chrono::steady_clock::now() + latency, c.fd);
   } else {
     [[maybe_unused]] const ssize_t n = ::send(c.fd, c.out.data(), c.out.size(), MSG_NOSIGNAL);
   }
+}
+
+std::string Sink::Serve(std::string_view head, std::string_view path, std::string_view body,
+                        Duration& latency) {
+  bool fail = false, refuse = false;
+  {
+    MutexLock l(mu_);
+    ++stats_.requests;
+    fail = options_.fail_every > 0 && stats_.requests % options_.fail_every == 0;
+    refuse = !fail && Refuses(path);
+    const auto answered = service_.Arrive(std::chrono::steady_clock::now(), fail     ? 503
+                                                                            : refuse ? 422
+                                                                                     : 200);
+    fail = fail || !answered;
+    latency = answered.value_or(Duration{0});
+  }
+  if (!fail) Count(path, body);
+  if (fail) return Response("503 Service Unavailable", "");
+  if (refuse) return Response("422 Unprocessable Content", "no");
+  // Short, as it is what is measured against.
+  return head.starts_with("HEAD") ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+                                  : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+}
+
+bool Sink::PullLevers(std::string_view query) {
+  MutexLock l(mu_);
+  ModelService::Load load = service_.load();
+  std::uint64_t fail_every = options_.fail_every;
+  while (!query.empty()) {
+    const std::string_view lever = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), lever.size() + 1));
+    const std::size_t equals = lever.find('=');
+    if (equals == std::string_view::npos) return false;
+    const std::string_view name = lever.substr(0, equals), text = lever.substr(equals + 1);
+    std::uint32_t value = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return false;
+    if (name == "capacity") {
+      load.capacity = value;
+    } else if (name == "foreground") {
+      load.foreground = value;
+    } else if (name == "latency_ms") {
+      load.latency = std::chrono::milliseconds(value);
+    } else if (name == "fail_every") {
+      fail_every = value;
+    } else {
+      return false;
+    }
+  }
+  options_.fail_every = fail_every;
+  service_.Set(load, std::chrono::steady_clock::now());
+  return true;
 }
 
 void Sink::SendDue(Time now) {
@@ -238,7 +295,9 @@ void Sink::SetFailEvery(std::uint64_t n) {
 
 void Sink::SetLatency(std::chrono::milliseconds latency) {
   MutexLock l(mu_);
-  options_.latency = latency;
+  ModelService::Load load = service_.load();
+  load.latency = latency;
+  service_.Set(load, std::chrono::steady_clock::now());
 }
 
 }  // namespace backfill::fakes

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "tests/worker/model_service.h"
 
 namespace backfill::fakes {
 
@@ -19,6 +20,8 @@ struct SinkOptions {
   std::uint64_t fail_every = 0;    // every n-th request is answered 503; 0: none
   std::uint64_t refuse_every = 0;  // /r/<key> is answered 422 if n divides the key; 0: none
   std::chrono::milliseconds latency{0};
+  double capacity = 0;    // requests a second, as of ModelService; 0: as many as come
+  double foreground = 0;  // of others that use it
 };
 
 struct SinkStats {
@@ -33,9 +36,13 @@ struct SinkStats {
 };
 
 // An HTTP target that remembers which keys it got: of /r/<key>, or, for any other path, of each
-// "key": <number> in the body. GET /stats answers with the figures. One epoll thread, quick enough
-// to be measured against. A key counts when the whole request has arrived, before the latency and
-// the answer: as a target that has committed.
+// "key": <number> in the body. One epoll thread, quick enough to be measured against. A key counts
+// when the whole request has arrived, before the latency and the answer: as a target that has
+// committed. Of one with a capacity (ModelService) what is too much is answered 503, and does not
+// count.
+//   GET /stats     the figures
+//   GET /metrics   what such a service tells Prometheus of all its traffic
+//   POST /levers?capacity=N&foreground=N&latency_ms=N&fail_every=N   any of them; 400 for others
 class Sink {
  public:
   explicit Sink(const SinkOptions& options);  // listens; ends the process if it cannot
@@ -66,6 +73,9 @@ class Sink {
   bool OnReadable(Connection& c);  // false: close it
   bool Serve(Connection& c);
   void Answer(Connection& c, std::string_view head, std::string_view path, std::string_view body);
+  std::string Serve(std::string_view head, std::string_view path, std::string_view body,
+                    Duration& latency);
+  bool PullLevers(std::string_view query);  // false: there is no such lever
   void Count(std::string_view path, std::string_view body);
   void CountKey(std::string_view digits) REQUIRES(mu_);
   bool Refuses(std::string_view path) const REQUIRES(mu_);
@@ -79,6 +89,7 @@ class Sink {
 
   mutable Mutex mu_;
   SinkOptions options_ GUARDED_BY(mu_);
+  ModelService service_ GUARDED_BY(mu_);
   SinkStats stats_ GUARDED_BY(mu_);
   std::vector<std::uint8_t> seen_ GUARDED_BY(mu_);
   std::jthread thread_;
