@@ -36,7 +36,11 @@ bool Deciding::WaitsForMetrics(const ObservedStage& seen) const {
 void Deciding::WaitForMetrics() {
   status_.SetPhase(api::Phase::kPending);
   status_.ClearActivity();
-  Ready(ConditionStatus::kFalse, "MetricUnavailable", o_.throttle->waits_for);
+  if (o_.throttle->asks_first) {
+    Ready(ConditionStatus::kUnknown, "Pending", o_.throttle->waits_for);
+  } else {
+    Ready(ConditionStatus::kFalse, "MetricUnavailable", o_.throttle->waits_for);
+  }
   out_.observe_soon = true;
 }
 

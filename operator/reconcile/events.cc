@@ -113,8 +113,7 @@ class Telling {
       Normal("RateOverridden", "Throttle", after_.throttle->reason);
     if (Is(before_, "Throttled", ConditionStatus::kTrue) &&
         Is(after_, "Throttled", ConditionStatus::kFalse))
-      Normal("ThrottleReleased", "Throttle",
-             "the target has been within its budgets for 5 minutes");
+      Normal("ThrottleReleased", "Throttle", "the target is within its budgets again");
   }
 
   // What holds it up, once for as long as the reason is the same, however often it is tried.

@@ -75,6 +75,9 @@ throttle::Budget BudgetOf(const api::Budget& spec) {
   budget.timing.stale_after = DurationOf(spec.timing.stale_after);
   budget.on_missing = ToGovernor(spec.on_missing);
   budget.on_no_traffic = ToGovernor(spec.on_no_traffic);
+  // What workers measure is there only once they send: waited for, it would never come.
+  if (spec.workers && budget.on_no_traffic == throttle::OnNoTraffic::kMissing)
+    budget.on_no_traffic = throttle::OnNoTraffic::kProbe;
   return budget;
 }
 

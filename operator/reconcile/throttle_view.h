@@ -20,6 +20,8 @@ struct ThrottleView {
   std::string stalled;
   // Why not to begin: a metric that is required cannot be read, with its query. Empty: it may.
   std::string waits_for;
+  // It has not answered for the first time yet, so nothing is wrong.
+  bool asks_first = false;
   // Why it is to be paused until a person resumes it; empty: it is not.
   std::string pause_for;
 };

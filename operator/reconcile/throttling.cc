@@ -94,12 +94,17 @@ bool Throttling::Shown() const {
          spec_->mode == api::ThrottleMode::kObserve;
 }
 
-std::string Throttling::WhatIsNotMeasured(const Seen& seen, Time now) const {
+void Throttling::Preflight(const Seen& seen, Time now, ThrottleView& view) const {
   std::vector<observe::Query> queries;
-  for (const api::Budget& budget : spec_->budgets)
-    queries.push_back(QueryOf(budget, seen.backfill.uid));
+  const std::vector<throttle::Budget>& budgets = governor_->options().budgets;
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    queries.push_back(QueryOf(spec_->budgets[i], seen.backfill.uid));
+    const bool asked =
+        i < seen.observations.size() && seen.observations[i] != throttle::Observation{};
+    if (budgets[i].required && budgets[i].enforce && !asked) view.asks_first = true;
+  }
   const auto problem = observe::Preflight(governor_->options(), seen.observations, queries, now);
-  return problem ? problem->message : "";
+  if (problem) view.waits_for = problem->message;
 }
 
 Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall) {
@@ -114,8 +119,7 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
                     .cap = hand.cap,
                     .pin = hand.pin};
   ThrottleView view;
-  if (seen.open == nullptr && !seen.begun && !asked.paused)
-    view.waits_for = WhatIsNotMeasured(seen, now);
+  if (seen.open == nullptr && !seen.begun && !asked.paused) Preflight(seen, now, view);
   if (!decision_ || asked != asked_ || now >= decision_->next) {
     throttle::Inputs in;
     in.observations = seen.observations;

@@ -42,8 +42,8 @@ class Throttling {
   };
 
   Status Configure(const api::Backfill& backfill, Time now, WallTime wall);
-  // Before the first record: what is required and has no value, with its query; empty: nothing.
-  [[nodiscard]] std::string WhatIsNotMeasured(const Seen& seen, Time now) const;
+  // Before the first record: what is required and has no value, with its query.
+  void Preflight(const Seen& seen, Time now, ThrottleView& view) const;
   [[nodiscard]] bool Shown() const;
   [[nodiscard]] api::ThrottleStatus StatusOf(const throttle::Decision& decision,
                                              const std::string& reason, Time now,

@@ -158,6 +158,17 @@ TEST_F(DecideThrottleTest, NothingBeginsBeforeARequiredMetricCanBeRead) {
   EXPECT_EQ(Count<CreateReport>(), 1);
 }
 
+TEST_F(DecideThrottleTest, AMetricThatHasNotAnsweredYetIsWaitedForAndNothingIsWrong) {
+  o_.report = ReportState::kNone;
+  o_.throttle->waits_for = "p99: Error: no answer yet (up)";
+  o_.throttle->asks_first = true;
+  Step();
+  EXPECT_EQ(PhaseNow(), Phase::kPending);
+  EXPECT_EQ(ConditionOf("Ready"), "Unknown/Pending");
+  EXPECT_THAT(decision_.actions, IsEmpty());
+  EXPECT_TRUE(decision_.observe_soon);
+}
+
 TEST_F(DecideThrottleTest, AMetricThatGoesAwayLaterDoesNotCloseWhatIsOpen) {
   Opened(o_.run);
   o_.throttle->waits_for = "p99: Error";

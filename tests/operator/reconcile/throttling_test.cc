@@ -242,14 +242,26 @@ TEST_F(ThrottlingTest, WhatATakenOverRateWasIsNotForgotten) {
 TEST_F(ThrottlingTest, NothingBeginsBeforeEachRequiredMetricHasAnswered) {
   AddBudget("queue", "100");
   closed_ = true;
-  EXPECT_THAT(Step().waits_for, HasSubstr("queue: Error"));
+  EXPECT_THAT(Step().waits_for, HasSubstr("queue: Error: no answer yet"));
+  EXPECT_TRUE(view_.asks_first);
   observations_[0] = {throttle::Answer::kNoData, 0, now_, "no series"};
   EXPECT_THAT(Step().waits_for, HasSubstr("queue: NoData: no series"));
+  EXPECT_FALSE(view_.asks_first);
   Says(1);
   EXPECT_EQ(Step().waits_for, "");
   observations_[0] = {throttle::Answer::kError, 0, now_, "refused"};
   begun_ = true;
   EXPECT_EQ(Step().waits_for, "") << "it is asked before the first record only";
+}
+
+// Their metric comes with the first record, which would never come if it waited for the metric.
+TEST_F(ThrottlingTest, WhatWorkersMeasureIsNotWaitedFor) {
+  api::Budget& errors = AddBudget("errors", "0.02");
+  errors.http.reset();
+  errors.workers.emplace();
+  observations_[0] = {throttle::Answer::kNoData, 0, now_, "no worker has reported yet"};
+  closed_ = true;
+  EXPECT_EQ(Step().waits_for, "");
 }
 
 TEST_F(ThrottlingTest, WhatIsNotMeasuredIsToldWithTheQuery) {
