@@ -1,3 +1,5 @@
+#include <chrono>
+#include <optional>
 #include <string>
 
 #include "operator/api/conditions.h"
@@ -14,6 +16,9 @@ constexpr char kOutsideOfTheSchedule[] = "Blackout";
 // What the operator pauses for, as written into the annotation.
 constexpr char kRepeatedHolds[] = "RepeatedCriticalHolds";
 constexpr char kCriticalHold[] = "CriticalHold";
+constexpr char kMetricUnavailable[] = "MetricUnavailable";
+// As for one that goes away later: then a person should look.
+constexpr Duration kWaitsForAPerson = std::chrono::minutes(30);
 
 }  // namespace
 
@@ -33,13 +38,23 @@ bool Deciding::WaitsForMetrics(const ObservedStage& seen) const {
   return o_.throttle && !o_.throttle->waits_for.empty() && !seen.open && seen.pool.alive == 0;
 }
 
+bool Deciding::WaitsForLong() const {
+  const api::Condition* ready = api::FindCondition(b_.status, "Ready");
+  if (ready == nullptr || ready->status != ConditionStatus::kFalse ||
+      ready->reason != kMetricUnavailable)
+    return false;
+  const std::optional<WallTime> since = ParseWallTime(ready->last_transition_time);
+  return since && now_ - *since >= kWaitsForAPerson;
+}
+
 void Deciding::WaitForMetrics() {
   status_.SetPhase(api::Phase::kPending);
   status_.ClearActivity();
   if (o_.throttle->asks_first) {
     Ready(ConditionStatus::kUnknown, "Pending", o_.throttle->waits_for);
   } else {
-    Ready(ConditionStatus::kFalse, "MetricUnavailable", o_.throttle->waits_for);
+    Ready(ConditionStatus::kFalse, kMetricUnavailable, o_.throttle->waits_for);
+    if (WaitsForLong()) Stalled(kMetricUnavailable, o_.throttle->waits_for);
   }
   out_.observe_soon = true;
 }

@@ -90,6 +90,7 @@ class Deciding {
   // Before the first record: a metric that is to protect the target cannot be read.
   [[nodiscard]] bool WaitsForMetrics(const ObservedStage& seen) const;
   void WaitForMetrics();
+  [[nodiscard]] bool WaitsForLong() const;
   // A budget that was critical needs a person, or a metric that is missing for long. `paused`: for
   // what it is paused by annotation.
   void AskForAPerson(const std::string& paused);

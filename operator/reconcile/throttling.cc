@@ -120,6 +120,11 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
                     .pin = hand.pin};
   ThrottleView view;
   if (seen.open == nullptr && !seen.begun && !asked.paused) Preflight(seen, now, view);
+  // Before it begins nothing is throttled: neither does the rate fall, nor is anything told.
+  if (!view.waits_for.empty()) {
+    view.limited_by = throttle::ToString(throttle::LimitedBy::kMissingMetric);
+    return view;
+  }
   if (!decision_ || asked != asked_ || now >= decision_->next) {
     throttle::Inputs in;
     in.observations = seen.observations;

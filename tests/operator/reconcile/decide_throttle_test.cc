@@ -158,6 +158,23 @@ TEST_F(DecideThrottleTest, NothingBeginsBeforeARequiredMetricCanBeRead) {
   EXPECT_EQ(Count<CreateReport>(), 1);
 }
 
+TEST_F(DecideThrottleTest, WhoWaitsForAMetricForHalfAnHourAsksForAPersonAndBeginsByItself) {
+  o_.report = ReportState::kNone;
+  o_.throttle->waits_for = "p99: NoData";
+  Step();
+  Later(30min - 1s);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  Later(1s);
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "True/MetricUnavailable");
+  EXPECT_EQ(ConditionOf("Ready"), "False/MetricUnavailable");
+  o_.throttle->waits_for.clear();
+  Step();
+  EXPECT_EQ(ConditionOf("Stalled"), "-");
+  EXPECT_EQ(Count<CreateReport>(), 1);
+}
+
 TEST_F(DecideThrottleTest, AMetricThatHasNotAnsweredYetIsWaitedForAndNothingIsWrong) {
   o_.report = ReportState::kNone;
   o_.throttle->waits_for = "p99: Error: no answer yet (up)";

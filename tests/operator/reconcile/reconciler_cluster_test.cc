@@ -1,21 +1,12 @@
-// The reconciler as it is on a cluster: with finalizers, events, and a schedule for what fails.
-
+// The life of a Backfill on a cluster, from its finalizer to its end.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
-#include <memory>
 #include <string>
 
-#include "operator/api/decode.h"
-#include "operator/kube/runtime/retry_schedule.h"
-#include "operator/reconcile/reconciler.h"
 #include "operator/report/run_report.h"
-#include "tests/fakes/fake_finalizers.h"
-#include "tests/fakes/fake_stage_host.h"
-#include "tests/fakes/manual_clock.h"
-#include "tests/fakes/memory_store.h"
-#include "tests/fakes/store_levers.h"
+#include "tests/operator/reconcile/reconciler_on_cluster.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -33,38 +24,14 @@ std::string FileOf(const std::string& name) {
          name + R"(", "throttle": {"maxRecordsPerSecond": 100}}})";
 }
 
-class ReconcilerOnClusterTest : public ::testing::Test {
+class ReconcilerOnClusterTest : public ReconcilerOnCluster {
  protected:
-  ReconcilerOnClusterTest() { StartOperator(); }
-
-  void Apply(const std::string& name = "reprice") {
-    api::Decoded decoded = api::DecodeBackfill(FileOf(name), "a.yaml");
-    ASSERT_TRUE(decoded.backfill) << api::ToString(decoded.problems.at(0));
-    decoded.backfill->ns = "shop";
-    ASSERT_TRUE(memory_.Create(api::ToObject(*decoded.backfill), kube::Durability::kPower).ok());
-  }
+  void Apply(const std::string& name = "reprice") { Create(FileOf(name)); }
   void Delete() { ASSERT_TRUE(memory_.Delete(ref_, "").ok()); }
   void Annotate(const std::string& name, const std::string& value) {
     kube::Object object = *memory_.Get(ref_);
     object.annotations[name] = value;
     ASSERT_TRUE(memory_.Update(object, kube::Durability::kPower).ok());
-  }
-  void StartOperator() {
-    reconciler_ = std::make_unique<Reconciler>(store_, stages_, pool_, clock_,
-                                               ReconcilerOptions{.observe_period = 1s},
-                                               OnCluster{finalizers_, events_, &kube::NextRetry});
-  }
-  void CrashOperator() {
-    stages_.Crash();
-    StartOperator();
-  }
-  // As a queue would: each step when the one before has asked for it, or after a second.
-  void Step(int n = 1) {
-    for (int i = 0; i < n; ++i) {
-      const auto outcome = reconciler_->Reconcile(ref_, {});
-      clock_.Advance(200ms);
-      last_ = outcome.ok() ? outcome->requeue_after : 0s;
-    }
   }
   void Running() {
     Apply();
@@ -73,31 +40,10 @@ class ReconcilerOnClusterTest : public ::testing::Test {
     ASSERT_EQ(ConditionOf("Ready"), "True/Running");
   }
   bool Exists() { return memory_.Get(ref_).ok(); }
-  api::Backfill Stored(const std::string& name = "reprice") {
-    const auto object = memory_.Get({"Backfill", "shop", name});
-    EXPECT_TRUE(object.ok());
-    return object.ok() ? api::HeadFromObject(*object) : api::Backfill{};
-  }
-  std::string ConditionOf(const std::string& type, const std::string& name = "reprice") {
-    const api::Status status = Stored(name).status;
-    const api::Condition* c = api::FindCondition(status, type);
-    return c == nullptr ? "-" : std::string(api::ToString(c->status)) + "/" + c->reason;
-  }
   std::string Report() {
     const auto object = memory_.Get({"ConfigMap", "shop", "reprice-report"});
     return object.ok() ? object->content : "";
   }
-
-  const kube::ObjectRef ref_{"Backfill", "shop", "reprice"};
-  fakes::ManualClock clock_;
-  fakes::MemoryStore memory_{&clock_};
-  fakes::StoreLevers store_{memory_};
-  fakes::FakeStageHost stages_;
-  fakes::FakeWorkerPool pool_;
-  fakes::FakeFinalizers finalizers_{memory_};
-  fakes::RecordedEvents events_;
-  std::unique_ptr<Reconciler> reconciler_;
-  Duration last_{};
 };
 
 TEST_F(ReconcilerOnClusterTest, R24_NothingIsWrittenBeforeTheFinalizer) {

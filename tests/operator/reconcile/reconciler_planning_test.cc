@@ -2,17 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
 
-#include "operator/api/decode.h"
-#include "operator/kube/runtime/retry_schedule.h"
-#include "operator/reconcile/reconciler.h"
-#include "tests/fakes/fake_finalizers.h"
-#include "tests/fakes/fake_stage_host.h"
-#include "tests/fakes/manual_clock.h"
-#include "tests/fakes/memory_store.h"
-#include "tests/fakes/store_levers.h"
+#include "tests/operator/reconcile/reconciler_on_cluster.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -45,37 +37,14 @@ plan::FoundSource ThreeShards() {
   return found;
 }
 
-class ReconcilerPlanningTest : public ::testing::Test {
+class ReconcilerPlanningTest : public ReconcilerOnCluster {
  protected:
-  ReconcilerPlanningTest() { StartOperator(); }
-
-  void Apply() {
-    api::Decoded decoded = api::DecodeBackfill(kBackfillOfAFile, "a.yaml");
-    ASSERT_TRUE(decoded.backfill) << api::ToString(decoded.problems.at(0));
-    decoded.backfill->ns = "shop";
-    ASSERT_TRUE(memory_.Create(api::ToObject(*decoded.backfill), kube::Durability::kPower).ok());
-  }
+  void Apply() { Create(kBackfillOfAFile); }
   void Edit(const std::string& path) {
     api::Backfill b = api::FromObject(*memory_.Get(ref_)).value();
     std::get<api::FileSource>(b.spec.source).path = path;
     ++b.generation;
     ASSERT_TRUE(memory_.Update(api::ToObject(b), kube::Durability::kPower).ok());
-  }
-  void StartOperator() {
-    reconciler_ = std::make_unique<Reconciler>(store_, stages_, pool_, clock_,
-                                               ReconcilerOptions{.observe_period = 1s},
-                                               OnCluster{finalizers_, events_, &kube::NextRetry});
-  }
-  void CrashOperator() {
-    stages_.Crash();
-    StartOperator();
-  }
-  void Step(int n = 1) {
-    for (int i = 0; i < n; ++i) {
-      const auto outcome = reconciler_->Reconcile(ref_, {});
-      if (outcome.ok()) last_ = outcome->requeue_after;
-      clock_.Advance(200ms);
-    }
   }
   void Reading() {
     Apply();
@@ -83,28 +52,6 @@ class ReconcilerPlanningTest : public ::testing::Test {
     ASSERT_TRUE(stages_.IsOpen(Stage::kPlan));
     ASSERT_EQ(pool_.alive(Stage::kPlan), 1);
   }
-  api::Backfill Stored() { return api::HeadFromObject(*memory_.Get(ref_)); }
-  std::string ConditionOf(const std::string& type) {
-    const api::Status status = Stored().status;
-    const api::Condition* c = api::FindCondition(status, type);
-    return c == nullptr ? "-" : std::string(api::ToString(c->status)) + "/" + c->reason;
-  }
-  std::string MessageOf(const std::string& type) {
-    const api::Status status = Stored().status;
-    const api::Condition* c = api::FindCondition(status, type);
-    return c == nullptr ? "-" : c->message;
-  }
-
-  const kube::ObjectRef ref_{"Backfill", "shop", "reprice"};
-  fakes::ManualClock clock_;
-  fakes::MemoryStore memory_{&clock_};
-  fakes::StoreLevers store_{memory_};
-  fakes::FakeStageHost stages_;
-  fakes::FakeWorkerPool pool_;
-  fakes::FakeFinalizers finalizers_{memory_};
-  fakes::RecordedEvents events_;
-  std::unique_ptr<Reconciler> reconciler_;
-  Duration last_{};
 };
 
 // The operator has no such file, and would say so.

@@ -254,6 +254,24 @@ TEST_F(ThrottlingTest, NothingBeginsBeforeEachRequiredMetricHasAnswered) {
   EXPECT_EQ(Step().waits_for, "") << "it is asked before the first record only";
 }
 
+TEST_F(ThrottlingTest, WhileItWaitsForAMetricTheRateToBeginWithIsKept) {
+  AddBudget("queue", "100");
+  b_.spec.throttle.initial_records_per_second = 200;
+  closed_ = true;
+  observations_[0] = {throttle::Answer::kNoData, 0, now_, "no series"};
+  for (int i = 0; i < 60; ++i) {
+    Later(10s);
+    EXPECT_EQ(Step().throttled, "");
+    EXPECT_EQ(view_.status, std::nullopt);
+    EXPECT_EQ(view_.limited_by, "MissingMetric");
+  }
+  Says(1);
+  Step();
+  closed_ = false;
+  Later(1s);
+  EXPECT_EQ(Step().rate, 200);
+}
+
 // Their metric comes with the first record, which would never come if it waited for the metric.
 TEST_F(ThrottlingTest, WhatWorkersMeasureIsNotWaitedFor) {
   api::Budget& errors = AddBudget("errors", "0.02");
