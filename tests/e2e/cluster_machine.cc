@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdint>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "operator/kube/client/kube_config.h"
@@ -18,18 +20,23 @@ namespace {
 
 constexpr int kReplicas = 2;
 
-// That is free now; the operator takes it in a moment.
+// That is free now; an operator takes it later, and again after it was killed. So it is none that
+// the kernel gives to whoever asks for any, as the tests beside this one do all the time.
 int FreePort() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in a{};
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof a;
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&a), size) != 0 ||        // NOLINT
-      ::getsockname(fd, reinterpret_cast<sockaddr*>(&a), &size) != 0)  // NOLINT
-    std::abort();
-  ::close(fd);
-  return ntohs(a.sin_port);
+  std::random_device random;
+  std::uniform_int_distribution<int> below_those(20'000, 32'000);
+  for (int tries = 0; tries < 100; ++tries) {
+    const int port = below_those(random);
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    a.sin_port = htons(static_cast<std::uint16_t>(port));
+    const bool free = ::bind(fd, reinterpret_cast<sockaddr*>(&a), sizeof a) == 0;  // NOLINT
+    ::close(fd);
+    if (free) return port;
+  }
+  std::abort();
 }
 
 // Status 0: nobody answered.
@@ -190,6 +197,11 @@ bool ClusterMachine::Becomes(const std::string& type, const std::string& status_
 
 bool ClusterMachine::TargetSees(std::uint64_t requests, Duration at_most) {
   return TimeUntil(at_most, [&] { return sink_->stats().requests >= requests; }).has_value();
+}
+
+bool ClusterMachine::TargetComesToRest(Duration at_most) {
+  return TimeUntil(at_most, [&] { return !TargetSees(sink_->stats().requests + 1, 1s); })
+      .has_value();
 }
 
 std::vector<std::string> ClusterMachine::EventReasons() {

@@ -46,6 +46,8 @@ class ClusterMachine : public testing::Test {
   bool Becomes(const std::string& type, const std::string& status_and_reason,
                Duration at_most = 60s, const std::string& name = "touch");
   bool TargetSees(std::uint64_t requests, Duration at_most = 60s);
+  // What was under way has come: a second passes without a request.
+  bool TargetComesToRest(Duration at_most = 30s);
   [[nodiscard]] std::vector<std::string> EventReasons();
 
   std::string Kubectl(std::vector<std::string> args);

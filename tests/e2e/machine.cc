@@ -65,7 +65,7 @@ Exit Machine::Command(std::vector<std::string> args, Duration at_most) {
 }
 
 nlohmann::json Machine::Status(const std::string& name) {
-  const Exit exit = Command({"status", name, "-o", "json"}, 10s);
+  const Exit exit = Command({"status", name, "-o", "json"});
   return nlohmann::json::parse(exit.out, nullptr, /*allow_exceptions=*/false);
 }
 

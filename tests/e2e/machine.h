@@ -61,7 +61,7 @@ class Machine : public testing::Test {
   std::string Phase(const std::string& name = "touch");
 
   // Waits until the target has seen that many requests.
-  bool TargetSees(std::uint64_t requests, Duration at_most = 20s);
+  bool TargetSees(std::uint64_t requests, Duration at_most = 60s);
   // Whether the target stays silent for that long from now on.
   bool TargetIsSilentFor(Duration d);
 

@@ -228,7 +228,7 @@ TEST_F(RunTest, AnotherNumberOfWorkersBetweenPlanAndDryRunDoesNoHarm) {
 
 TEST_F(RunTest, AnEmptyRangeThatIsPausedByItsFileCompletes) {
   WriteSpec({.start = 5, .end = 5, .extra = "  paused: true\n"});
-  const Exit exit = Run(20s);
+  const Exit exit = Run();
   EXPECT_EQ(exit.code, 0) << exit.err;
   EXPECT_EQ(Phase(), "Completed");
 }
@@ -298,11 +298,11 @@ TEST_F(RunTest, ATargetThatIsAwayIsNamedWithTheReasonForAsLongAsItIs) {
     return Command({"status", "touch"}).out.find("Waits:        " + std::string(kWhy)) !=
            std::string::npos;
   };
-  ASSERT_TRUE(TimeUntil(20s, waits)) << run->Err();
+  ASSERT_TRUE(TimeUntil(60s, waits)) << run->Err();
   EXPECT_THAT(run->Err(), HasSubstr("limited by TargetUnreachable"));
   EXPECT_THAT(run->Err(), HasSubstr(kWhy));
   TargetIs(same_port);
-  const Exit exit = run->Wait(30s);
+  const Exit exit = run->Wait(60s);
   EXPECT_EQ(exit.code, 0) << exit.err;
   EXPECT_EQ(sink_->stats().requests, 100U);
   EXPECT_THAT(Command({"status", "touch"}).out, testing::Not(HasSubstr(kWhy)));
@@ -316,13 +316,13 @@ TEST_F(RunTest, AFullDiskIsNamedNothingIsLostAndItGoesOnOnceThereIsRoom) {
   WriteSpec({.end = 30'000, .rate = 10'000});
   WriteFile(state() / "filler", std::string(60'000, 'x'));
   auto process = StartRun();
-  EXPECT_TRUE(TimeUntil(30s, [&] {
+  EXPECT_TRUE(TimeUntil(60s, [&] {
     return Command({"status", "touch"}).out.find("there is no room left") != std::string::npos ||
            process->Err().find("there is no room left") != std::string::npos;
   })) << process->Err();
   EXPECT_TRUE(process->running());
   ASSERT_EQ(mount("tmpfs", state().c_str(), "tmpfs", MS_REMOUNT, "size=64m"), 0);
-  const Exit exit = process->Wait(30s);
+  const Exit exit = process->Wait(60s);
   EXPECT_EQ(exit.code, 0) << exit.err;
   EXPECT_EQ(sink_->stats().missing, 0U);
   EXPECT_EQ(sink_->stats().duplicates, 0U);

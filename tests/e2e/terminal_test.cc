@@ -59,7 +59,7 @@ TEST_F(TerminalTest, ARunInAnotherProcessIsWatchedToItsEnd) {
   EXPECT_THAT(drawn, HasSubstr("Running"));
   EXPECT_THAT(drawn, HasSubstr("[=")) << "a bar";
   EXPECT_THAT(exit.out, HasSubstr("Phase:        Completed"));
-  EXPECT_EQ(run->Wait(10s).code, 0);
+  EXPECT_EQ(run->Wait(60s).code, 0);
 }
 
 TEST_F(TerminalTest, WatchingEndsWithARunnerThatIsKilled) {
@@ -67,9 +67,9 @@ TEST_F(TerminalTest, WatchingEndsWithARunnerThatIsKilled) {
   auto run = StartRun();
   ASSERT_TRUE(TargetSees(20)) << run->Err();
   auto watch = Start({"watch", "touch"});
-  ASSERT_TRUE(TimeUntil(10s, [&] { return watch->Err().find("Running") != std::string::npos; }));
+  ASSERT_TRUE(TimeUntil(60s, [&] { return watch->Err().find("Running") != std::string::npos; }));
   run->Signal(SIGKILL);
-  const Exit exit = watch->Wait(10s);
+  const Exit exit = watch->Wait(60s);
   EXPECT_EQ(exit.code, 3) << exit.err;
   EXPECT_THAT(exit.err, Not(HasSubstr("\x1b")));
   EXPECT_THAT(exit.out, HasSubstr("Run by:       nothing"));

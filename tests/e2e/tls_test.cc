@@ -83,7 +83,7 @@ TEST_F(TlsRunTest, RunsOverHttpsAndNoSecretIsSeenAnywhere) {
   keep(Command({"lint", "-f", file().string()}));
   keep(Command({"plan", "-f", file().string(), "-o", "json"}));
   auto run = StartRun();
-  ASSERT_TRUE(TimeUntil(20s, [&] { return server_.requests().size() > 350; }));
+  ASSERT_TRUE(TimeUntil(60s, [&] { return server_.requests().size() > 350; }));
   for (const pid_t worker : ChildrenOf(run->pid())) {
     said.push_back(ReadFile("/proc/" + std::to_string(worker) + "/cmdline"));
     EXPECT_THAT(said.back(), Not(IsEmpty()));
@@ -130,14 +130,14 @@ TEST_F(TlsRunTest, ATargetThatIsNotTrustedIsWaitedForAndNoRecordFails) {
   fakes::Authority("another").WriteTo(ca());
   WriteTlsSpec({.end = 200});
   auto run = StartRun();
-  ASSERT_TRUE(TimeUntil(20s, [this] {
+  ASSERT_TRUE(TimeUntil(60s, [this] {
     return WorkersLog().find("is not trusted: unable to get local issuer certificate") !=
            std::string::npos;
   })) << WorkersLog();
   const std::string waits =
       "Waits:        the target cannot be reached: connecting: the certificate of 127.0.0.1:" +
       std::to_string(server_.port()) + " is not trusted: unable to get local issuer certificate\n";
-  EXPECT_TRUE(TimeUntil(20s, [&] {
+  EXPECT_TRUE(TimeUntil(60s, [&] {
     return Command({"status", "touch"}).out.find(waits) != std::string::npos;
   })) << Command({"status", "touch"}).out;
   EXPECT_TRUE(run->running());

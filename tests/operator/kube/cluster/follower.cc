@@ -22,7 +22,7 @@ InformerOptions OptionsOf(const std::string& ns) {
   options.watcher.first_wait = 50ms;
   options.watcher.longest_wait = 400ms;
   options.watcher.short_watch = 300ms;
-  options.page_deadline = 5s;
+  options.page_deadline = 20s;
   return options;
 }
 

@@ -26,7 +26,7 @@ using cluster::TcpProxy;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr Duration kSlack = 10s;
+constexpr Duration kSlack = 30s;
 constexpr const char* kAgent = "follower";
 
 class BrokenServerTest : public ::testing::Test {

@@ -58,9 +58,9 @@ class InformerMemoryTest : public ::testing::Test {
     args.insert(args.begin(), "watch");
     e2e::Process watch = Begin(std::move(args));
     EXPECT_TRUE(e2e::TimeUntil(
-        30s, [&] { return watch.Err().find("synced") != std::string::npos || !watch.running(); }));
-    Run({"touch"}, 30s);
-    const e2e::Exit ended = watch.Wait(30s);
+        60s, [&] { return watch.Err().find("synced") != std::string::npos || !watch.running(); }));
+    Run({"touch"}, 60s);
+    const e2e::Exit ended = watch.Wait(60s);
     EXPECT_EQ(ended.code, 0) << ended.err;
     return nlohmann::json::parse(ended.out, nullptr, false);
   }
