@@ -91,6 +91,7 @@ cluster: deps ## a real Kubernetes of one node, in its own network on this machi
 on-cluster: PACKAGES += $(IMAGE_PACKAGES) $(CLUSTER_PACKAGES)
 on-cluster: build
 	@$(MAKE) -s --no-print-directory node-and-images build/images/orders.tar
+	@[ ! -x build/tools/prometheus ] || $(MAKE) -s --no-print-directory build/images/prometheus.tar
 node-and-images:
 	@$(MAKE) -s --no-print-directory -C tests/cluster all
 	@$(MAKE) -s --no-print-directory -C tests/chart/tools all
@@ -100,6 +101,7 @@ build/images/operator.tar: build/release/bin/backfill-operator build/release/bin
 build/images/worker.tar: build/release/bin/backfill-worker
 build/images/test-sink.tar: build/release/bin/backfill-test-sink
 build/images/orders.tar: examples/orders/orders.py
+build/images/prometheus.tar: build/tools/prometheus
 build/images/%.tar: Containerfile packaging/images.sh packaging/stage.py
 	@packaging/images.sh $*
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds images into build/images/NAME.tar: `packaging/images.sh operator worker`, also test-sink and orders. Needs no network.
+# Builds images into build/images/NAME.tar: `packaging/images.sh operator worker`, also test-sink, orders, prometheus. Needs no network.
 #   IMAGE_BUILDER     buildah, podman or docker: the first that works
 #   IMAGE_REPOSITORY  localhost/backfill
 #   IMAGE_TAG         dev
@@ -34,6 +34,7 @@ stage() {
       local python; python=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
       packaging/stage.py --root "$root" --tree "$python" --file examples/orders/orders.py=/usr/share/orders/orders.py /usr/bin/python3
       ;;
+    prometheus) packaging/stage.py --root "$root" build/tools/prometheus;;
     *) echo "there is no image $1" >&2; return 1;;
   esac
 }
@@ -61,7 +62,7 @@ build() {
   if [ "$size" -gt $limit ]; then echo "the image $name has $size bytes; at most $limit are agreed" >&2; return 1; fi
 }
 
-[ $# -gt 0 ] || { echo "which images? operator, worker, test-sink, orders" >&2; exit 1; }
+[ $# -gt 0 ] || { echo "which images? operator, worker, test-sink, orders, prometheus" >&2; exit 1; }
 mkdir -p $out
 trap 'rm -rf "$store"' EXIT  # the archives are what is wanted
 for name in "$@"; do

@@ -44,8 +44,8 @@ class ClusterTest(unittest.TestCase):
         self.node.kubectl("delete", "namespace", self.namespace, "--wait=false", check=False)
 
     # The target.
-    def a_target(self, records, latency_ms=0):
-        """A service `sink` that counts the keys 0 to records - 1 one by one."""
+    def a_target(self, records, latency_ms=0, capacity=0, foreground=0):
+        """A service `sink` that counts the keys 0 to records - 1 one by one. It serves so many a second, others' among them; 0: any."""
         security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
         self.node.apply({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sink", "labels": {"app": "sink"}}, "spec": {
@@ -53,18 +53,27 @@ class ClusterTest(unittest.TestCase):
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [{"name": "sink", "image": "localhost/backfill/test-sink:dev", "securityContext": security,
                                 "args": ["--port", "8080", "--any-address", "1", "--bitmap", str(records),
-                                         "--latency-ms", str(latency_ms)],
+                                         "--latency-ms", str(latency_ms), "--capacity", str(capacity), "--foreground", str(foreground)],
                                 "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}]}},
             {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sink"},
              "spec": {"selector": {"app": "sink"}, "ports": [{"port": 80, "targetPort": 8080}]}}]}, self.namespace)
         self.node.kubectl("wait", "-n", self.namespace, "--for=condition=Ready", "pod/sink", "--timeout=60s", timeout=90)
         service = self.node.get("services", "sink", self.namespace)
-        self._stats = f"http://{service['spec']['clusterIP']}/stats"
+        self._target = f"http://{service['spec']['clusterIP']}"
         # That it is ready reaches the node's rules a moment later.
         eventually(lambda: bool(self.target()), True, within=30)
 
     def target(self):
-        return json.loads(self.node.fetch(self._stats))
+        return json.loads(self.node.fetch(f"{self._target}/stats"))
+
+    def the_target_becomes(self, **levers):
+        """From now on it is another: its capacity, foreground, latency_ms, fail_every."""
+        self.node.fetch(f"{self._target}/levers?" + "&".join(f"{name}={value}" for name, value in levers.items()), "POST")
+
+    def sent_per_second(self, during=5):
+        before, began = self.target()["requests"], time.monotonic()
+        time.sleep(during)
+        return (self.target()["requests"] - before) / (time.monotonic() - began)
 
     def every_record_arrived(self, records):
         stats = self.target()
@@ -97,6 +106,9 @@ class ClusterTest(unittest.TestCase):
         found = [c for c in self.status(name).get("conditions", []) if c["type"] == kind]
         return (found[0]["status"], found[0]["reason"]) if found else None
 
+    def message(self, name, kind):
+        return next((c["message"] for c in self.status(name).get("conditions", []) if c["type"] == kind), "")
+
     def wait_for(self, name, condition, within=120):
         """As scripts do: kubectl wait --for=condition=..."""
         self.node.kubectl("wait", f"backfill/{name}", "-n", self.namespace, f"--for=condition={condition}", f"--timeout={within}s",
@@ -126,6 +138,11 @@ class ClusterTest(unittest.TestCase):
     def events(self, name):
         return {e["reason"] for e in self.node.items("events", self.namespace)
                 if e["regarding"].get("name") == name}
+
+    def times_told(self, name, reason):
+        """How often there was such an event, those that were merged into one included."""
+        return sum((e.get("series") or {}).get("count", 1) for e in self.node.items("events", self.namespace)
+                   if e["regarding"].get("name") == name and e["reason"] == reason)
 
     def report(self, name):
         return self.node.get("configmaps", f"{name}-report", self.namespace)

@@ -57,7 +57,7 @@ class Faults(ClusterTest):
         self.under_way("leader")
         leader = self.installation.leader()
         self.installation.kill(leader)
-        self.installation.leader(other_than=leader, within=30)
+        self.installation.leader(other_than=leader)
         self.ended_well("leader", self.RECORDS)
 
     def test_all_operators_are_lost(self):

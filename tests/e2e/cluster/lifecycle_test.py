@@ -88,7 +88,7 @@ class Lifecycle(ClusterTest):
         self.wait_until_under_way(name, 500)
         self.patch(name, paused=True)
         self.wait_for(name, "Paused")
-        eventually(self.stands_still, True, within=15)
+        eventually(self.stands_still, True, within=30)
         self.uninstalled_and_back(name)
         self.sends_nothing(during=2)  # it is as paused as it was
         self.patch(name, paused=False, throttle={"maxRecordsPerSecond": 5000})
@@ -128,7 +128,7 @@ class Lifecycle(ClusterTest):
         self.node.kubectl("delete", "jobs", "-n", self.namespace, "-l", f"backfill.dev/backfill-name={name}", timeout=120)
         eventually(lambda: self.workers(name), {}, within=60)
         self.node.kubectl("patch", "backfill", name, "-n", self.namespace, "--type", "merge", "-p", '{"metadata":{"finalizers":null}}')
-        eventually(lambda: self.backfill(name), None, within=30)
+        eventually(lambda: self.backfill(name), None, within=60)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ CLUSTER = ROOT / "build/cluster/cluster"
 HELM = ROOT / "build/tools/helm"
 CHART = ROOT / "charts/backfill-operator"
 IMAGES = [ROOT / f"build/images/{name}.tar" for name in ("operator", "worker", "test-sink")]
+PROMETHEUS = ROOT / "build/images/prometheus.tar"  # not there where Debian's package could not be fetched
 
 
 class Failed(AssertionError):
@@ -152,8 +153,8 @@ class Node:
     def items(self, kind, namespace=None, selector=None):
         return self._reads().objects_of(kind, namespace, selector)
 
-    def fetch(self, url):
-        return self._reads().fetch(url)
+    def fetch(self, url, method="GET"):
+        return self._reads().fetch(url, method)
 
     def _reads(self):
         if not self._reader:

@@ -62,12 +62,12 @@ class Reads:
         query = "?" + urllib.parse.urlencode({"labelSelector": selector}) if selector else ""
         return (self._of_api(self._path(kind, namespace) + query) or {}).get("items", [])
 
-    def fetch(self, url):
+    def fetch(self, url, method="GET"):
         there = urllib.parse.urlsplit(url)
         connection = http.client.HTTPConnection(there.hostname, there.port or 80, timeout=10)
         try:
             connection.sock = self._connect((there.hostname, there.port or 80))
-            connection.request("GET", there.path)
+            connection.request(method, urllib.parse.urlunsplit(("", "", there.path or "/", there.query, "")))
             answer = connection.getresponse()
             body = answer.read().decode()
         except (OSError, http.client.HTTPException) as e:
