@@ -26,7 +26,8 @@ class Prometheus:
     def begin(self):
         security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
         pod = {"terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False,
-               "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+               "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532,
+                                   "seccompProfile": {"type": "RuntimeDefault"}},
                "containers": [{"name": "prometheus", "image": "localhost/backfill/prometheus:dev", "securityContext": security,
                                "args": ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus",
                                         "--log.level=warn"],

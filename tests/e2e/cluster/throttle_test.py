@@ -1,4 +1,4 @@
-"""A target whose capacity falls while a backfill runs, and one that nobody can look at: what is sent, and what is said (docs/throttling)."""
+"""A target whose capacity falls while a backfill runs, and one that nobody can look at: what is sent and said (docs/throttling)."""
 
 from case import ClusterTest, eventually, unittest
 from node import PROMETHEUS
