@@ -120,6 +120,15 @@ class Declared(ClusterTest):
         self.node.kubectl("delete", "quota", "full", "-n", self.namespace)
         self.ended_well(name, 200)
 
+    def test_a_quota_counts_backfills(self):  # as docs/install.md has it
+        self.node.kubectl("create", "quota", "one", "-n", self.namespace, "--hard=count/backfills.backfill.dev=1")
+        def known():
+            return self.node.kubectl("get", "quota", "one", "-n", self.namespace, "-o", "jsonpath={.status.hard}")
+        eventually(known, lambda hard: hard != "", within=60)
+        self.a_backfill("first", 10, paused=True)
+        with self.assertRaisesRegex(AssertionError, "exceeded quota: one"):
+            self.a_backfill("second", 10, paused=True)
+
 
 if __name__ == "__main__":
     unittest.main()
