@@ -58,7 +58,7 @@ std::string SinkStats::ToJson() const {
 
 Sink::Sink(const SinkOptions& options)
     : options_(options),
-      service_({.capacity = options.capacity,
+      service_({.capacity = options.serves,
                 .foreground = options.foreground,
                 .latency = options.latency}),
       seen_(options.bitmap) {
@@ -216,7 +216,7 @@ bool Sink::PullLevers(std::string_view query) {
     std::uint32_t value = 0;
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
     if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return false;
-    if (name == "capacity") {
+    if (name == "serves") {
       load.capacity = value;
     } else if (name == "foreground") {
       load.foreground = value;

@@ -20,7 +20,7 @@ struct SinkOptions {
   std::uint64_t fail_every = 0;    // every n-th request is answered 503; 0: none
   std::uint64_t refuse_every = 0;  // /r/<key> is answered 422 if n divides the key; 0: none
   std::chrono::milliseconds latency{0};
-  double capacity = 0;    // requests a second, as of ModelService; 0: as many as come
+  double serves = 0;  // requests a second, one after the other (ModelService); 0: as many as come
   double foreground = 0;  // of others that use it
 };
 
@@ -38,11 +38,11 @@ struct SinkStats {
 // An HTTP target that remembers which keys it got: of /r/<key>, or, for any other path, of each
 // "key": <number> in the body. One epoll thread, quick enough to be measured against. A key counts
 // when the whole request has arrived, before the latency and the answer: as a target that has
-// committed. Of one with a capacity (ModelService) what is too much is answered 503, and does not
-// count.
+// committed. Of one that serves so many a second (ModelService) all wait the longer the more come;
+// what is too much is answered 503, and does not count.
 //   GET /stats     the figures
 //   GET /metrics   what such a service tells Prometheus of all its traffic
-//   POST /levers?capacity=N&foreground=N&latency_ms=N&fail_every=N   any of them; 400 for others
+//   POST /levers?serves=N&foreground=N&latency_ms=N&fail_every=N   any of them; 400 for others
 class Sink {
  public:
   explicit Sink(const SinkOptions& options);  // listens; ends the process if it cannot

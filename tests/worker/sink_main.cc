@@ -1,7 +1,7 @@
 // backfill-test-sink: a target for whole-system tests and measurements. Prints its port, answers
 // until it is killed.
 //   backfill-test-sink [--port 0] [--any-address 1] [--bitmap N] [--fail-every N] [--latency-ms N]
-//     [--capacity N] [--foreground N]
+//     [--serves N] [--foreground N]
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -30,8 +30,8 @@ int main(int argc, char** argv) {
       options.fail_every = value;
     } else if (name == "--latency-ms") {
       options.latency = std::chrono::milliseconds(value);
-    } else if (name == "--capacity") {
-      options.capacity = static_cast<double>(value);
+    } else if (name == "--serves") {
+      options.serves = static_cast<double>(value);
     } else if (name == "--foreground") {
       options.foreground = static_cast<double>(value);
     } else {

@@ -49,7 +49,7 @@ TEST_F(SinkTest, WhatItTellsOfItsTrafficIsThatOfTheRecords) {
 }
 
 TEST_F(SinkTest, LeversAreFollowed) {
-  EXPECT_THAT(Ask("/levers?capacity=0&fail_every=1"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Ask("/levers?serves=0&fail_every=1"), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(Ask("/r/3"), StartsWith("HTTP/1.1 503"));
   EXPECT_THAT(Ask("/levers?fail_every=0"), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(Ask("/r/3"), StartsWith("HTTP/1.1 200"));
@@ -64,7 +64,7 @@ TEST_F(SinkTest, AnythingElseIsNoLeverAndChangesNothing) {
 }
 
 TEST_F(SinkTest, WhatItRefusesForWantOfCapacityDoesNotCount) {
-  Ask("/levers?capacity=1&foreground=10000");  // what waits is seconds within a moment
+  Ask("/levers?serves=1&foreground=10000");  // what waits is seconds within a moment
   bool full = false;
   for (int i = 0; i < 1000 && !full; ++i)
     full = Ask("/metrics").find("\nservice_queue_seconds 2") != std::string::npos;

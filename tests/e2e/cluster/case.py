@@ -44,8 +44,8 @@ class ClusterTest(unittest.TestCase):
         self.node.kubectl("delete", "namespace", self.namespace, "--wait=false", check=False)
 
     # The target.
-    def a_target(self, records, latency_ms=0, capacity=0, foreground=0):
-        """A service `sink` that counts the keys 0 to records - 1 one by one. It serves so many a second, others' among them; 0: any."""
+    def a_target(self, records, latency_ms=0, serves=0, foreground=0):
+        """A service `sink` that counts the keys 0 to records - 1 one by one. It serves so many a second, others' among them; 0: all."""
         security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
         self.node.apply({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sink", "labels": {"app": "sink"}}, "spec": {
@@ -53,7 +53,7 @@ class ClusterTest(unittest.TestCase):
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [{"name": "sink", "image": "localhost/backfill/test-sink:dev", "securityContext": security,
                                 "args": ["--port", "8080", "--any-address", "1", "--bitmap", str(records),
-                                         "--latency-ms", str(latency_ms), "--capacity", str(capacity), "--foreground", str(foreground)],
+                                         "--latency-ms", str(latency_ms), "--serves", str(serves), "--foreground", str(foreground)],
                                 "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}]}},
             {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sink"},
              "spec": {"selector": {"app": "sink"}, "ports": [{"port": 80, "targetPort": 8080}]}}]}, self.namespace)
@@ -67,7 +67,7 @@ class ClusterTest(unittest.TestCase):
         return json.loads(self.node.fetch(f"{self._target}/stats"))
 
     def the_target_becomes(self, **levers):
-        """From now on it is another: its capacity, foreground, latency_ms, fail_every."""
+        """From now on it is another: what it serves a second, foreground, latency_ms, fail_every."""
         self.node.fetch(f"{self._target}/levers?" + "&".join(f"{name}={value}" for name, value in levers.items()), "POST")
 
     def sent_per_second(self, during=5):

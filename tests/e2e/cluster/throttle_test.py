@@ -8,7 +8,7 @@ from prometheus import Prometheus, why_none
 P99 = 'histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket{job="orders"}[10s])))'
 FRESH = 'max(timestamp(http_request_duration_seconds_count{job="orders"}))'
 QUICK = {"interval": "1s", "scrapeInterval": "1s", "delay": "1s"}
-TARGET = {"capacity": 1000, "foreground": 50}
+TARGET = {"serves": 1000, "foreground": 50}
 RECORDS = 60_000
 
 
@@ -34,7 +34,7 @@ class Governed(ClusterTest):
 
     def without_budgets_it_ends_well(self, name):
         """What was to be seen has been seen."""
-        self.the_target_becomes(capacity=0, foreground=0)
+        self.the_target_becomes(serves=0, foreground=0)
         self.patch(name, throttle={"maxRecordsPerSecond": 5000, "initialRecordsPerSecond": None, "budgets": None})
         done = self.ended_well(name, RECORDS)
         self.assertEqual(done["progress"].get("failed", 0), 0, done)
@@ -49,7 +49,7 @@ class ThrottledByTheTarget(Governed):
         self.under_way(name)
         self.assertEqual(self.times_told(name, "MetricUnavailable"), 0)  # it is asked for the first time, which is no trouble
 
-        self.the_target_becomes(capacity=10)  # others alone are more than that
+        self.the_target_becomes(serves=10)  # others alone are more than that
         self.throttled(name, "CriticalHold")
         self.assertRegex(self.message(name, "Throttled"), r"^queue [0-9.]+ over 0\.2, critical$")
         status = self.status(name)
@@ -94,7 +94,7 @@ class ThrottledByPrometheus(Governed):
         name = self.a_governed_backfill("governed", self.p99(), missing={"landEvery": "10s", "after": "40s"})
         self.under_way(name)
 
-        self.the_target_becomes(capacity=200)
+        self.the_target_becomes(serves=200)
         room = 200 - TARGET["foreground"]
         self.throttled(name, "BudgetExceeded")
         self.assertRegex(self.message(name, "Throttled"), r"^p99 0\.[0-9]+ over 0\.1$")
