@@ -26,6 +26,7 @@ bool IsOurs(ReportState report) { return report == ReportState::kStarted || IsDe
 Decision Deciding::Run() {
   if (b_.deleting()) return Deletion();
   if (api::HasEnded(b_.status)) return Ended();
+  if (NamespaceGoes()) return WithNamespace();
   if (o_.invalid) return Invalid();
   if (o_.unseen) return Unseen();
   Baseline();

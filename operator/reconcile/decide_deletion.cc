@@ -34,6 +34,23 @@ bool Deciding::WindDownInTime(Stage stage, const ObservedStage& seen) {
   return lapsed && (!seen.open || ForcesDeletion());
 }
 
+bool Deciding::NamespaceGoes() const {
+  return o_.planning.pool.namespace_goes || o_.dry_run.pool.namespace_goes ||
+         o_.run.pool.namespace_goes;
+}
+
+// It is deleted when its pods are gone, which wait for us.
+Decision Deciding::WithNamespace() {
+  status_.Restamp();
+  status_.FillUp();
+  Reconciling("Deleting", "its namespace is being deleted; workers end");
+  if (!b_.status.phase) status_.SetPhase(Phase::kPending);
+  status_.ClearActivity();
+  out_.settled = WindDownAll();
+  out_.status = status_.Take();
+  return std::move(out_);
+}
+
 bool Deciding::ReportIsComplete() {
   if (o_.report != ReportState::kStarted) return true;
   // Somebody has taken it away, or keeps it from being written: that is no reason to stay for ever.

@@ -110,6 +110,9 @@ class Deciding {
 
   // ---- being deleted (decide_deletion.cc)
   Decision Deletion();
+  // The namespace is being deleted, and this is not yet.
+  [[nodiscard]] bool NamespaceGoes() const;
+  Decision WithNamespace();
   [[nodiscard]] bool HasFinalizer() const;
   [[nodiscard]] bool ForcesDeletion() const;
   // As WindDown, but it ends also where workers do not.

@@ -14,14 +14,15 @@ using Kind = JobStep::Kind;
 
 constexpr int kTries = 5;             // R25
 constexpr Duration kPatience = 5min;  // R21
+constexpr std::string_view kNamespaceGoes = "NamespaceTerminating";
 
 const kube::Resource kJobResource{kube::kJobs, &kube::DecodeJob};
 
 // When the status says that workers could not be had: so a restart keeps the schedule (R19, F25).
 std::optional<WallTime> FailedSince(const api::Backfill& backfill) {
-  static constexpr std::array kReasons = {"QuotaExceeded",      "ImagePullError",      "Forbidden",
-                                          "NameConflict",       "InvalidSpec",         "TooLarge",
-                                          "WorkersUnavailable", "NamespaceTerminating"};
+  static constexpr std::array kReasons = {"QuotaExceeded",     "ImagePullError", "Forbidden",
+                                          "NameConflict",      "InvalidSpec",    "TooLarge",
+                                          "WorkersUnavailable"};
   const api::Condition* ready = api::FindCondition(backfill.status, "Ready");
   if (ready == nullptr || ready->status != api::ConditionStatus::kFalse ||
       std::ranges::count(kReasons, ready->reason) == 0)
@@ -31,7 +32,7 @@ std::optional<WallTime> FailedSince(const api::Backfill& backfill) {
 
 std::string ReasonOf(const kube::ApiError& error) {
   if (error.HasCause(kube::kCauseQuotaExceeded)) return "QuotaExceeded";
-  if (error.HasCause(kube::kCauseNamespaceTerminating)) return "NamespaceTerminating";
+  if (error.HasCause(kube::kCauseNamespaceTerminating)) return std::string(kNamespaceGoes);
   if (error.kind == kube::ApiErrorKind::kForbidden) return "Forbidden";
   return error.kind == kube::ApiErrorKind::kTooLarge ? "TooLarge" : "InvalidSpec";
 }
@@ -191,6 +192,7 @@ void JobPool::Refuse(const Target& target, PoolTrouble trouble) {
        {"error", trouble.message}});
   MutexLock l(mu_);
   Slot& slot = pools_[target.pool].slots[static_cast<std::size_t>(target.index)];
+  if (trouble.reason == kNamespaceGoes) pools_[target.pool].namespace_goes = true;
   slot.trouble = std::move(trouble);
   MarkFailed(slot, target.pool.uid);
   slot.call_at = slot.create_at;
@@ -277,8 +279,11 @@ Result<bool> JobPool::Patch(const Target& target, const std::string& patch) {
 Result<bool> JobPool::Delete(const Target& target, const kube::Job& job, const std::string& why) {
   Log(LogLevel::kInfo, "deleting a worker Job",
       {{"job", target.job.ns + "/" + target.job.name}, {"why", why}});
-  const kube::DeleteOptions options{.propagation = kube::Propagation::kForeground,
-                                    .uid = job.meta.uid};
+  kube::DeleteOptions options{.propagation = kube::Propagation::kForeground, .uid = job.meta.uid};
+  {
+    MutexLock l(mu_);
+    if (pools_[target.pool].namespace_goes) options.propagation = kube::Propagation::kBackground;
+  }
   const auto deleted = api_.Delete(kJobResource, target.job, options, Limits());
   if (!deleted.ok()) return Failed(target, deleted.error());
   MutexLock l(mu_);
@@ -351,6 +356,7 @@ Status JobPool::Scale(const api::Backfill& backfill, Stage stage, int replicas) 
     Pool& pool = pools_[key];
     pool.wanted = replicas;
     BeginAnewIfChanged(pool, any);
+    if (pool.namespace_goes) return Ok{};
   }
   if (replicas > 0 && !TRY(Prepare(TargetOf(key, 0)))) return Ok{};
   bool refused = false;

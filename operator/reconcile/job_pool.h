@@ -64,6 +64,12 @@ struct JobPoolOptions {
 // are tried again on R19's schedule, without a call in between: PoolStatus::trouble says what it
 // is.
 //
+// A namespace that is deleted (R30): Kubernetes removes its pods first, and of a Job whose pods may
+// fail a number of times the controller keeps the last ones until they have a successor, which such
+// a namespace refuses. The namespace itself is nothing that an operator may read. So where pods go
+// that are wanted, the server is asked every look_period whether it would take another Job there.
+// From then on none is made, and Stop() deletes the Jobs before their pods (background).
+//
 // Thread-safe; no lock is held during a call. Several calls of one Scale() are made one after the
 // other, and the first that fails ends it: a quota is asked once, not for each Job (R30).
 class JobPool final : public WorkerPool, public kube::CacheListener {
@@ -122,6 +128,8 @@ class JobPool final : public WorkerPool, public kube::CacheListener {
     std::optional<Time> looked_at;
     std::size_t look_next = 0;
     std::optional<PoolTrouble> waiting;  // what pods that have not started wait for
+    bool namespace_goes = false;         // which nothing undoes
+    std::optional<Time> asked_namespace;
   };
   using Decide = std::function<JobStep(const kube::Job* seen)>;
   struct Target {  // one Job
@@ -167,6 +175,7 @@ class JobPool final : public WorkerPool, public kube::CacheListener {
   void SeeJob(Sight& sight, Slot& slot, const JobPtr& job, const WantedJob& wanted) REQUIRES(mu_);
   void CountFailures(Pool& pool, Slot& slot, const kube::Job& job, const WantedJob& wanted)
       REQUIRES(mu_);
+  void AskNamespace(const StageKey& key, const api::Backfill& backfill, Time until);
   std::optional<PoolTrouble> TroubleOf(Slot& slot, const kube::Job& job, const WantedJob& wanted)
       REQUIRES(mu_);
 

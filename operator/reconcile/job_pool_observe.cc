@@ -49,6 +49,7 @@ struct JobPool::Sight {
   int desired = 0;
   bool pods_lack = false;
   std::vector<std::string> known;    // uids of its Jobs that can tell which of their pods ended
+  std::vector<std::string> working;  // of those that should have pods
   std::vector<std::string> lacking;  // of those whose pods have not all started
   std::map<std::string, int> alive;  // by Job: pods, or what the Job says, if that is more
 };
@@ -155,6 +156,26 @@ void JobPool::LookAtWaiting(const StageKey& key, const std::vector<PodPtr>& pods
   pools_[key].waiting.reset();
 }
 
+// Whether it takes anything new; any answer but that it goes says nothing.
+void JobPool::AskNamespace(const StageKey& key, const api::Backfill& backfill, Time until) {
+  {
+    MutexLock l(mu_);
+    const auto pool = pools_.find(key);
+    const Time now = clock_.Steady();
+    if (pool == pools_.end() || pool->second.namespace_goes) return;
+    const std::optional<Time>& asked = pool->second.asked_namespace;
+    if (now >= until || (asked && now - *asked < options_.look_period)) return;
+    pool->second.asked_namespace = now;
+  }
+  Result<std::string> job = WorkerJob(backfill, key.stage, 0, 1, options_.job);
+  if (!job.ok()) return;
+  const auto made =
+      api_.WouldCreate({kube::kJobs, &kube::DecodeJob}, key.ns, std::move(job).value(), {until});
+  if (made.ok() || !made.error().HasCause(kube::kCauseNamespaceTerminating)) return;
+  MutexLock l(mu_);
+  pools_[key].namespace_goes = true;
+}
+
 // ---- the whole
 
 void JobPool::CountFailures(Pool& pool, Slot& slot, const kube::Job& job, const WantedJob& wanted) {
@@ -220,6 +241,7 @@ void JobPool::SeeJob(Sight& sight, Slot& slot, const JobPtr& job, const WantedJo
     status.remains = status.remains || alive == 0;
   } else {
     sight.desired += job->parallelism;
+    sight.working.push_back(job->meta.uid);
   }
   if (job->ready < job->active) sight.lacking.push_back(job->meta.uid);
   if (!status.trouble) status.trouble = TroubleOf(slot, *job, wanted);
@@ -267,6 +289,7 @@ PoolStatus JobPool::Observe(const api::Backfill& backfill, Stage stage) {
 
   // A pod has ended once its Job has counted it; of one whose Job is not there that is not known.
   std::vector<PodPtr> lacking;
+  bool losing = false;
   for (const PodPtr& pod : pods) {
     const kube::OwnerReference* owner = pod->meta.controller();
     if (owner == nullptr || owner->kind != "Job") continue;  // anybody can label a pod
@@ -275,6 +298,8 @@ PoolStatus JobPool::Observe(const api::Backfill& backfill, Stage stage) {
                          std::ranges::count(sight.known, job) > 0;
     if (counted) continue;
     ++pods_alive[job];
+    losing =
+        losing || (!pod->meta.deletion_time.empty() && std::ranges::count(sight.working, job) > 0);
     if (pod->meta.deletion_time.empty() && std::ranges::count(sight.lacking, job) > 0)
       lacking.push_back(pod);
   }
@@ -284,11 +309,13 @@ PoolStatus JobPool::Observe(const api::Backfill& backfill, Stage stage) {
 
   const Time until = clock_.Steady() + options_.look_limit;
   if (look) LookAtWaiting(key, lacking, until);
+  if (losing) AskNamespace(key, backfill, until);
   {
     MutexLock l(mu_);
     if (const auto pool = pools_.find(key); pool != pools_.end()) {
       look = !pool->second.ended.empty();
       if (!sight.status.trouble) sight.status.trouble = pool->second.waiting;
+      sight.status.namespace_goes = pool->second.namespace_goes;
     } else {
       look = false;
     }

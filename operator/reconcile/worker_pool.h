@@ -28,7 +28,10 @@ struct PoolStatus {
   // What follows is of a cluster only.
   std::optional<PoolTrouble> trouble = std::nullopt;  // retried, on a schedule of its own
   bool replacing = false;  // its workers end, to begin anew from another template
-  bool remains = false;    // nobody works, but a suspended Job is left, which Stop() takes away
+  // Its namespace is being deleted: there will be no more workers, and those that end are kept from
+  // going until Stop().
+  bool namespace_goes = false;
+  bool remains = false;  // nobody works, but a suspended Job is left, which Stop() takes away
 };
 
 // Thread-safe.

@@ -125,7 +125,9 @@ std::vector<FakeJobController::Json> FakeJobController::PodsOf(const Json& job) 
 
 bool FakeJobController::Step() {
   const std::uint64_t before = server_.version();
-  for (const Json& job : List("/apis/batch/v1/jobs")) LookAtJob(job);
+  const Json jobs = List("/apis/batch/v1/jobs");
+  for (const Json& job : jobs) LookAtJob(job);
+  LetOrphansGo(jobs);
   for (const Json& pod : List("/api/v1/pods")) LookAtPod(pod);
   server_.CollectGarbage();
   return server_.version() != before;
@@ -161,11 +163,28 @@ void FakeJobController::Account(const Json& job, const std::vector<Json>& pods, 
       for (int i = 1; i < one.failures && backoff < kLongestBackoff; ++i) backoff *= 2;
       one.not_before = clock_.Steady() + std::min(backoff, kLongestBackoff);
     }
-    Json finalizers = Json::array();
-    for (const Json& finalizer : pod["metadata"]["finalizers"])
-      if (finalizer != kTracking) finalizers.push_back(finalizer);
-    server_.Do(HttpMethod::kPatch, PathTo(pod, "pods"),
-               Json{{"metadata", {{"finalizers", finalizers}}}}.dump(), kMerge);
+    Untrack(pod);
+  }
+}
+
+void FakeJobController::Untrack(const Json& pod) {
+  Json finalizers = Json::array();
+  for (const Json& finalizer : pod["metadata"]["finalizers"])
+    if (finalizer != kTracking) finalizers.push_back(finalizer);
+  server_.Do(HttpMethod::kPatch, PathTo(pod, "pods"),
+             Json{{"metadata", {{"finalizers", finalizers}}}}.dump(), kMerge);
+}
+
+// Pods that are left when their Job is gone are nobody's to count.
+void FakeJobController::LetOrphansGo(const Json& jobs) {
+  for (const Json& pod : List("/api/v1/pods")) {
+    if (!IsTracked(pod)) continue;
+    const Json owners = pod["metadata"].value("ownerReferences", Json::array());
+    const bool has_job = std::ranges::any_of(jobs, [&owners](const Json& job) {
+      return std::ranges::any_of(
+          owners, [&job](const Json& owner) { return owner["uid"] == job["metadata"]["uid"]; });
+    });
+    if (!has_job) Untrack(pod);
   }
 }
 

@@ -69,6 +69,8 @@ class FakeJobController {
   [[nodiscard]] std::vector<Json> PodsOf(const Json& job);
   void LookAtJob(const Json& job);
   void Account(const Json& job, const std::vector<Json>& pods, History& history);
+  void Untrack(const Json& pod);
+  void LetOrphansGo(const Json& jobs);
   void CreatePod(const Json& job, int index);
   void DeletePod(const Json& pod);
   void WriteStatus(const Json& job, const std::string& pod, Json status);

@@ -155,6 +155,18 @@ ApiResult<ApiObjectPtr> ApiClient::Create(const Resource& resource, std::string_
                        Doing("creating", resource.type, ns, ""), limits);
 }
 
+ApiResult<Ok> ApiClient::WouldCreate(const Resource& resource, std::string_view ns,
+                                     std::string body, const CallLimits& limits) const {
+  Query query;
+  query.Add("dryRun", "All").Add("fieldManager", options_.field_manager);
+  TRY(Call({.method = HttpMethod::kPost,
+            .target = query.After(PathOf(resource.type, ns)),
+            .content_type = std::string(kJson),
+            .body = std::move(body)},
+           Doing("trying to create", resource.type, ns, ""), limits));
+  return Ok{};
+}
+
 ApiResult<ApiObjectPtr> ApiClient::Update(const Resource& resource, const ObjectKey& key,
                                           std::string body, const CallLimits& limits,
                                           std::string_view subresource) const {

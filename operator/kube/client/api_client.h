@@ -79,6 +79,9 @@ class ApiClient {
   // `ns`: "" for kinds without one. The name is in the body.
   ApiResult<ApiObjectPtr> Create(const Resource& resource, std::string_view ns, std::string body,
                                  const CallLimits& limits) const;
+  // Whether it could be made now. It is judged as by Create, and nothing is kept (dryRun=All).
+  ApiResult<Ok> WouldCreate(const Resource& resource, std::string_view ns, std::string body,
+                            const CallLimits& limits) const;
   // The whole object; kConflict unless metadata.resourceVersion in the body is the newest.
   ApiResult<ApiObjectPtr> Update(const Resource& resource, const ObjectKey& key, std::string body,
                                  const CallLimits& limits, std::string_view subresource = {}) const;

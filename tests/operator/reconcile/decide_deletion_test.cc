@@ -224,6 +224,25 @@ TEST_F(DeletionTest, AReportThatCannotBeWrittenKeepsItFor120SecondsOnly) {
   EXPECT_TRUE(decision_.remove_finalizer);
 }
 
+// Kubernetes removes pods before it deletes anything else, and they wait for their Job to go.
+TEST_F(DeletionTest, R30_InANamespaceThatGoesWorkersAndLedgerAreLetGoBeforeItIsDeleted) {
+  RunUnderWay();
+  o_.run.pool.namespace_goes = true;
+  EXPECT_THAT(Step().actions, ElementsAre(VariantWith<ConfigureStage>(testing::_),
+                                          VariantWith<StopWorkers>(StopWorkers{Stage::kRun})));
+  EXPECT_EQ(ConditionOf("Reconciling"), "True/Deleting");
+  EXPECT_FALSE(decision_.remove_finalizer) << "nobody has deleted it yet";
+  WorkersGone(o_.run);
+  EXPECT_THAT(Step().actions, ElementsAre(VariantWith<CloseStage>(CloseStage{Stage::kRun})));
+  Closed(o_.run);
+  EXPECT_THAT(Step().actions, IsEmpty());
+  EXPECT_TRUE(decision_.settled);
+  Deleted();
+  o_.report = ReportState::kNone;
+  EXPECT_THAT(Step().actions, IsEmpty());
+  EXPECT_TRUE(decision_.remove_finalizer);
+}
+
 // A namespace that goes takes the report with it and refuses another (R30).
 TEST_F(DeletionTest, AReportThatIsGoneIsNotMadeAgain) {
   RunUnderWay();

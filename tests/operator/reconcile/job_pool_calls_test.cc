@@ -213,6 +213,44 @@ TEST_F(JobPoolCallsTest, R30_InANamespaceThatGoesNothingIsMade) {
   ASSERT_TRUE(Scale(2).ok());
   ASSERT_TRUE(Observe().trouble.has_value());
   EXPECT_EQ(Observe().trouble->reason, "NamespaceTerminating");
+  EXPECT_TRUE(Observe().namespace_goes);
+}
+
+TEST_F(JobPoolCallsTest, R30_ANamespaceThatGoesIsSeenByThePodsThatGo) {
+  Settle(2);
+  controller_.HoldEnds();
+  DeletePods();
+  EXPECT_FALSE(Observe().namespace_goes) << "somebody has deleted pods, which come again";
+  server_.Do(kube::HttpMethod::kDelete, "/api/v1/namespaces/shop");
+  EXPECT_FALSE(Observe().namespace_goes) << "it is not asked each time";
+  clock_.Advance(options_.look_period);
+  EXPECT_TRUE(Observe().namespace_goes);
+  EXPECT_EQ(Calls("create"), 3) << "the Job, and two questions";
+
+  ASSERT_TRUE(Scale(3).ok());
+  clock_.Advance(60s);
+  EXPECT_TRUE(Observe().namespace_goes) << "it does not come back";
+  EXPECT_EQ(Calls("create") + Calls("patch"), 3);
+  ASSERT_TRUE(Stop().ok());
+  EXPECT_TRUE(Job().is_null()) << "before its pods: background";
+  controller_.ReleaseEnds();
+  EXPECT_EQ(SettleStopped().alive, 0);
+}
+
+TEST_F(JobPoolCallsTest, R30_WorkersThatWorkAreNoReasonToAskForTheirNamespace) {
+  Settle(2);
+  clock_.Advance(60s);
+  Observe();
+  EXPECT_EQ(Calls("create"), 1);
+}
+
+TEST_F(JobPoolCallsTest, R30_WhoMayNotAskTakesTheNamespaceForOneThatStays) {
+  Settle(2);
+  controller_.HoldEnds();
+  DeletePods();
+  server_.FailAlways(Fault::ForbiddenByRole(), {.verb = "create", .plural = "jobs"});
+  EXPECT_FALSE(Observe().namespace_goes);
+  EXPECT_FALSE(Observe().trouble.has_value());
 }
 
 TEST_F(JobPoolCallsTest, R30_WhatIsInvalidIsNotRepeated) {

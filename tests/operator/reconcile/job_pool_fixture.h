@@ -101,6 +101,12 @@ class JobPoolFixture : public testing::Test {
     server_.Do(kube::HttpMethod::kDelete,
                "/apis/batch/v1/namespaces/shop/jobs/" + name + "?propagationPolicy=Foreground");
   }
+  // As whoever removes a namespace does.
+  void DeletePods(const std::string& job = "reprice-run") {
+    for (const std::string& pod : controller_.Running(job))
+      server_.Do(kube::HttpMethod::kDelete, "/api/v1/namespaces/shop/pods/" + pod);
+    See();
+  }
   std::vector<std::string> Running() { return controller_.Running("reprice-run"); }
   int Calls(const std::string& verb) { return server_.Count({.verb = verb, .plural = "jobs"}); }
   int Writes() { return Calls("create") + Calls("patch") + Calls("delete"); }

@@ -283,6 +283,25 @@ TEST_F(WorkerJobsClusterTest, F9_AQuotaIsTroubleUntilItIsLifted) {
   EXPECT_FALSE(Observe().trouble.has_value());
 }
 
+// Without the deletion of the Job it stays as it is for ever: the controller keeps the pods that
+// have failed until they have successors.
+TEST_F(WorkerJobsClusterTest, R30_ANamespaceWithWorkersInItGoes) {
+  ASSERT_TRUE(HasPods(2));
+  ASSERT_TRUE(plane_->Kubectl({"delete", "namespace", ns_, "--wait=false"}).ok());
+  ASSERT_TRUE(Eventually([this] {
+    return std::ranges::all_of(
+        ListPods(), [](const json& p) { return p["metadata"].contains("deletionTimestamp"); });
+  }));
+  for (const json& pod : ListPods()) EndsWith(pod, 143);
+  ASSERT_TRUE(Eventually([this] { return Observe().namespace_goes; }));
+  EXPECT_EQ(ListPods().size(), 2U) << "or nothing is proven";
+  ASSERT_TRUE(Eventually([this] {
+    EXPECT_TRUE(pool_->Stop(KeyOf(backfill_, Stage::kRun)).ok());
+    return Observe().alive == 0;
+  }));
+  EXPECT_TRUE(Eventually([this] { return !Send(HttpMethod::kGet, "/api/v1/namespaces/" + ns_); }));
+}
+
 TEST_F(WorkerJobsClusterTest, WhatIsNoPodIsRefusedWithTheField) {
   backfill_.spec.workers.pod_template = R"({"spec":{"dnsPolicy":"Sometimes"}})";
   ASSERT_TRUE(pool_->Scale(backfill_, Stage::kRun, 1).ok());
