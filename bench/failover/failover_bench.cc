@@ -74,6 +74,15 @@ class FailoverBench : public ClusterMachine {
                 }).has_value());
     return leader;
   }
+  // What the status says of shards that stand still.
+  std::string WaitsFor() {
+    const nlohmann::json object = Get();
+    if (!object.is_object()) return "";
+    for (const auto& c : object.value("status", nlohmann::json::object())
+                             .value("conditions", nlohmann::json::array()))
+      if (c.value("type", "") == "Ready") return c.value("message", "");
+    return "";
+  }
   void Start() {
     StartOperator();
     StartOperator();
@@ -101,9 +110,12 @@ class FailoverBench : public ClusterMachine {
       operators_.at(leader).process.reset();
       until.Add(Millis(silence.until));
       longest.Add(Millis(silence.longest));
-      std::cout << fmt::format("{}: silent for {:.0f} ms, until {:.0f} ms after the signal\n", what,
-                               Millis(silence.longest), Millis(silence.until))
-                << std::flush;
+      std::cout
+          << fmt::format(
+                 "{}: another leads after {:.0f} ms, silent for {:.0f} ms, until {:.0f} ms after "
+                 "the signal; {}\n",
+                 what, led.Last(), Millis(silence.longest), Millis(silence.until), WaitsFor())
+          << std::flush;
       StartOperator();
       ASSERT_TRUE(TimeUntil(20s, [&] { return NotReady(leader).empty(); }).has_value());
     }

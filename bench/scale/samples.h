@@ -28,6 +28,7 @@ class Samples {
     return sorted[std::min(rank, sorted.size() - 1)];
   }
   [[nodiscard]] double Max() const { return Quantile(1); }
+  [[nodiscard]] double Last() const { return values_.empty() ? 0 : values_.back(); }
 
  private:
   std::vector<double> values_;

@@ -99,6 +99,7 @@ coordinator::StageOptions ServedOnACluster() {
   // A write costs an API server more than it costs a file.
   options.cursor_flush = 5s;
   options.waited_flush = 200ms;
+  options.waited_in_a_row = 3;
   options.reserve_ahead = 2s;
   return options;
 }
@@ -313,6 +314,7 @@ struct ClusterOperator::Impl {
     options.server.certificates = &Certificates();
     options.server.authenticator = &authenticator;
     options.stage = ServedOnACluster();
+    options.store_calls_at_once = 8;
     options.signals = &budgets.signals();
     options.metrics = &prometheus;
     return options;
@@ -335,6 +337,11 @@ struct ClusterOperator::Impl {
               .start = Starts([this] { mounted.Start(); }),
               .stop = [this](Time) { mounted.Stop(); }});
     }
+    // Also by who waits, so that it need not when it leads.
+    op.Add({.name = "crds",
+            .stage = Stage::kWatches,
+            .start = Starts([this] { crds.Start(); }),
+            .stop = [this](Time) { crds.Stop(); }});
     op.Add({.name = "authenticator",
             .stage = Stage::kGrpc,
             .start = Starts([this] { authenticator.Start(); }),
@@ -358,10 +365,6 @@ struct ClusterOperator::Impl {
   }
 
   void AddWhatALeaderRuns() {
-    op.Add({.name = "crds",
-            .stage = Stage::kControllers,
-            .start = Starts([this] { crds.Start(); }),
-            .stop = [this](Time) { crds.Stop(); }});
     op.Add({.name = "ca-publisher",
             .stage = Stage::kControllers,
             .start = Starts([this] { publisher.Start(); }),
@@ -382,6 +385,7 @@ struct ClusterOperator::Impl {
           {"superseded", c.superseded}, {"undecided", c.undecided}, {"address_closed", c.closed},
           {"revoked", c.revoked}};
     };
+    all.turned_away = [this] { return coordinator.counts().turned_away; };
     all.certificate_ends = [this] {
       const certificates::CertificateEnds ends = SelfSigned() ? keeper.Ends() : mounted.Ends();
       std::map<std::string, WallTime> known;

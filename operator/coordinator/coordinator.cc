@@ -1,14 +1,17 @@
 #include "operator/coordinator/coordinator.h"
 
+#include <algorithm>
 #include <future>
 #include <map>
 #include <set>
+#include <thread>
 #include <tuple>
 #include <utility>
 
 #include "backfill/v1/coordinator.pb.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "operator/coordinator/call_all.h"
 #include "operator/coordinator/coordinator_metrics.h"
 #include "operator/coordinator/ledger_store.h"
 #include "operator/coordinator/loop.h"
@@ -29,7 +32,14 @@ using reconcile::StageSnapshot;
 
 constexpr Duration kServerTick = std::chrono::seconds(1);
 constexpr Duration kPlanReportPeriod = std::chrono::seconds(1);
+constexpr std::size_t kPerHand = 64;  // messages; fewer are not worth a thread
+constexpr unsigned kMostHands = 4;
+constexpr Duration kReadIsFresh = std::chrono::seconds(5);
+constexpr std::size_t kMaxJustRead = 8;  // ledgers, of up to some MiB each
 constexpr std::size_t kMaxProcesses = 100'000;
+// Of those that wait for their stage to be opened. A Hello names a few leases.
+constexpr std::size_t kMaxWaiting = 2'000;
+constexpr std::size_t kMaxWaitingBytes = std::size_t{16} << 10;
 
 // Of shards in flight, where every process has ended.
 std::map<ShardId, std::uint64_t> SentAtMost(
@@ -80,6 +90,17 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
     const Epoch epoch_;
   };
 
+  struct JustRead {
+    std::unique_ptr<LedgerStore> store;
+    ledger::Ledger ledger;
+    Time at;
+  };
+
+  struct Waiting {
+    v1::WorkerMessage hello;
+    Time arrived;
+  };
+
   struct OpenStage {
     Epoch epoch;
     std::unique_ptr<Writer> writer;
@@ -121,6 +142,20 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   void Send(SessionId session, v1::CoordinatorMessage&& message) override {
     server.Send(session, std::move(message));
   }
+  // A new rate for a thousand workers is a thousand messages over TLS, some 60 us of CPU time each:
+  // with several hands, which all end before anything else is sent, they are there sooner.
+  void SendAll(std::vector<Outgoing>&& messages) override {
+    const std::size_t parts = (messages.size() + kPerHand - 1) / kPerHand;
+    CallAll(static_cast<int>(parts), hands, [&](int part) {
+      const std::size_t begin = static_cast<std::size_t>(part) * kPerHand;
+      const std::size_t end = std::min(begin + kPerHand, messages.size());
+      for (std::size_t i = begin; i < end; ++i) {
+        if (!Serves()) return false;
+        server.Send(messages[i].session, std::move(messages[i].message));
+      }
+      return true;
+    });
+  }
   void Close(SessionId session, const Error& reason) override { server.Close(session, reason); }
 
   OpenStage* Find(const StageKey& key) {
@@ -136,10 +171,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   void Handle(SessionId session, const v1::WorkerMessage& message, Time arrived) {
     if (message.has_hello()) {
       const auto route = routes.find({message.hello().backfill_uid(), message.hello().stage()});
-      if (route == routes.end()) {
-        // Not yet, or no more: the worker tries again until its pool stops it.
-        return server.Close(session, {ErrorCode::kUnavailable, "no such stage is open here"});
-      }
+      if (route == routes.end()) return Await(session, message, arrived);
       sessions[session] = route->second;
       // Who plans holds nothing that could be given away too early.
       if (route->second.stage != Stage::kPlan)
@@ -157,6 +189,34 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
     server.ReadNext(session);
   }
 
+  // Its stage is not open yet, or no more.
+  void Await(SessionId session, const v1::WorkerMessage& hello, Time arrived) {
+    const bool room = waiting.size() < kMaxWaiting && hello.ByteSizeLong() <= kMaxWaitingBytes;
+    if (!room || options.hello_patience <= Duration::zero()) return TurnAway(session);
+    waiting.emplace(session, Waiting{.hello = hello, .arrived = arrived});
+  }
+  // The worker tries again until its pool stops it.
+  void TurnAway(SessionId session) {
+    server.Close(session, {ErrorCode::kUnavailable, "no such stage is open here"});
+  }
+  void SeeWhoWaits() {
+    if (waiting.empty()) return;
+    const Time now = clock.Steady();
+    const bool leads = leadership.Valid(now);
+    std::map<SessionId, Waiting> before;
+    before.swap(waiting);
+    for (auto& [session, one] : before) {
+      const v1::Hello& hello = one.hello.hello();
+      if (!leads || now - one.arrived >= options.hello_patience) {
+        TurnAway(session);
+      } else if (routes.contains({hello.backfill_uid(), hello.stage()})) {
+        Handle(session, one.hello, now);
+      } else {
+        waiting.emplace(session, std::move(one));
+      }
+    }
+  }
+
   void NoteProcess(const StageKey& key, const std::string& instance) {
     if (!options.predecessors_proven_gone) return;  // nobody will ask
     std::set<std::string>& processes = living[key];
@@ -166,6 +226,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   }
 
   void Forget(SessionId session) {
+    waiting.erase(session);
     const auto it = sessions.find(session);
     if (it == sessions.end()) return;
     if (OpenStage* stage = Find(it->second)) stage->run->OnGone(session);
@@ -179,6 +240,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   }
 
   void Settle() {
+    SeeWhoWaits();
     std::vector<StageKey> closed;
     for (auto& [key, stage] : stages) {
       stage.run->Settle();
@@ -188,6 +250,7 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
     const Time now = clock.Steady();
     if (now - server_ticked < kServerTick) return;
     server_ticked = now;
+    ForgetWhatIsOld(now);
     server.Tick();
   }
 
@@ -214,17 +277,40 @@ struct Coordinator::Impl final : SessionHandler, MessageSink {
   kube::NoMetrics no_metrics;
   CoordinatorMetrics metrics;
 
+  // What was read to decide on it, and is most often opened next: a new leader reads all of it else
+  // twice.
+  void Keep(const StageKey& key, JustRead read) {
+    MutexLock l(mu);
+    just_read.erase(key);
+    if (just_read.size() < kMaxJustRead) just_read.emplace(key, std::move(read));
+  }
+  void ForgetWhatIsOld(Time now) {
+    MutexLock l(mu);
+    std::erase_if(just_read, [now](const auto& r) { return now - r.second.at >= kReadIsFresh; });
+  }
+  std::optional<JustRead> TakeJustRead(const StageKey& key) {
+    MutexLock l(mu);
+    auto node = just_read.extract(key);
+    if (!node || clock.Steady() - node.mapped().at >= kReadIsFresh) return std::nullopt;
+    return std::move(node.mapped());
+  }
+
   Mutex mu;
   std::set<StageKey> opening GUARDED_BY(mu);
+  std::map<StageKey, JustRead> just_read GUARDED_BY(mu);
 
   // The loop's only.
   std::map<StageKey, OpenStage> stages;
   std::map<StageKey, std::unique_ptr<PlanRun>> plannings;
   std::map<Route, StageKey> routes;
   std::map<SessionId, StageKey> sessions;
+  std::map<SessionId, Waiting> waiting;  // who has said Hello to a stage that is not open
   std::map<StageKey, std::set<std::string>>
       living;  // processes that were served here and are not known to have ended
   Time server_ticked{};
+
+  const int hands =
+      static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMostHands));
 
   Server server;
   Loop loop;
@@ -256,7 +342,7 @@ ServerCounts Coordinator::counts() const { return impl_->server.counts(); }
 void Coordinator::Disconnect(const std::string& instance) { impl_->server.Disconnect(instance); }
 
 Status Coordinator::CreateLedger(const StageKey& key, const plan::Plan& plan) {
-  LedgerStore ledger_store(impl_->store, key);
+  LedgerStore ledger_store(impl_->store, key, impl_->options.store_calls_at_once);
   auto existing = LoadLedger(ledger_store);
   if (existing.ok() && existing->plan_hash() == plan.hash) return Ok{};
   if (existing.ok()) {
@@ -281,9 +367,13 @@ Status Coordinator::CreateLedger(const StageKey& key, const plan::Plan& plan) {
 }
 
 Result<reconcile::LedgerSummary> Coordinator::ReadLedger(const StageKey& key) {
-  LedgerStore ledger_store(impl_->store, key);
-  const ledger::Ledger ledger = TRY(LoadLedger(ledger_store));
-  return reconcile::LedgerSummary{.plan_hash = ledger.plan_hash(), .totals = ledger.totals()};
+  auto ledger_store =
+      std::make_unique<LedgerStore>(impl_->store, key, impl_->options.store_calls_at_once);
+  const Time begun = impl_->clock.Steady();
+  ledger::Ledger ledger = TRY(LoadLedger(*ledger_store));
+  reconcile::LedgerSummary summary{.plan_hash = ledger.plan_hash(), .totals = ledger.totals()};
+  impl_->Keep(key, {.store = std::move(ledger_store), .ledger = std::move(ledger), .at = begun});
+  return summary;
 }
 
 Result<std::vector<ledger::FailedRecord>> Coordinator::ReadFailures(const StageKey& key) {
@@ -336,8 +426,12 @@ Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key)
 
   const auto& proven_gone = impl->options.predecessors_proven_gone;
   const bool gone = !before.own_workers && proven_gone && proven_gone(key);
-  auto ledger_store = std::make_unique<LedgerStore>(impl->store, key);
-  TakenOver taken = TRY(TakeOver(*ledger_store));
+  std::optional<Impl::JustRead> read = impl->TakeJustRead(key);
+  std::unique_ptr<LedgerStore> ledger_store =
+      read ? std::move(read->store)
+           : std::make_unique<LedgerStore>(impl->store, key, impl->options.store_calls_at_once);
+  TakenOver taken =
+      TRY(TakeOver(*ledger_store, read ? std::optional(std::move(read->ledger)) : std::nullopt));
 
   std::map<ShardId, std::uint64_t> sent_at_most;
   if (gone && impl->options.sent_by) {

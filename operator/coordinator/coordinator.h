@@ -31,6 +31,12 @@ struct CoordinatorOptions {
   Duration call_timeout =
       std::chrono::seconds(10);  // for an answer of the loop, which never blocks
   Duration close_timeout = std::chrono::seconds(10);  // for the last writes of a stage
+  // Calls to the store for one ledger that are under way at a time. More than one where it is far
+  // away and has many hands: how soon a new leader serves depends on it.
+  int store_calls_at_once = 1;
+  // A worker whose stage is not open is heard this long before it is turned away: a new leader
+  // opens its stages one after the other, and is found by their workers before that.
+  Duration hello_patience = std::chrono::seconds(3);
   // Whether every worker process of earlier leaders of this stage has ended for certain. Not set:
   // they may live. Asked once per Open, on its thread.
   std::function<bool(const reconcile::StageKey&)> predecessors_proven_gone;

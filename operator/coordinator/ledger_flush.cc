@@ -13,6 +13,7 @@ LedgerFlush::LedgerFlush(ledger::Ledger& ledger, ledger::FailureLog& failures, E
       writer_(writer),
       options_(options),
       backoff_(options.min_backoff),
+      waited_until_(now),
       durable_as_of_(now),
       jitter_(options.jitter_seed != 0 ? options.jitter_seed : std::random_device{}()) {}
 
@@ -46,6 +47,11 @@ std::vector<LedgerFlush::Confirmed> LedgerFlush::TakeConfirmed() {
   return taken;
 }
 
+// Each takes up its part of the time; those in a row may be ahead of it.
+bool LedgerFlush::MayWriteWaited(Time now) const {
+  return waited_until_ <= now + (options_.waited_in_a_row - 1) * options_.waited_flush;
+}
+
 void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
   if (under_way_ || failed()) return;
   if (!batch_.empty()) {
@@ -66,13 +72,12 @@ void LedgerFlush::Pump(const lease::LeaseBook& book, Mode mode, Time now) {
   };
   const bool cut = std::ranges::any_of(
       confirmed_, [this](const WaitingChunk& w) { return w.batch > batches_made_; });
-  const bool awaited =
-      everything || ((cut || !waited.empty()) && due(waited_at_, options_.waited_flush));
+  const bool awaited = everything || ((cut || !waited.empty()) && MayWriteWaited(now));
   const bool cursors = due(cursors_at_, options_.cursor_flush);
   if (!awaited && !cursors) return;
   AddPages(awaited ? kube::Durability::kPower : kube::Durability::kProcess);
   if (awaited) {
-    waited_at_ = now;
+    waited_until_ = std::max(waited_until_, now) + options_.waited_flush;
     for (const int chunk : waited) AddChunk(chunk, kube::Durability::kPower);
   }
   if (cursors) {  // also in a batch that is awaited: there may always be one

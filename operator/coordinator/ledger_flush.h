@@ -85,6 +85,7 @@ class LedgerFlush {
   };
 
   static bool IsTransient(const Error& error);
+  [[nodiscard]] bool MayWriteWaited(Time now) const;
   bool ApplyCuts(const Confirmed& confirmed);
   void AddPages(kube::Durability durability);
   void AddChunk(int chunk, kube::Durability durability);
@@ -105,8 +106,9 @@ class LedgerFlush {
   Time retry_at_{};
   Duration backoff_{};
   std::optional<Error> error_;
-  std::optional<Time> waited_at_, cursors_at_;  // the last time that such a batch was made
-  std::optional<Time> complete_as_of_;          // of batch_, if it left nothing out
+  std::optional<Time> cursors_at_;      // the last time that such a batch was made
+  Time waited_until_;                   // the time that those waited for have taken up
+  std::optional<Time> complete_as_of_;  // of batch_, if it left nothing out
   Time durable_as_of_;
   std::minstd_rand jitter_;
 };

@@ -1,10 +1,12 @@
 #include "operator/coordinator/ledger_store.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include "base/digest.h"
-#include "operator/coordinator/ledger_object.h"
+#include "operator/coordinator/call_all.h"
 
 namespace backfill::coordinator {
 namespace {
@@ -38,8 +40,8 @@ std::string PageName(const StageKey& key, int page) {
   return ObjectName(key, key.stage == Stage::kRun ? "-f%06d" : "-e%06d", page);
 }
 
-LedgerStore::LedgerStore(kube::ObjectStore& store, const StageKey& key)
-    : store_(store), key_(key), writer_(RandomHex(8)) {}
+LedgerStore::LedgerStore(kube::ObjectStore& store, const StageKey& key, int at_once)
+    : store_(store), key_(key), at_once_(at_once), writer_(RandomHex(8)) {}
 
 kube::Object LedgerStore::MakeObject(const std::string& name) const {
   kube::Object object;
@@ -66,11 +68,25 @@ Status LedgerStore::Create(const std::vector<ledger::ChunkImage>& chunks, Epoch 
                  "a ledger has 1 to " + std::to_string(kMaxChunks) + " chunks"};
   }
   chunks_ = static_cast<int>(chunks.size());
-  for (std::size_t i = chunks.size(); i-- > 0;) {
-    TRY(WriteObject(ChunkName(key_, static_cast<int>(i)), chunks[i], epoch,
-                    kube::Durability::kPower, i == 0 ? Foreign::kGiveUp : Foreign::kReplace));
+  // From the last down to chunk 0, which comes when all others are there.
+  const auto create = [&](int i, Foreign foreign, std::string& version) {
+    return WriteObject(ChunkName(key_, i), chunks[static_cast<std::size_t>(i)], epoch,
+                       kube::Durability::kPower, foreign, version);
+  };
+  std::vector<std::string*> versions;
+  for (int i = 0; i < chunks_; ++i) versions.push_back(&versions_[ChunkName(key_, i)]);
+  std::vector<std::optional<Status>> made(static_cast<std::size_t>(chunks_ - 1));
+  CallAll(chunks_ - 1, at_once_, [&](int i) {
+    const int chunk = chunks_ - 1 - i;
+    std::string& version = *versions[static_cast<std::size_t>(chunk)];
+    const Status& status =
+        made[static_cast<std::size_t>(i)].emplace(create(chunk, Foreign::kReplace, version));
+    return status.ok();
+  });
+  for (const auto& status : made) {
+    if (status && !status->ok()) return *status;
   }
-  return Ok{};
+  return create(0, Foreign::kGiveUp, *versions[0]);
 }
 
 Status LedgerStore::Remove() {
@@ -85,25 +101,47 @@ Status LedgerStore::Remove() {
   return Ok{};
 }
 
+Result<LedgerStore::Loaded> LedgerStore::Load(const std::string& name) {
+  kube::Object object = TRY(Read(name));
+  LedgerContent content = TRY(DecodeContent(object.content).Annotate(name));
+  return Loaded{std::move(content), std::move(object.resource_version)};
+}
+
+std::vector<Result<LedgerStore::Loaded>> LedgerStore::LoadMany(std::string (*name)(const StageKey&,
+                                                                                   int),
+                                                               int first, int n) {
+  std::vector<std::optional<Result<Loaded>>> slots(static_cast<std::size_t>(n));
+  CallAll(n, at_once_, [&](int i) {
+    return slots[static_cast<std::size_t>(i)].emplace(Load(name(key_, first + i))).ok();
+  });
+  std::vector<Result<Loaded>> loaded;
+  for (auto& slot : slots) {
+    if (!slot) break;  // one before it has failed
+    loaded.push_back(std::move(*slot));
+    if (!loaded.back().ok()) break;
+  }
+  return loaded;
+}
+
 Result<std::vector<std::string>> LedgerStore::LoadChunks() {
+  std::vector<Result<Loaded>> all = LoadMany(ChunkName, 0, 1);
+  if (!all.front().ok()) return all.front().error();
+  const int count = all.front()->content.chunks;
+  if (count > 1 && count <= kMaxChunks) {
+    for (auto& loaded : LoadMany(ChunkName, 1, count - 1)) all.push_back(std::move(loaded));
+  }
   std::vector<std::string> chunks;
-  int count = 1;
-  for (int i = 0; i < count; ++i) {
-    const std::string name = ChunkName(key_, i);
-    auto object = Read(name);
-    if (!object.ok() && object.error().code == ErrorCode::kNotFound) {
-      if (i == 0) return object.error();
-      return Missing(name);
-    }
-    if (!object.ok()) return object.error();
-    LedgerContent content = TRY(DecodeContent(object->content).Annotate(name));
-    if (i == 0) count = content.chunks;
-    if (count < 1 || count > kMaxChunks || content.chunks != count) {
+  for (auto& loaded : all) {
+    const std::string name = ChunkName(key_, static_cast<int>(chunks.size()));
+    if (!loaded.ok() && loaded.error().code == ErrorCode::kNotFound) return Missing(name);
+    if (!loaded.ok()) return loaded.error();
+    const int says = loaded->content.chunks;
+    if (count < 1 || count > kMaxChunks || says != count) {
       return Error{ErrorCode::kInternal, "ledger damaged: object " + name + " tells of " +
-                                             std::to_string(content.chunks) + " chunks"};
+                                             std::to_string(says) + " chunks"};
     }
-    versions_[name] = object->resource_version;
-    chunks.push_back(std::move(content.data));
+    versions_[name] = std::move(loaded->version);
+    chunks.push_back(std::move(loaded->content.data));
   }
   chunks_ = count;
   return chunks;
@@ -111,33 +149,68 @@ Result<std::vector<std::string>> LedgerStore::LoadChunks() {
 
 Result<std::vector<std::string>> LedgerStore::LoadPages() {
   std::vector<std::string> pages;
-  for (int i = 0; i < kMaxPages; ++i) {
-    const std::string name = PageName(key_, i);
-    auto object = Read(name);
-    if (!object.ok() && object.error().code == ErrorCode::kNotFound) break;
-    if (!object.ok()) return object.error();
-    pages.push_back(TRY(DecodeContent(object->content).Annotate(name)).data);
-    versions_[name] = object->resource_version;
+  // How many there are shows where one is missing. Most ledgers have none.
+  for (int window = 1; std::cmp_less(pages.size(), kMaxPages); window = at_once_) {
+    for (auto& loaded : LoadMany(PageName, static_cast<int>(pages.size()), window)) {
+      if (!loaded.ok() && loaded.error().code == ErrorCode::kNotFound) return pages;
+      if (!loaded.ok()) return loaded.error();
+      versions_[PageName(key_, static_cast<int>(pages.size()))] = std::move(loaded->version);
+      pages.push_back(std::move(loaded->content.data));
+    }
   }
   return pages;
 }
 
 WriteOutcome LedgerStore::Write(const std::vector<LedgerWrite>& batch, Epoch epoch) {
   WriteOutcome outcome;
-  for (const LedgerWrite& write : batch) {
+  const auto is_chunk = [](const LedgerWrite& w) { return w.kind == LedgerWrite::Kind::kChunk; };
+  while (outcome.written < batch.size() && outcome.status.ok()) {
+    const auto rest = std::span(batch).subspan(outcome.written);
+    const auto next_page = std::ranges::find_if_not(rest, is_chunk);
+    const auto chunks = static_cast<std::size_t>(next_page - rest.begin());
+    const WriteOutcome some = WriteTogether(rest.first(std::max<std::size_t>(1, chunks)), epoch);
+    outcome.written += some.written;
+    outcome.status = some.status;
+  }
+  return outcome;
+}
+
+WriteOutcome LedgerStore::WriteTogether(std::span<const LedgerWrite> writes, Epoch epoch) {
+  struct Item {
+    std::string name;
+    std::string* version;
+    std::optional<Status> status = {};
+  };
+  std::vector<Item> items;
+  for (const LedgerWrite& write : writes) {
     const bool page = write.kind == LedgerWrite::Kind::kPage;
-    const int number = write.image.chunk;
-    outcome.status =
-        WriteObject(page ? PageName(key_, number) : ChunkName(key_, number), write.image, epoch,
-                    write.durability, page ? Foreign::kReplaceOlder : Foreign::kGiveUp);
-    if (!outcome.status.ok()) return outcome;
+    std::string name =
+        page ? PageName(key_, write.image.chunk) : ChunkName(key_, write.image.chunk);
+    std::string* const version = &versions_[name];
+    items.push_back({.name = std::move(name), .version = version});
+  }
+  CallAll(static_cast<int>(writes.size()), at_once_, [&](int i) {
+    const LedgerWrite& write = writes[static_cast<std::size_t>(i)];
+    Item& item = items[static_cast<std::size_t>(i)];
+    const bool page = write.kind == LedgerWrite::Kind::kPage;
+    return item.status
+        .emplace(WriteObject(item.name, write.image, epoch, write.durability,
+                             page ? Foreign::kReplaceOlder : Foreign::kGiveUp, *item.version))
+        .ok();
+  });
+  WriteOutcome outcome;
+  for (const Item& item : items) {
+    if (!item.status) break;
+    outcome.status = *item.status;
+    if (!outcome.status.ok()) break;
     ++outcome.written;
   }
   return outcome;
 }
 
 Status LedgerStore::WriteObject(const std::string& name, const ledger::ChunkImage& image,
-                                Epoch epoch, kube::Durability durability, Foreign foreign) {
+                                Epoch epoch, kube::Durability durability, Foreign foreign,
+                                std::string& version) {
   const bool page = foreign == Foreign::kReplaceOlder;
   kube::Object object = MakeObject(name);
   object.content = EncodeContent({.epoch = epoch,
@@ -146,11 +219,11 @@ Status LedgerStore::WriteObject(const std::string& name, const ledger::ChunkImag
                                   .writer = writer_,
                                   .data = image.data});
   for (int i = 0; i < kMaxTries; ++i) {
-    object.resource_version = versions_[name];
+    object.resource_version = version;
     auto written = object.resource_version.empty() ? store_.Create(object, durability)
                                                    : store_.Update(object, durability);
     if (written.ok()) {
-      versions_[name] = written->resource_version;
+      version = written->resource_version;
       return Ok{};
     }
     if (written.error().code == ErrorCode::kNotFound) {
@@ -164,7 +237,7 @@ Status LedgerStore::WriteObject(const std::string& name, const ledger::ChunkImag
     const kube::Object current = TRY(Read(name));
     const LedgerContent found = TRY(DecodeContent(current.content).Annotate(name));
     if (found.writer == writer_ && found.sequence == image.sequence) {
-      versions_[name] = current.resource_version;
+      version = current.resource_version;
       return Ok{};
     }
     const bool ours = found.writer == writer_ && found.sequence < image.sequence;
@@ -176,7 +249,7 @@ Status LedgerStore::WriteObject(const std::string& name, const ledger::ChunkImag
                        std::to_string(found.epoch.value) + ", ours is " +
                        std::to_string(epoch.value) + ")"};
     }
-    versions_[name] = current.resource_version;
+    version = current.resource_version;
   }
   return Error{ErrorCode::kConflict, "ledger object " + name + " keeps changing"};
 }

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "operator/coordinator/ledger_object.h"
 #include "operator/kube/object_store.h"
 #include "operator/ledger/failure_log.h"
 #include "operator/ledger/ledger.h"
@@ -42,7 +44,9 @@ std::string PageName(const reconcile::StageKey& key, int page);
 // object is gone: give up), kInternal (an object is missing or damaged; nothing is overwritten).
 class LedgerStore {
  public:
-  LedgerStore(kube::ObjectStore& store, const reconcile::StageKey& key);
+  // `at_once`: so many calls to the store are under way at a time, where their order says nothing.
+  // An API server answers many as soon as one.
+  LedgerStore(kube::ObjectStore& store, const reconcile::StageKey& key, int at_once = 1);
 
   // Stores a new ledger, chunk 0 last: a ledger without chunk 0 does not exist. What an interrupted
   // creation has left is replaced. kConflict when there is a ledger.
@@ -58,20 +62,33 @@ class LedgerStore {
   // are written: only then is every failure that the chunks count among them.
   Result<std::vector<std::string>> LoadPages();
 
-  // In order, up to the first failure. A failure page that a leader with a lower epoch wrote in the
-  // meantime is replaced: none of its chunks counts what stands in it, and the workers repeat it.
+  // Pages in order, before the chunks that come after them; a chunk is among them once. Up to the
+  // first failure: what comes after it may have been written, too. A failure page that a leader
+  // with a lower epoch wrote in the meantime is replaced: none of its chunks counts what stands in
+  // it, and the workers repeat it.
   WriteOutcome Write(const std::vector<LedgerWrite>& batch, Epoch epoch);
 
  private:
   // What to do with an object that another writer has stored under our name.
   enum class Foreign { kGiveUp, kReplaceOlder, kReplace };
+  struct Loaded {
+    LedgerContent content;
+    std::string version;
+  };
   Result<kube::Object> Read(const std::string& name);
+  Result<Loaded> Load(const std::string& name);
+  // Names `first` to `first + n - 1`, in order, up to the first failure.
+  std::vector<Result<Loaded>> LoadMany(std::string (*name)(const reconcile::StageKey&, int),
+                                       int first, int n);
+  // `version`: the one that is replaced, then the one that is there.
   Status WriteObject(const std::string& name, const ledger::ChunkImage& image, Epoch epoch,
-                     kube::Durability durability, Foreign foreign);
+                     kube::Durability durability, Foreign foreign, std::string& version);
+  WriteOutcome WriteTogether(std::span<const LedgerWrite> writes, Epoch epoch);
   [[nodiscard]] kube::Object MakeObject(const std::string& name) const;
 
   kube::ObjectStore& store_;
   const reconcile::StageKey key_;
+  const int at_once_;
   const std::string writer_;
   int chunks_ = 0;
   std::map<std::string, std::string> versions_;  // by object name, as of our last read or write

@@ -28,6 +28,7 @@ struct StageOptions {
   Duration cursor_flush = 250ms;  // cursors are written this often; 5 s on a cluster
   Duration waited_flush =
       0ms;  // writes that a worker waits for are at least this far apart; 200 ms on a cluster
+  int waited_in_a_row = 1;       // but for so many after a rest, as when a stage is opened
   Duration min_backoff = 100ms;  // after a failed write, doubled each time, jittered
   Duration max_backoff = 5s;
   std::uint32_t jitter_seed = 0;  // of the back-off; 0: another one each time
@@ -36,7 +37,7 @@ struct StageOptions {
   Duration min_report_period = 250ms;
   Duration max_report_period = 10s;
   Duration min_reconnect_window =
-      500ms;  // full jitter: a hundredth of a second for each worker, between these two
+      100ms;  // full jitter: a hundredth of a second for each worker, between these two
   Duration max_reconnect_window = 10s;
   int retry_budget_percent = 10;
   throttle::RateShareOptions grants;

@@ -358,11 +358,13 @@ void StageRun::SendGrants(Time now) {
   if (!share_now_ && now - shared_at_ < kShareEvery) return;
   share_now_ = false;
   shared_at_ = now;
+  std::vector<MessageSink::Outgoing> grants;
   for (const throttle::GrantAction& action : grants_.Tick(now)) {
     CoordinatorMessage message;
     *message.mutable_grant() = ToGrant(action);
-    Send(action.session, std::move(message));
+    if (Address(action.session, message)) grants.push_back({action.session, std::move(message)});
   }
+  sink_.SendAll(std::move(grants));
 }
 
 void StageRun::AdaptReportPeriod() {
@@ -466,10 +468,15 @@ void StageRun::Perform(const lease::LeaseExpired& effect) {
 
 // ---- sessions
 
-bool StageRun::Send(SessionId session, CoordinatorMessage&& message) {
+bool StageRun::Address(SessionId session, CoordinatorMessage& message) const {
   const auto it = workers_.find(session);
   if (it == workers_.end() || !Leads()) return false;
   if (message.answers() == 0) message.set_answers(it->second.answered);
+  return true;
+}
+
+bool StageRun::Send(SessionId session, CoordinatorMessage&& message) {
+  if (!Address(session, message)) return false;
   sink_.Send(session, std::move(message));
   return true;
 }

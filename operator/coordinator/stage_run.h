@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backfill/v1/coordinator.pb.h"
@@ -32,6 +33,15 @@ class MessageSink {
  public:
   virtual ~MessageSink() = default;
   virtual void Send(SessionId session, v1::CoordinatorMessage&& message) = 0;
+  // One each to many, in any order among them; all have been sent when it returns, as far as they
+  // may. For what has to be everywhere soon.
+  struct Outgoing {
+    SessionId session;
+    v1::CoordinatorMessage message;
+  };
+  virtual void SendAll(std::vector<Outgoing>&& messages) {
+    for (Outgoing& one : messages) Send(one.session, std::move(one.message));
+  }
   // Ends the stream. The stage forgets the session by itself.
   virtual void Close(SessionId session, const Error& reason) = 0;
 };
@@ -138,6 +148,8 @@ class StageRun {
   void Perform(const lease::LeaseExpired& effect);
 
   void SendWelcome(SessionId session);
+  // Whether it may leave; says then what it answers.
+  bool Address(SessionId session, v1::CoordinatorMessage& message) const;
   // Whether it has left.
   bool Send(SessionId session, v1::CoordinatorMessage&& message);
   // What could not be told while leadership was in doubt is told later.

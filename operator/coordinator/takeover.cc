@@ -37,9 +37,10 @@ Result<ledger::Ledger> LoadLedger(LedgerStore& store) {
   return ledger;
 }
 
-Result<TakenOver> TakeOver(LedgerStore& store) {
+Result<TakenOver> TakeOver(LedgerStore& store, std::optional<ledger::Ledger> loaded) {
   for (int round = 0; round < kMaxRounds; ++round) {
-    ledger::Ledger ledger = TRY(LoadLedger(store));
+    if (!loaded) loaded = TRY(LoadLedger(store));
+    ledger::Ledger ledger = *std::exchange(loaded, std::nullopt);
     const Epoch epoch{ledger.highest_epoch().value + 1};
     const Status stamped = Stamp(store, ledger, epoch);
     if (!stamped.ok() && stamped.error().code == ErrorCode::kExpired) continue;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "base/ids.h"
 #include "base/result.h"
 #include "operator/coordinator/ledger_store.h"
@@ -18,7 +20,9 @@ struct TakenOver {
 // Loads a stage's ledger and stamps a new epoch, the highest in it + 1, into every chunk. What a
 // predecessor writes meanwhile is loaded, too. Blocks on the store. Errors: kNotFound (no ledger),
 // kInternal (damaged), kConflict (another leader is taking it up), those of the store.
-Result<TakenOver> TakeOver(LedgerStore& store);
+// `loaded`: by that store a moment ago. It need not be read again, as its versions are compared
+// when it is stamped.
+Result<TakenOver> TakeOver(LedgerStore& store, std::optional<ledger::Ledger> loaded = std::nullopt);
 
 // Loads without stamping, for readers.
 Result<ledger::Ledger> LoadLedger(LedgerStore& store);

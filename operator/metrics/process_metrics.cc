@@ -61,6 +61,14 @@ std::vector<MetricFamily> ProcessMetrics::Collect() const {
           {.labels = {{"reason", reason}}, .value = static_cast<double>(count)});
     out.push_back(std::move(family));
   }
+  if (figures_.turned_away) {
+    MetricFamily family =
+        Family("backfill_connections_turned_away_total",
+               "Connections of workers that were closed unheard, as there were too many",
+               MetricType::kCounter);
+    family.samples.push_back({.labels = {}, .value = static_cast<double>(figures_.turned_away())});
+    out.push_back(std::move(family));
+  }
   if (figures_.certificate_ends) {
     MetricFamily family = Family("backfill_certificate_end_timestamp_seconds",
                                  "When a certificate of the coordinator ends", MetricType::kGauge);

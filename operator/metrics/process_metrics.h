@@ -19,6 +19,8 @@ namespace backfill::metrics {
 struct ProcessFigures {
   // How often a stream was refused, by why: words of a fixed set.
   std::function<std::map<std::string, std::uint64_t>()> auth_failures = {};
+  // Connections of workers that were closed unheard, as there were too many.
+  std::function<std::uint64_t()> turned_away = {};
   // When which certificate ends: "server", "authority".
   std::function<std::map<std::string, WallTime>()> certificate_ends = {};
   // Of the leader; nullopt: it does not lead.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
@@ -238,7 +239,7 @@ class Link::Impl {
 
   void Hear() {
     MutexLock l(mu_);
-    last_heard_ = std::chrono::steady_clock::now();
+    spoken_at_ = last_heard_ = std::chrono::steady_clock::now();
   }
 
   void WriteAll(const std::stop_token& stop, Stream& stream, std::uint64_t number) {
@@ -269,7 +270,11 @@ class Link::Impl {
 
   void Wait(const std::stop_token& stop, int failures, bool refused) {
     MutexLock l(mu_);
-    const Duration longest = refused ? options_.refused_backoff : options_.max_backoff;
+    const bool known =
+        spoken_at_ && std::chrono::steady_clock::now() - *spoken_at_ < options_.known_for;
+    const Duration longest = refused ? options_.refused_backoff
+                             : known ? options_.known_backoff
+                                     : options_.max_backoff;
     Duration bound = options_.first_backoff;
     for (int i = 1; i < failures && bound < longest; ++i) bound *= 2;
     bound = std::max(std::min(bound, longest), window_);
@@ -295,6 +300,7 @@ class Link::Impl {
   grpc::ClientContext* context_ GUARDED_BY(mu_) = nullptr;  // of the stream that is open
   std::uint64_t stream_ GUARDED_BY(mu_) = 0;
   Time last_heard_ GUARDED_BY(mu_){};
+  std::optional<Time> spoken_at_ GUARDED_BY(mu_);  // on any stream
   bool silent_ GUARDED_BY(mu_) = false;
   Duration window_ GUARDED_BY(mu_);
   bool soon_ GUARDED_BY(mu_) = false;  // no more long waits

@@ -22,6 +22,10 @@ struct LinkOptions {
   DialOptions dial;
   Duration first_backoff = 100ms;
   Duration max_backoff = 2s;  // until the coordinator has named its reconnect window, and at least
+  // Likewise, for so long after it was last spoken to: another leads soon, and what is held has not
+  // lapsed yet.
+  Duration known_backoff = 500ms;
+  Duration known_for = 60s;
   Duration refused_backoff = 30s;  // while it refuses who we are: it counts how often we ask
   // A stream that lived for so long is followed by the next one at once.
   Duration steady = 1s;

@@ -14,6 +14,8 @@ constexpr std::size_t kMaxIdentity = 253;
 // merely emptied, by hand or by a manifest, says nothing about whether its holder knows.
 constexpr std::int64_t kReleasedSeconds = 1;
 constexpr int kReleaseTries = 5;
+// Who waits looks so many times in a retry period: how soon it sees that the Lease was given back.
+constexpr int kLooksARetry = 4;
 
 bool IsReleased(const LeaseRecord& record) {
   return record.holder.empty() && record.duration_seconds == kReleasedSeconds;
@@ -278,10 +280,13 @@ void Election::Observe(const std::optional<StoredLease>& seen, Time now) {
 // For the next look, or until the Lease has expired.
 void Election::Wait(const Pending& pending, Time now) {
   if (now < ExpiresAt()) {
-    Retry(pending, now);
-    next_at_ = std::min(next_at_, ExpiresAt() + Random(options_.spread));
+    const Duration look = options_.retry / kLooksARetry;
+    next_at_ = std::min(std::max(now, pending.sent + look) + Random(look / 5),
+                        ExpiresAt() + Random(options_.spread));
   } else {
-    next_at_ = now + Random(options_.spread);
+    // One that was given back is waited for, and who comes second learns so at once.
+    next_at_ =
+        now + Random(lease_ && IsReleased(lease_->record) ? options_.spread / 4 : options_.spread);
   }
 }
 

@@ -39,8 +39,9 @@ struct ElectionOptions {
   // A leader stops this long after it sent its last successful renewal (R38). What is between the
   // two has to cover how much faster another's clock may run.
   Duration renew_deadline = 3s;
-  Duration retry = 1s;      // between renewals, and between looks of who waits
-  Duration spread = 200ms;  // who waits tries within that time after the Lease has expired
+  Duration retry = 1s;      // between renewals; who waits looks four times as often
+  Duration spread = 200ms;  // who waits tries within that time after the Lease has expired, or
+                            // within a quarter of it after it was given back
   std::uint64_t seed = 0;   // of the spread
 
   [[nodiscard]] std::string Validate() const;  // empty: fine

@@ -11,8 +11,8 @@ namespace backfill::kube {
 namespace {
 
 constexpr std::array kStartOrder = {Stage::kHttp, Stage::kWatches, Stage::kGrpc, Stage::kLease};
-constexpr std::array kStopOrder = {Stage::kControllers, Stage::kWatches, Stage::kGrpc, Stage::kHttp,
-                                   Stage::kLease};
+constexpr std::array kStopOrder = {Stage::kControllers, Stage::kLease, Stage::kWatches,
+                                   Stage::kGrpc, Stage::kHttp};
 
 }  // namespace
 

@@ -18,8 +18,9 @@ namespace backfill::kube {
 // Where a part stands in the order of starting and stopping (R41).
 //
 // Started: kHttp, kWatches, kGrpc, kLease, and, once this process leads, kControllers.
-// Stopped: kControllers, kWatches, kGrpc, kHttp, kLease: what decides first, then what it decides
-// on; the Lease last, so that no successor begins while anything here still acts.
+// Stopped: kControllers, kLease, kWatches, kGrpc, kHttp: first all that only a leader does, then
+// the Lease is given back, so that no successor begins while anything here still acts as one, nor
+// waits for what every replica has: streams to close, watches to end.
 enum class Stage { kHttp, kWatches, kGrpc, kLease, kControllers };
 
 // Something that runs. `stop` must be idempotent, and return when nothing of the part runs any

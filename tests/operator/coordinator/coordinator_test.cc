@@ -2,6 +2,7 @@
 
 #include "tests/operator/coordinator/worker_client.h"
 
+#include <atomic>
 #include <filesystem>
 
 #include "operator/coordinator/ledger_object.h"
@@ -111,13 +112,49 @@ TEST_F(CoordinatorTest, AWorkerDoesAWholeStage) {
 }
 
 TEST_F(CoordinatorTest, WorkersOfAStageThatIsNotOpenAreToldToComeBack) {
-  const auto coordinator = StartRunning();
+  CoordinatorOptions options;
+  options.hello_patience = 50ms;
+  const auto coordinator = StartRunning(options);
   for (const auto& [uid, stage] : std::vector<std::pair<std::string, std::string>>{
            {"another", "run"}, {RunKey().uid, "dry-run"}, {RunKey().uid, "nonsense"}, {"", ""}}) {
     WorkerClient worker(coordinator->address(), kToken);
     ASSERT_TRUE(worker.Hello(uid, stage, "run-0"));
     EXPECT_EQ(worker.Finish().error_code(), StatusCode::UNAVAILABLE);
   }
+}
+
+// A new leader is found by workers before it has taken up their ledger.
+TEST_F(CoordinatorTest, AWorkerThatComesBeforeItsStageIsOpenIsServedOnceItIs) {
+  const auto coordinator = Start();
+  ASSERT_TRUE(coordinator->CreateLedger(RunKey(), PlanOf(10, 100)).ok());
+  WorkerClient worker(coordinator->address(), kToken), other(coordinator->address(), kToken);
+  ASSERT_TRUE(worker.Hello(RunKey().uid, "run", "run-0"));
+  ASSERT_TRUE(other.Hello(RunKey().uid, "run", "run-1"));
+  ASSERT_TRUE(Eventually([&] { return coordinator->counts().streams == 2; }));
+  ASSERT_TRUE(coordinator->Open(Backfill(), RunKey()).ok());
+  coordinator->Configure(RunKey(), Running());
+  CoordinatorMessage message;
+  EXPECT_TRUE(other.ReadUntil(CoordinatorMessage::kWelcome, &message));
+  EXPECT_TRUE(worker.ReadUntil(CoordinatorMessage::kWelcome, &message));
+  EXPECT_TRUE(DoOneShard(worker));
+}
+
+TEST_F(CoordinatorTest, WhoWaitsForAStageIsSentOnOnceAnotherLeads) {
+  struct Lead final : Leadership {
+    [[nodiscard]] bool Valid(Time) const override { return valid; }
+    std::atomic<bool> valid{true};
+  } lead;
+  CoordinatorOptions options;
+  options.hello_patience = 1h;
+  options.server.token = kToken;
+  options.server.unix_socket = directory_ + "/lead/c.sock";
+  Coordinator coordinator(levers_, clock_, lead, options);
+  ASSERT_TRUE(coordinator.Start().ok());
+  WorkerClient worker(coordinator.address(), kToken);
+  ASSERT_TRUE(worker.Hello(RunKey().uid, "run", "run-0"));
+  ASSERT_TRUE(Eventually([&] { return coordinator.counts().streams == 1; }));
+  lead.valid = false;
+  EXPECT_EQ(worker.Finish().error_code(), StatusCode::UNAVAILABLE);
 }
 
 TEST_F(CoordinatorTest, AStageNeedsALedger) {

@@ -45,6 +45,30 @@ TEST_F(LedgerFlushTest, CursorsAreWrittenAlsoWhileOtherWritesAreWaitedForAllTheT
   EXPECT_EQ(Stored(lease_of_slow.lease().shard()).cursor, lease_of_slow.begin() + 7);
 }
 
+// A leader that has just taken over has several things to write before the first lease.
+TEST_F(LedgerFlushTest, WhatIsWaitedForIsWrittenAFewTimesInARowAndThenAtItsPace) {
+  options_.cursor_flush = 1h;
+  options_.waited_flush = 200ms;
+  options_.waited_in_a_row = 3;
+  StageBench& stage = Open(400, 10);
+  int workers = 0;
+  const auto one_more_asks = [&] {
+    stage.Progress(stage.Hello("run-" + std::to_string(workers++)), 1);
+    stage.run().Settle();
+    return stage.FinishOneBatch();
+  };
+  int batches = 0;
+  for (int i = 0; i < 6; ++i) batches += one_more_asks() ? 1 : 0;
+  EXPECT_EQ(batches, 3);
+  batches = 0;
+  for (int i = 0; i < 100; ++i) {
+    clock_.Advance(10ms);
+    batches += one_more_asks() ? 1 : 0;
+  }
+  EXPECT_GE(batches, 4);
+  EXPECT_LE(batches, 5);
+}
+
 TEST_F(LedgerFlushTest, ACutIsWrittenAtOnceAlsoIfAnotherChunkIsConfirmedBehindItsOwn) {
   options_.cursor_flush = 1h;
   StartIntoTheSecondChunk(1);

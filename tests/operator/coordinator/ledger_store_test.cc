@@ -224,6 +224,55 @@ TEST_F(LedgerStoreTest, ABatchStopsAtTheFirstFailure) {
   EXPECT_EQ(levers_.Writes(), 1);
 }
 
+// Pages are still before the chunks that count their failures, and what is confirmed is a prefix.
+TEST_F(LedgerStoreTest, ManyCallsAtOnceComeToTheSame) {
+  const plan::Plan plan = PlanOf(6'000, 10);
+  LedgerStore store(levers_, RunKey(), 4);
+  ASSERT_TRUE(store.Create(Images(plan), Epoch{0}).ok());
+  LedgerStore taking(levers_, RunKey(), 4);
+  const auto chunks = taking.LoadChunks();
+  ASSERT_TRUE(chunks.ok()) << chunks.error().message;
+  EXPECT_EQ(ledger::Ledger::FromChunks(*chunks)->plan_hash(), plan.hash);
+
+  ledger::Ledger ledger = ledger::Ledger::FromPlan(plan);
+  ledger::FailureLog log;
+  std::vector<LedgerWrite> batch = {
+      {LedgerWrite::Kind::kPage, Page(log, 1, Epoch{1}), kube::Durability::kPower}};
+  for (int chunk = 0; chunk < ledger.chunks(); ++chunk) {
+    ledger.Touch(chunk);
+    batch.push_back({.image = ledger.Encode(chunk, Epoch{1})});
+  }
+  EXPECT_EQ(taking.Write(batch, Epoch{1}).written, 13u);
+  for (int chunk = 0; chunk < 12; ++chunk)
+    EXPECT_EQ(Stored(ChunkName(RunKey(), chunk)).epoch, Epoch{1});
+  LedgerStore reader(levers_, RunKey(), 4);
+  ASSERT_TRUE(reader.LoadChunks().ok());
+  EXPECT_EQ(reader.LoadPages()->size(), 1u);
+
+  Delete(ChunkName(RunKey(), 5));
+  for (int chunk = 0; chunk < ledger.chunks(); ++chunk) {
+    ledger.Touch(chunk);
+    batch[static_cast<std::size_t>(chunk) + 1].image = ledger.Encode(chunk, Epoch{1});
+  }
+  const WriteOutcome outcome = taking.Write(batch, Epoch{1});
+  EXPECT_EQ(outcome.written, 6u) << "the page, and chunks 0 to 4";
+  EXPECT_EQ(outcome.status.error().code, ErrorCode::kConflict);
+}
+
+TEST_F(LedgerStoreTest, WithManyCallsAtOnceAMissingChunkIsDamageToo) {
+  LedgerStore store(levers_, RunKey(), 4);
+  ASSERT_TRUE(store.Create(Images(PlanOf(6'000, 10)), Epoch{0}).ok());
+  Delete(ChunkName(RunKey(), 11));
+  EXPECT_EQ(store.LoadChunks().error().code, ErrorCode::kInternal);
+}
+
+TEST_F(LedgerStoreTest, OnlyTheFirstChunkMakesALedger) {
+  LedgerStore store(levers_, RunKey(), 4);
+  levers_.FailNext(1, kLost);
+  ASSERT_FALSE(store.Create(Images(PlanOf(6'000, 10)), Epoch{0}).ok());
+  EXPECT_EQ(LedgerStore(levers_, RunKey()).LoadChunks().error().code, ErrorCode::kNotFound);
+}
+
 TEST_F(LedgerStoreTest, ReadersSeeFailuresOfTheirStageOnly) {
   LedgerStore run(levers_, RunKey()), dry_run(levers_, DryRunKey());
   ledger::FailureLog log;

@@ -29,7 +29,7 @@ TEST_F(StageRunTest, WelcomeTellsTheWorkerAllItNeeds) {
   EXPECT_EQ(welcome.limits().retry_budget_percent(), 10u);
   EXPECT_EQ(welcome.limits().report_period_ms(), 250u);
   EXPECT_EQ(welcome.fence_ms(), 50'000u);
-  EXPECT_EQ(welcome.reconnect_window_ms(), 500u);
+  EXPECT_EQ(welcome.reconnect_window_ms(), 100u);
   EXPECT_EQ(welcome.max_leases(), 2u);
   EXPECT_FALSE(welcome.paused());
   EXPECT_EQ(stage.run().Snapshot().connected, 1);

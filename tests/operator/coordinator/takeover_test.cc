@@ -10,9 +10,16 @@ namespace {
 // Lets a predecessor write at the worst moment: right before our n-th write.
 class WithPredecessor final : public kube::ObjectStore {
  public:
-  WithPredecessor(kube::ObjectStore& inner, std::function<void(int)> before_write)
-      : inner_(inner), before_write_(std::move(before_write)) {}
-  Result<kube::Object> Get(const kube::ObjectRef& ref) override { return inner_.Get(ref); }
+  WithPredecessor(
+      kube::ObjectStore& inner, std::function<void(int)> before_write,
+      std::function<void()> before_read = [] {})
+      : inner_(inner),
+        before_write_(std::move(before_write)),
+        before_read_(std::move(before_read)) {}
+  Result<kube::Object> Get(const kube::ObjectRef& ref) override {
+    before_read_();
+    return inner_.Get(ref);
+  }
   Result<std::vector<kube::Object>> List(std::string_view kind, std::string_view ns) override {
     return inner_.List(kind, ns);
   }
@@ -36,6 +43,7 @@ class WithPredecessor final : public kube::ObjectStore {
  private:
   kube::ObjectStore& inner_;
   const std::function<void(int)> before_write_;
+  const std::function<void()> before_read_;
   int writes_ = 0;
 };
 
@@ -102,6 +110,40 @@ TEST_F(TakeOverTest, FailuresThatAPredecessorCountedWhileWeStampedAreLoaded) {
   const auto taken = TakeOver(store);
   ASSERT_TRUE(taken.ok()) << taken.error().message;
   EXPECT_EQ(taken->failures.Standing().size(), 1u);
+}
+
+// A new leader reads a ledger to decide whether it is to be opened.
+TEST_F(TakeOverTest, WhatWasJustReadIsNotReadAgain) {
+  int reads = 0;
+  WithPredecessor counting(memory_, [](int) {}, [&reads] { ++reads; });
+  LedgerStore store(counting, RunKey());
+  auto loaded = LoadLedger(store);
+  ASSERT_TRUE(loaded.ok());
+  reads = 0;
+  const auto taken = TakeOver(store, std::move(*loaded));
+  ASSERT_TRUE(taken.ok()) << taken.error().message;
+  EXPECT_EQ(reads, 1) << "the first page of failures, which is not there";
+  EXPECT_EQ(StoredEpoch(1), taken->epoch);
+}
+
+TEST_F(TakeOverTest, WhatHasChangedSinceItWasReadIsReadAgain) {
+  LedgerStore old(memory_, RunKey());
+  auto before = TakeOver(old);
+  ASSERT_TRUE(before.ok());
+  LedgerStore store(memory_, RunKey());
+  auto loaded = LoadLedger(store);
+  ASSERT_TRUE(loaded.ok());
+  ledger::Shard shard = *before->ledger.Find({1000});
+  shard.state = ledger::ShardState::kInFlight;
+  shard.attempt = {1};
+  shard.epoch = before->epoch;
+  shard.holder = "run-0/x";
+  before->ledger.Update(shard);
+  ASSERT_TRUE(
+      old.Write({{.image = before->ledger.Encode(1, before->epoch)}}, before->epoch).status.ok());
+  const auto taken = TakeOver(store, std::move(*loaded));
+  ASSERT_TRUE(taken.ok()) << taken.error().message;
+  EXPECT_EQ(taken->ledger.Find({1000})->holder, "run-0/x");
 }
 
 TEST_F(TakeOverTest, GivesUpAgainstALeaderWithAHigherEpoch) {

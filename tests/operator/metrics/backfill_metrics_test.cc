@@ -248,6 +248,7 @@ TEST(ProcessMetricsTest, WhatIsGivenIsPublishedAndWhatIsNotIsLeftOut) {
   const ProcessMetrics all(
       clock,
       {.auth_failures = [] { return std::map<std::string, std::uint64_t>{{"token", 3}}; },
+       .turned_away = [] { return std::uint64_t{5}; },
        .certificate_ends =
            [] { return std::map<std::string, WallTime>{{"server", WallTime(1'900'000'000s)}}; },
        .leader_epoch = [] { return std::optional(Epoch{4}); },
@@ -256,6 +257,7 @@ TEST(ProcessMetricsTest, WhatIsGivenIsPublishedAndWhatIsNotIsLeftOut) {
   prometheus.Add(all);
   const std::string text = prometheus.Text();
   EXPECT_THAT(text, HasSubstr("backfill_auth_failures_total{reason=\"token\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("backfill_connections_turned_away_total 5\n"));
   EXPECT_THAT(text, HasSubstr("backfill_certificate_end_timestamp_seconds{certificate=\"server\"} "
                               "1900000000\n"));
   EXPECT_THAT(text, HasSubstr("backfill_leader_epoch 4\n"));

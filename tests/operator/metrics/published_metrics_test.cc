@@ -63,6 +63,7 @@ class PublishedMetricsTest : public ::testing::Test {
   const ProcessMetrics process_{
       clock_,
       {.auth_failures = [] { return std::map<std::string, std::uint64_t>{{"token", 3}}; },
+       .turned_away = [] { return std::uint64_t{5}; },
        .certificate_ends =
            [] { return std::map<std::string, WallTime>{{"server", WallTime(1'900'000'000s)}}; },
        .leader_epoch = [] { return std::optional(Epoch{4}); },

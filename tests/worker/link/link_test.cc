@@ -215,6 +215,24 @@ TEST_F(LinkTest, AStreamThatLivedIsFollowedByTheNextAtOnce) {
   EXPECT_TRUE(Talks());  // Eventually() waits 10 s
 }
 
+// Another leads within seconds, and what is held lapses in less than a minute.
+TEST_F(LinkTest, WhoWasSpokenToLatelyAsksOften) {
+  options_.steady = 0ms;
+  options_.first_backoff = options_.known_backoff = 20ms;
+  options_.max_backoff = 10min;
+  options_.streams_a_connection = 1'000'000;
+  Start();
+  ASSERT_TRUE(Talks());
+  recorder_.serves = false;
+  server_->Disconnect("pod");
+  const int before = ends_;
+  EXPECT_TRUE(
+      Comes([&] { return ends_ >= before + 14; }));  // 10 s; doubled each time it takes minutes
+  recorder_.serves = true;
+  EXPECT_TRUE(Talks());
+  link_.reset();
+}
+
 // Two replicas behind one name, of which one leads.
 TEST_F(LinkTest, WhereOneDoesNotLeadTheNextStreamGoesToTheNextAddress) {
   server_ = std::make_unique<Server>(server_options_, clock_, recorder_);

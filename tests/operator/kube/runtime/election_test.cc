@@ -170,9 +170,47 @@ TEST_F(ElectionTest, R39_AReleasedLeaseIsTakenAtOnce) {
   LeaseRecord released{.holder = "", .duration_seconds = 1};
   released.transitions = 3;
   Put(released);
-  Pass(201ms);
+  Pass(51ms);
   EXPECT_EQ(phase(), Phase::kLeader);
   EXPECT_EQ(election_->epoch(), Epoch{4});
+}
+
+TEST_F(ElectionTest, R39_ALeaseThatIsGivenBackIsTakenWithinATurnOfLooking) {
+  PutHeldBy("other", 3);
+  Pass(2s);
+  for (int i = 0; i < 30; ++i) {
+    Become({});
+    PutHeldBy("other", 3);
+    Pass(1s + i * 17ms);
+    LeaseRecord released{.holder = "", .duration_seconds = 1};
+    released.transitions = 3;
+    Put(released);
+    Pass(351ms);  // a quarter of the retry period, and a fifth of it; then a quarter of the spread
+    EXPECT_EQ(phase(), Phase::kLeader) << i;
+  }
+}
+
+TEST_F(ElectionTest, WhoWaitsLooksFourTimesInARetryPeriodAndNoMore) {
+  PutHeldBy("other");
+  Settle();
+  int looks = 0;
+  for (const Time end = now_ + 4s; now_ < end;) {
+    now_ = election_->NextAt();
+    looks += Settle();
+  }
+  EXPECT_GE(looks, 13);
+  EXPECT_LE(looks, 17);
+}
+
+TEST_F(ElectionTest, WhoGetsNoAnswerAsksOnceInARetryPeriod) {
+  PutHeldBy("other");
+  Settle();
+  int asked = 0;
+  for (const Time end = now_ + 4s; now_ < end;) {
+    now_ = election_->NextAt();
+    asked += Fail(ApiErrorKind::kUnavailable);
+  }
+  EXPECT_LE(asked, 5);
 }
 
 TEST_F(ElectionTest, ALeaseEmptiedByHandHasToStandStill) {

@@ -85,8 +85,8 @@ TEST_F(HostTest, R41_StartsAndStopsInOrderAndControllersOnlyOnceItLeads) {
                                          "start controller-a", "start controller-b"));
   main.request_stop();
   main.join();
-  EXPECT_THAT(diary_.Take(), ElementsAre("stop controller-b", "stop controller-a", "stop watch",
-                                         "stop grpc", "stop http", "stop lease"));
+  EXPECT_THAT(diary_.Take(), ElementsAre("stop controller-b", "stop controller-a", "stop lease",
+                                         "stop watch", "stop grpc", "stop http"));
 }
 
 TEST_F(HostTest, AFollowerStopsWithoutItsControllers) {
@@ -96,7 +96,7 @@ TEST_F(HostTest, AFollowerStopsWithoutItsControllers) {
   diary_.Take();
   main.request_stop();
   main.join();
-  EXPECT_THAT(diary_.Take(), ElementsAre("stop watch", "stop grpc", "stop http", "stop lease"));
+  EXPECT_THAT(diary_.Take(), ElementsAre("stop lease", "stop watch", "stop grpc", "stop http"));
 }
 
 TEST_F(HostTest, WhatDoesNotStartIsNamedAndTheOthersAreStopped) {
