@@ -1,15 +1,10 @@
 #include "worker/worker.h"
 
 #include <atomic>
-#include <csignal>
 #include <optional>
-#include <random>
 #include <utility>  // before boost/asio.hpp: Boost 1.74 uses std::exchange without including it
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "backfill/v1/coordinator.pb.h"
@@ -17,6 +12,7 @@
 #include "base/sent_file.h"
 #include "worker/link/link.h"
 #include "worker/link/session.h"
+#include "worker/worker_loop.h"
 #include "worker/workload.h"
 
 namespace backfill::worker {
@@ -35,11 +31,6 @@ constexpr Duration kLogEvery = 10s;
 constexpr int kBurst = 512;
 
 Time Now() { return std::chrono::steady_clock::now(); }
-
-std::uint64_t Seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
-}
 
 class NotesInFile final : public SentNotes {
  public:
@@ -73,65 +64,33 @@ int ExitCodeOf(SessionEnd end) {
   return kExitFailed;
 }
 
-class Worker::Impl final : public Session::Host {
+class Worker::Impl final : public Session::Host, public WorkerLoop::Stage {
  public:
   explicit Impl(Settings settings)
-      : settings_(std::move(settings)),
-        seed_(Seed()),
-        io_(1),
-        tick_(io_),
-        pause_(io_),
-        signals_(io_),
-        lifeline_(io_),
-        session_({.uid = settings_.uid,
-                  .stage = settings_.stage,
-                  .worker = settings_.worker,
-                  .instance = settings_.instance,
-                  .seed = seed_},
-                 *this),
-        link_({.dial = {.address = settings_.coordinator,
-                        .token = std::exchange(settings_.token, {}),
-                        .token_file = settings_.token_file,
-                        .ca_file = settings_.ca_file,
-                        .server_name = settings_.server_name},
-               .seed = seed_},
-              [this] { OnWake(); }) {}
+      : loop_(std::move(settings), kTick, *this),
+        pause_(loop_.io()),
+        session_(loop_.session_options(), *this) {}
 
   int Run() {
-    Log(LogLevel::kInfo, "the worker begins",
-        {{"namespace", settings_.ns},
-         {"backfill", settings_.name},
-         {"stage", settings_.stage},
-         {"worker", settings_.worker},
-         {"instance", settings_.instance}});
-    signals_.add(SIGTERM);
-    signals_.async_wait([this](error_code ec, int) {
-      if (ec) return;
-      session_.Drain(Now());
-      Pump();
-    });
-    if (settings_.lifeline_fd) WatchLifeline(*settings_.lifeline_fd);
-    if (settings_.sent_fd) session_.engine().NoteWhatIsSent(notes_.emplace(*settings_.sent_fd));
-    OnTick();
-    link_.Start();
-    io_.run();
-    return exit_code_;
+    if (const auto fd = loop_.settings().sent_fd)
+      session_.engine().NoteWhatIsSent(notes_.emplace(*fd));
+    return loop_.Run();
   }
 
  private:
   // ---- Session::Host
   bool Send(std::uint64_t stream, v1::WorkerMessage message) override {
-    return link_.Send(stream, std::move(message));
+    return loop_.link().Send(stream, std::move(message));
   }
-  void SetReconnectWindow(Duration window) override { link_.SetReconnectWindow(window); }
-  void ReconnectSoon() override { link_.ReconnectSoon(); }
+  void SetReconnectWindow(Duration window) override { loop_.link().SetReconnectWindow(window); }
+  void ReconnectSoon() override { loop_.link().ReconnectSoon(); }
   Status OnWorkload(const v1::Workload& workload) override {
     work_ = TRY(MakeWork(
-        workload, settings_.stage, io_, seed_,
+        workload, loop_.settings().stage, loop_.io(), loop_.seed(),
         [this](std::uint32_t slot, BatchResult result) {
           if (result.unreachable) LogUnreachable(result.verdict.message);
           session_.engine().OnResult(slot, std::move(result), Now());
-          Pump();
+          loop_.Turn();
         },
         [this] { OnSource(); }));
     return Ok{};
@@ -149,54 +108,27 @@ class Worker::Impl final : public Session::Host {
     return work_.target ? work_.target->TakeSamples() : std::vector<TargetSample>{};
   }
 
+  // ---- WorkerLoop::Stage
+  StageSession& session() override { return session_; }
+  void OnTick(Time now) override {
+    if (work_.target) work_.target->Tick(now);
+    session_.Tick(now);
+  }
+
   void OnSource() {  // any thread
     if (source_woken_.exchange(true)) return;
-    asio::post(io_, [this] {
+    loop_.Post([this] {
       source_woken_ = false;
       session_.SetSourceTrouble(work_.source->trouble());
       session_.Tick(Now());
-      Pump();
-    });
-  }
-
-  void OnWake() {  // any thread
-    if (!woken_.exchange(true)) asio::post(io_, [this] { PollLink(); });
-  }
-
-  void PollLink() {
-    woken_ = false;
-    while (const auto event = link_.Poll()) {
-      switch (event->kind) {
-        case Link::Event::Kind::kConnected:
-          session_.OnConnected(event->stream, Now());
-          break;
-        case Link::Event::Kind::kMessage:
-          session_.OnMessage(event->stream, *event->message, Now());
-          break;
-        case Link::Event::Kind::kDisconnected:
-          session_.OnDisconnected(event->stream, event->error, Now());
-          break;
-      }
-    }
-    Pump();
-  }
-
-  void OnTick() {
-    const Time now = Now();
-    if (work_.target) work_.target->Tick(now);
-    session_.Tick(now);
-    link_.CutIfSilent(now);
-    Pump();
-    tick_.expires_after(kTick);
-    tick_.async_wait([this](error_code ec) {
-      if (!ec) OnTick();
+      loop_.Turn();
     });
   }
 
   // Starts whatever may start now. Answers that come from within it only leave work for its next
   // round.
-  void Pump() {
-    if (pumping_ || !work_.target) return StopIfEnded();
+  void Pump() override {
+    if (pumping_ || !work_.target) return;
     pumping_ = true;
     Engine& engine = session_.engine();
     if (engine.stopped()) work_.target->Withdraw();
@@ -215,12 +147,11 @@ class Worker::Impl final : public Session::Host {
       news_ = engine.news();
       session_.Tick(Now());
     }
-    StopIfEnded();
     if (left == 0) {
       if (!std::exchange(pump_posted_, true)) {
-        asio::post(io_, [this] {
+        loop_.Post([this] {
           pump_posted_ = false;
-          Pump();
+          loop_.Turn();
         });
       }
     } else {
@@ -262,58 +193,21 @@ class Worker::Impl final : public Session::Host {
     pause_.async_wait([this](error_code ec) {
       if (ec) return;
       session_.Tick(Now());
-      Pump();
+      loop_.Turn();
     });
   }
 
-  void StopIfEnded() {
-    if (!session_.ended() || io_.stopped()) return;
-    exit_code_ = ExitCodeOf(*session_.ended());
-    Log(LogLevel::kInfo, "the worker ends", {{"exit_code", std::to_string(exit_code_)}});
-    io_.stop();
-  }
-
-  void WatchLifeline(int fd) {
-    error_code ec;
-    lifeline_.assign(fd, ec);
-    if (ec) return OnLifelineCut();
-    lifeline_.async_read_some(asio::buffer(lifeline_byte_),
-                              [this](error_code read_ec, std::size_t) {
-                                // Nobody writes to it: whatever comes, it is the end.
-                                (void)read_ec;
-                                OnLifelineCut();
-                              });
-  }
-
-  void OnLifelineCut() {
-    Log(LogLevel::kError, "the runner has died");
-    // At once: nobody is left to report to, and another runner may be waiting for this process to
-    // be gone.
-    std::_Exit(kExitFailed);
-  }
-
+  std::atomic<bool> source_woken_{false};
   std::optional<NotesInFile> notes_;  // the engine refers to it
-  Settings settings_;
-  const std::uint64_t seed_;
-  asio::io_context io_;
-  Timer tick_;
+  WorkerLoop loop_;
   Timer pause_;
   Time pause_until_{};
-  asio::signal_set signals_;
-  asio::posix::stream_descriptor lifeline_;
-  char lifeline_byte_[1] = {};
-
   Session session_;
   Work work_;
   bool pumping_ = false;
   bool pump_posted_ = false;
   std::uint64_t news_ = 0;
   std::optional<Time> logged_unreachable_;
-  int exit_code_ = kExitFailed;
-
-  std::atomic<bool> woken_{false};
-  std::atomic<bool> source_woken_{false};
-  Link link_;  // last: its threads end before the rest goes
 };
 
 Worker::Worker(Settings settings) : impl_(std::make_unique<Impl>(std::move(settings))) {}

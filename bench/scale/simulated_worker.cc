@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/link/channel.h"
+
 namespace backfill::scale {
 namespace {
 
@@ -14,29 +16,8 @@ constexpr Duration kMaxBackoff = 2s;
 constexpr Duration kSteady = 1s;
 constexpr Duration kSilence = 15s;
 constexpr int kStreamsAConnection = 3;
-constexpr int kMaxMessageBytes = 16 * 1024 * 1024;
 constexpr int kBurst = 1000;  // requests begun in a row
 constexpr std::size_t kMaxNoted = 1000;
-
-std::shared_ptr<grpc::Channel> Connection(const FleetOptions& options) {
-  grpc::ChannelArguments args;
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
-  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  args.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  args.SetMaxSendMessageSize(kMaxMessageBytes);
-  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
-  if (options.authorities.empty())
-    return grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), args);
-  grpc::SslCredentialsOptions tls;
-  tls.pem_root_certs = options.authorities;
-  return grpc::CreateCustomChannel(options.address, grpc::SslCredentials(tls), args);
-}
 
 }  // namespace
 
@@ -60,7 +41,9 @@ SimulatedWorker::SimulatedWorker(int index, const FleetOptions& options,
 // ---- its stream
 
 void SimulatedWorker::Connect(Time now) {
-  if (!stub_) stub_ = v1::Coordinator::NewStub(Connection(options_));
+  if (!stub_)
+    stub_ = v1::Coordinator::NewStub(
+        worker::OpenChannel({.address = options_.address}, options_.authorities));
   opened_ = heard_ = now;
   WorkerStream::Events& self = *this;  // which only this class may see as such
   stream_ = std::make_unique<WorkerStream>(*stub_, queue_, options_.token, self);

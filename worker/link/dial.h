@@ -10,9 +10,9 @@ namespace backfill::worker {
 // How a worker comes to the coordinator: where it is, and what it is shown.
 struct DialOptions {
   std::string address;     // a gRPC target, such as unix:/path, 127.0.0.1:9000, dns:///host:9443
-  std::string token;       // secret; or
-  std::string token_file;  // read for each stream: a kubelet writes a newer one before it ends
-  std::string ca_file;     // PEM; empty: without TLS
+  std::string token = {};  // secret; or
+  std::string token_file = {};  // read for each stream: a kubelet writes a newer one before it ends
+  std::string ca_file = {};     // PEM; empty: without TLS
   // What its certificate is for, where it is reached by another name, such as through a tunnel.
   // Empty: the name that is dialled.
   std::string server_name = {};

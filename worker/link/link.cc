@@ -15,47 +15,16 @@
 
 #include "backfill/v1/coordinator.grpc.pb.h"
 #include "base/log.h"
+#include "worker/link/channel.h"
 
 namespace backfill::worker {
 namespace {
-
-constexpr int kMaxMessageBytes = 16 * 1024 * 1024;  // a workload can hold 100,000 keys of 128 bytes
 
 Error Translate(const grpc::Status& status) {
   ErrorCode code = ErrorCode::kUnavailable;
   if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) code = ErrorCode::kUnauthenticated;
   if (status.error_code() == grpc::StatusCode::PERMISSION_DENIED) code = ErrorCode::kPermission;
   return {code, status.ok() ? "the coordinator ended the stream" : status.error_message()};
-}
-
-// `authorities`: PEM; empty: without TLS.
-std::shared_ptr<grpc::Channel> Connect(const DialOptions& dial, const std::string& authorities) {
-  grpc::ChannelArguments args;
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // The waiting between attempts is this class's; the channel's own would come on top of it.
-  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  // Also the time for connecting with TLS. When a thousand workers come at once, as after a restart
-  // of the operator, that takes seconds; who gave up after one would have to begin anew, and all
-  // the work of the coordinator be in vain.
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
-  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  args.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  args.SetMaxSendMessageSize(kMaxMessageBytes);
-  if (authorities.empty())
-    return grpc::CreateCustomChannel(dial.address, grpc::InsecureChannelCredentials(), args);
-  // A follower refuses at once: then the next stream is to go to another address.
-  args.SetLoadBalancingPolicyName("round_robin");
-  args.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
-  // What was connected under the authorities before must not be used again.
-  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  grpc::SslCredentialsOptions tls;
-  tls.pem_root_certs = authorities;
-  if (!dial.server_name.empty()) args.SetSslTargetNameOverride(dial.server_name);
-  return grpc::CreateCustomChannel(dial.address, grpc::SslCredentials(tls), args);
 }
 
 }  // namespace
@@ -164,7 +133,7 @@ class Link::Impl {
       return Error{ErrorCode::kInvalid, "the coordinator is on a network, and there is no TLS"};
     if (!stub_ || authorities != authorities_) {
       // It reconnects by itself, and equal channels would share a connection anyway.
-      stub_ = v1::Coordinator::NewStub(Connect(options_.dial, authorities));
+      stub_ = v1::Coordinator::NewStub(OpenChannel(options_.dial, authorities));
       authorities_ = std::move(authorities);
     }
     return ReadToken(options_.dial);

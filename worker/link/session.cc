@@ -9,7 +9,6 @@
 namespace backfill::worker {
 namespace {
 
-constexpr std::uint32_t kProtocolVersion = 1;
 constexpr Duration kEarlyReportGap = 20ms;
 constexpr Duration kIdleReportGap = 10ms;
 constexpr Duration kDrainWithoutStream = 2s;
@@ -21,30 +20,30 @@ std::string Describe(const LeaseKey& key) {
 }  // namespace
 
 Session::Session(SessionOptions options, Host& host)
-    : options_(std::move(options)), host_(host), engine_({.seed = options_.seed}, {}) {}
+    : options_(std::move(options)),
+      host_(host),
+      engine_({.seed = options_.seed}, {}),
+      conversation_(options_, host) {}
 
 // ---- streams
 
 std::uint64_t Session::Send(v1::WorkerMessage message, Time now) {
-  if (stream_ == 0) return 0;
+  if (conversation_.stream() == 0) return 0;
   // Counted from before the sending: a later moment would lengthen the lease.
   const std::uint64_t sequence = engine_.clock().OnSend(now);
   message.set_sequence(sequence);
-  if (!host_.Send(stream_, std::move(message))) OnStreamLost(now);
+  if (!host_.Send(conversation_.stream(), std::move(message))) OnStreamLost(now);
   return sequence;
 }
 
 void Session::OnStreamLost(Time now) {
   // An attempt that came to nothing is no new loss: the wait for a stream must end.
-  if (welcomed_) offline_since_ = now;
-  stream_ = 0;
-  welcomed_ = false;
+  if (welcomed()) offline_since_ = now;
+  conversation_.LoseStream();
   if (drain_until_) host_.ReconnectSoon();
 }
 
 void Session::OnConnected(std::uint64_t stream, Time now) {
-  stream_ = stream;
-  welcomed_ = false;
   draining_sequence_ = 0;
   grant_sequence_ = 0;  // where the rate is not shared, numbers begin anew with every stream
   engine_.Expire(now);
@@ -53,13 +52,8 @@ void Session::OnConnected(std::uint64_t stream, Time now) {
   samples_.insert(samples_.begin(), sent_samples_.second.begin(), sent_samples_.second.end());
   sent_samples_ = {};
 
-  v1::WorkerMessage message;
+  v1::WorkerMessage message = conversation_.OnConnected(stream);
   v1::Hello& hello = *message.mutable_hello();
-  hello.set_protocol_version(kProtocolVersion);
-  hello.set_backfill_uid(options_.uid);
-  hello.set_stage(options_.stage);
-  hello.set_worker(options_.worker);
-  hello.set_instance(options_.instance);
   std::erase_if(held_, [&](const auto& h) { return !engine_.Holds(h.first); });
   for (const LeaseState& state : engine_.Leases()) {
     Held& held = held_[state.key];
@@ -85,24 +79,17 @@ void Session::OnConnected(std::uint64_t stream, Time now) {
 }
 
 void Session::OnDisconnected(std::uint64_t stream, const Error& error, Time now) {
-  if (stream == stream_) OnStreamLost(now);
-  const bool refused =
-      error.code == ErrorCode::kUnauthenticated || error.code == ErrorCode::kPermission;
-  Log(refused ? LogLevel::kWarning : LogLevel::kInfo, "the stream to the coordinator ended",
-      {{"error", error.message}});
-  if (!refused) return;
-  if (!refused_since_) refused_since_ = now;
-  if (now - *refused_since_ >= options_.refused_for) EndAs(SessionEnd::kRefused);
+  if (stream == conversation_.stream()) OnStreamLost(now);
+  conversation_.OnDisconnected(stream, error, now);
 }
 
 void Session::OnMessage(std::uint64_t stream, const v1::CoordinatorMessage& message, Time now) {
-  if (stream != stream_ || end_) return;
-  refused_since_.reset();
+  if (!conversation_.Hears(stream)) return;
   if (message.has_welcome()) {
     OnWelcome(message.welcome(), now);
     return;
   }
-  if (!welcomed_) return;  // nothing else means anything before it
+  if (!welcomed()) return;  // nothing else means anything before it
   OnAnswered(message.answers());
   switch (message.body_case()) {
     case v1::CoordinatorMessage::kWelcome:
@@ -141,21 +128,7 @@ void Session::OnMessage(std::uint64_t stream, const v1::CoordinatorMessage& mess
 }
 
 void Session::OnWelcome(const v1::Welcome& welcome, Time now) {
-  if (welcomed_) return;
-  if (welcome.protocol_version() > kProtocolVersion + 1) {
-    Log(LogLevel::kError, "the coordinator speaks a protocol that this worker does not know");
-    return EndAs(SessionEnd::kOutOfStep);
-  }
-  std::string workload = welcome.workload().SerializeAsString();
-  if (workload_.empty()) {
-    const Status accepted = host_.OnWorkload(welcome.workload());
-    if (!accepted) return GiveUp(accepted.error());
-    workload_ = std::move(workload);
-  } else if (workload_ != workload) {
-    Log(LogLevel::kError, "the coordinator changed the workload");
-    return EndAs(SessionEnd::kOutOfStep);
-  }
-  welcomed_ = true;
+  if (!conversation_.OnWelcome(welcome)) return;
   epoch_ = Epoch{welcome.epoch()};
   engine_.Configure(welcome.workload().batch_size(), std::clamp(welcome.max_leases(), 1U, 16U),
                     std::chrono::milliseconds(welcome.fence_ms()));
@@ -255,11 +228,11 @@ void Session::Drop(const LeaseKey& key, std::string_view why) {
 
 void Session::Tick(Time now) {
   for (const LeaseKey& key : engine_.Expire(now)) Drop(key, "its fence has passed");
-  if (end_) return;
+  if (ended()) return;
   // A report period of failures could be more than the buffer holds.
-  if (welcomed_ && engine_.failures().unsent() >= FailureBuffer::kPerMessage) SendFailures(now);
+  if (welcomed() && engine_.failures().unsent() >= FailureBuffer::kPerMessage) SendFailures(now);
   if (drain_until_) return TickDrain(now);
-  if (!welcomed_) return;
+  if (!welcomed()) return;
   if (std::exchange(tell_trouble_, false)) SendSourceTrouble(now);
   if (now >= next_report_) {
     Report(ReportKind::kPeriodic, now);
@@ -269,7 +242,8 @@ void Session::Tick(Time now) {
 }
 
 Time Session::wake_at() const {
-  if (!welcomed_ || drain_until_ || end_ || engine_.news() == reported_news_) return Time::max();
+  if (!welcomed() || drain_until_ || ended() || engine_.news() == reported_news_)
+    return Time::max();
   // A worker that has nothing left to send waits for the answer with all that it could do.
   const Duration gap = engine_.HasWork() ? std::max(kEarlyReportGap, report_period_ / 10)
                                          : std::max(kIdleReportGap, report_period_ / 20);
@@ -322,7 +296,7 @@ void Session::SendSourceTrouble(Time now) {
 }
 
 void Session::SendFailures(Time now) {
-  while (engine_.failures().unsent() > 0 && stream_ != 0) {
+  while (engine_.failures().unsent() > 0 && conversation_.stream() != 0) {
     const FailureBuffer::Message failures =
         engine_.failures().Take(engine_.clock().last_sent() + 1);
     v1::WorkerMessage message;
@@ -373,24 +347,19 @@ void Session::Remember(const LeaseState& state, std::uint64_t sequence) {
 
 // ---- the end
 
-void Session::GiveUp(const Error& why) {
-  Log(LogLevel::kError, "the workload cannot be done", {{"error", why.message}});
-  EndAs(SessionEnd::kBadWorkload);
-}
-
 void Session::Drain(Time now) {
   if (drain_until_) return;
   Log(LogLevel::kInfo, "draining");
   engine_.Drain();
   drain_until_ = now + options_.drain_grace;
-  if (!welcomed_) host_.ReconnectSoon();
+  if (!welcomed()) host_.ReconnectSoon();
   TickDrain(now);
 }
 
 void Session::TickDrain(Time now) {
   const std::vector<LeaseState> states = engine_.Leases();
-  if (now >= *drain_until_ || workload_.empty()) return EndAs(SessionEnd::kDrained);
-  if (!welcomed_) {
+  if (now >= *drain_until_ || !conversation_.begun()) return EndAs(SessionEnd::kDrained);
+  if (!welcomed()) {
     // Nobody is there to take anything back. What is held comes back by the coordinator's clock.
     const Time missing_since = std::max(offline_since_, *drain_until_ - options_.drain_grace);
     if (states.empty() || now >= missing_since + kDrainWithoutStream) EndAs(SessionEnd::kDrained);

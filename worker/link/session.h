@@ -11,38 +11,23 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "worker/engine/engine.h"
-#include "worker/link/session_end.h"
+#include "worker/link/conversation.h"
 #include "worker/target/target.h"
 
 namespace backfill::worker {
 
 using namespace std::chrono_literals;
 
-struct SessionOptions {
-  std::string uid;
-  std::string stage;     // "run" or "dry-run"
-  std::string worker;    // the slot in the pool
-  std::string instance;  // of this process
-  Duration drain_grace = 10s;
-  Duration refused_for = 5min;  // then the worker gives up
-  std::uint64_t seed = 1;
-};
-
 // The worker's side of the protocol: turns messages into calls on the engine and its progress into
 // reports, over streams that come and go. Does no I/O but through its Host; the time is an
 // argument. One thread makes all calls.
-class Session {
+class Session final : public StageSession {
  public:
-  class Host {
+  class Host : public Conversation::Host {
    public:
-    virtual ~Host() = default;
-    // False: the stream is gone.
-    virtual bool Send(std::uint64_t stream, v1::WorkerMessage message) = 0;
     virtual void SetReconnectWindow(Duration window) = 0;
     // Without a stream: do not wait any longer before the next attempt.
     virtual void ReconnectSoon() = 0;
-    // The first Welcome says what to do. kInvalid: this worker cannot.
-    virtual Status OnWorkload(const v1::Workload& workload) = 0;
     virtual std::vector<TargetSample> TakeSamples() = 0;
     // Where the records of a lease lie in their file; comes before the lease is worked on.
     virtual void OnExtent(const v1::FileExtent& extent) = 0;
@@ -50,14 +35,16 @@ class Session {
 
   Session(SessionOptions options, Host& host);
 
-  void OnConnected(std::uint64_t stream, Time now);
-  void OnMessage(std::uint64_t stream, const v1::CoordinatorMessage& message, Time now);
-  void OnDisconnected(std::uint64_t stream, const Error& error, Time now);
-
-  // SIGTERM: nothing new is sent, what is in flight may end, leases go back.
-  void Drain(Time now);
+  void OnConnected(std::uint64_t stream, Time now) override;
+  void OnMessage(std::uint64_t stream, const v1::CoordinatorMessage& message, Time now) override;
+  void OnDisconnected(std::uint64_t stream, const Error& error, Time now) override;
+  // Nothing new is sent, what is in flight may end, leases go back.
+  void Drain(Time now) override;
+  [[nodiscard]] const std::optional<SessionEnd>& ended() const override {
+    return conversation_.ended();
+  }
   // The source or the target turned out to be impossible.
-  void GiveUp(const Error& why);
+  void GiveUp(const Error& why) { conversation_.GiveUp(why); }
 
   // What is wrong with the source, if anything; as Source::trouble().
   void SetSourceTrouble(const std::optional<Error>& trouble);
@@ -67,10 +54,10 @@ class Session {
   // When there will be something to report before the period is over; Time::max() if not.
   [[nodiscard]] Time wake_at() const;
 
-  [[nodiscard]] const std::optional<SessionEnd>& ended() const { return end_; }
   Engine& engine() { return engine_; }
 
  private:
+  [[nodiscard]] bool welcomed() const { return conversation_.welcomed(); }
   // What the coordinator knows of a lease that is held.
   struct Held {
     std::uint64_t first_reported = 0;  // on this stream; 0: not yet
@@ -99,22 +86,17 @@ class Session {
   void TickDrain(Time now);
   void OnStreamLost(Time now);
   void Remember(const LeaseState& state, std::uint64_t sequence);
-  void EndAs(SessionEnd end) {
-    if (!end_) end_ = end;
-  }
+  void EndAs(SessionEnd end) { conversation_.EndAs(end); }
 
   const SessionOptions options_;
   Host& host_;
   Engine engine_;
-  std::optional<SessionEnd> end_;
+  Conversation conversation_;
 
-  std::uint64_t stream_ = 0;  // 0: not connected
-  bool welcomed_ = false;     // on this stream
-  Time offline_since_{};      // the last stream with a Welcome was lost
+  Time offline_since_{};  // the last stream with a Welcome was lost
   Epoch epoch_;
   Epoch grant_epoch_;                 // of the grant that is obeyed
   std::uint64_t grant_sequence_ = 0;  // the latest on this stream; 0: none yet
-  std::string workload_;              // of the first Welcome, serialised
   std::map<LeaseKey, Held> held_;
   std::vector<TargetSample> samples_;  // not sent yet
   std::pair<std::uint64_t, std::vector<TargetSample>> sent_samples_;
@@ -125,7 +107,6 @@ class Session {
   std::uint64_t reported_news_ = 0;
   std::optional<Error> source_trouble_;
   bool tell_trouble_ = false;  // it has changed since it was told
-  std::optional<Time> refused_since_;
 
   std::optional<Time> drain_until_;
   std::uint64_t draining_sequence_ = 0;  // of the Draining on this stream; 0: not sent yet

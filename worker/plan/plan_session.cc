@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/log.h"
 #include "worker/link/translate.h"
 #include "worker/target/escape.h"
 
 namespace backfill::worker {
 namespace {
 
-constexpr std::uint32_t kPlanProtocol = 1;
 constexpr std::size_t kShardsPerPart = 5'000;
 constexpr std::size_t kMaxPlanText = 1'024;
 constexpr std::size_t kMaxPlanSamples = 10;
@@ -81,69 +79,30 @@ std::vector<v1::WorkerMessage> MessagesOf(const Result<plan::FoundSource>& found
 }
 
 void PlanSession::Send(v1::WorkerMessage message) {
-  if (stream_ == 0) return;
+  if (conversation_.stream() == 0) return;
   message.set_sequence(++sequence_);
-  if (!host_.Send(stream_, std::move(message))) stream_ = 0;
+  if (!host_.Send(conversation_.stream(), std::move(message))) conversation_.LoseStream();
 }
 
-void PlanSession::OnConnected(std::uint64_t stream) {
-  stream_ = stream;
+void PlanSession::OnConnected(std::uint64_t stream, Time) {
   sequence_ = 0;
-  welcomed_ = told_ = false;
-  v1::WorkerMessage message;
-  v1::Hello& hello = *message.mutable_hello();
-  hello.set_protocol_version(kPlanProtocol);
-  hello.set_backfill_uid(options_.uid);
-  hello.set_stage(options_.stage);
-  hello.set_worker(options_.worker);
-  hello.set_instance(options_.instance);
-  Send(std::move(message));
-}
-
-void PlanSession::OnDisconnected(std::uint64_t stream, const Error& error, Time now) {
-  if (stream == stream_) stream_ = 0;
-  const bool refused =
-      error.code == ErrorCode::kUnauthenticated || error.code == ErrorCode::kPermission;
-  Log(refused ? LogLevel::kWarning : LogLevel::kInfo, "the stream to the coordinator ended",
-      {{"error", error.message}});
-  if (!refused) return;
-  if (!refused_since_) refused_since_ = now;
-  if (now - *refused_since_ >= options_.refused_for) EndAs(SessionEnd::kRefused);
+  told_ = false;
+  Send(conversation_.OnConnected(stream));
 }
 
 void PlanSession::OnMessage(std::uint64_t stream, const v1::CoordinatorMessage& message, Time now) {
-  if (stream != stream_ || end_) return;
-  refused_since_.reset();
-  if (message.has_welcome()) OnWelcome(message.welcome(), now);
-  if (welcomed_ && message.has_no_more_work()) EndAs(SessionEnd::kNoMoreWork);
-  if (welcomed_ && message.has_limits()) report_period_ = ReportPeriodOf(message.limits());
-}
-
-void PlanSession::OnWelcome(const v1::Welcome& welcome, Time now) {
-  if (welcomed_) return;
-  if (welcome.protocol_version() > kPlanProtocol + 1) {
-    Log(LogLevel::kError, "the coordinator speaks a protocol that this worker does not know");
-    return EndAs(SessionEnd::kOutOfStep);
+  if (!conversation_.Hears(stream)) return;
+  if (message.has_welcome() && conversation_.OnWelcome(message.welcome())) {
+    report_period_ = ReportPeriodOf(message.welcome().limits());
+    next_report_ = now;
   }
-  std::string workload = welcome.workload().SerializeAsString();
-  if (workload_.empty()) {
-    if (const Status accepted = host_.OnWorkload(welcome.workload()); !accepted.ok()) {
-      Log(LogLevel::kError, "nothing can be planned", {{"error", accepted.error().message}});
-      return EndAs(SessionEnd::kBadWorkload);
-    }
-    workload_ = std::move(workload);
-  } else if (workload_ != workload) {
-    // What is being read is not wanted any more, and to give up reading can take long.
-    Log(LogLevel::kWarning, "another source is to be planned");
-    return EndAs(SessionEnd::kOutOfStep);
-  }
-  welcomed_ = true;
-  report_period_ = ReportPeriodOf(welcome.limits());
-  next_report_ = now;
+  if (!conversation_.welcomed()) return;
+  if (message.has_no_more_work()) conversation_.EndAs(SessionEnd::kNoMoreWork);
+  if (message.has_limits()) report_period_ = ReportPeriodOf(message.limits());
 }
 
 void PlanSession::Tick(const rows::PlanProgress& progress, Time now) {
-  if (stream_ == 0 || !welcomed_ || end_) return;
+  if (!conversation_.welcomed() || ended()) return;
   const bool tell = found_ && !told_;
   if (now >= next_report_ || tell) {
     next_report_ = now + report_period_;

@@ -44,7 +44,7 @@ class PlanSessionTest : public testing::Test, public PlanSession::Host {
   }
 
   void Connect() {
-    session_.OnConnected(++stream_);
+    session_.OnConnected(++stream_, now_);
     sent_.clear();
   }
   void Welcomed(const std::string& path = "/data/a.csv") {
@@ -79,7 +79,7 @@ class PlanSessionTest : public testing::Test, public PlanSession::Host {
 };
 
 TEST_F(PlanSessionTest, SaysWhoItIsAndReadsWhatItIsTold) {
-  session_.OnConnected(++stream_);
+  session_.OnConnected(++stream_, now_);
   ASSERT_THAT(sent_, SizeIs(1));
   EXPECT_EQ(sent_[0].hello().stage(), "plan");
   EXPECT_EQ(sent_[0].hello().worker(), "plan-0");
@@ -165,7 +165,7 @@ TEST_F(PlanSessionTest, WhatItCannotReadNoRestartHeals) {
 }
 
 TEST_F(PlanSessionTest, SigtermEndsItAtOnce) {
-  session_.Drain();
+  session_.Drain(now_);
   EXPECT_EQ(session_.ended(), SessionEnd::kDrained);
 }
 
