@@ -185,6 +185,7 @@ void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::P
     signals_->Report(worker.process, TotalsOf(progress), now);
     signals_->ReportFailed(ledger_.totals().counts.failed, now);
   }
+  worker.held_back = ToHeldBack(progress.held_back());
   worker.wanted = progress.wanted_records_per_second();
   grants_.OnDemand(session, progress.wanted_records_per_second(), progress.grant_sequence(), now);
   const Duration hold = std::min<Duration>(std::chrono::milliseconds(progress.hold_ms()), kMaxHold);
@@ -327,6 +328,7 @@ StageRun::Terms StageRun::CurrentTerms() const {
   return {.paused = paused(),
           .concurrency = settings_.concurrency,
           .attempts = settings_.attempts,
+          .latency_headroom = settings_.latency_headroom,
           .report_period = report_period_};
 }
 
@@ -362,6 +364,7 @@ void StageRun::SendGrants(Time now) {
   for (const throttle::GrantAction& action : grants_.Tick(now)) {
     CoordinatorMessage message;
     *message.mutable_grant() = ToGrant(action);
+    message.mutable_grant()->set_pressure(settings_.pressure);
     if (Address(action.session, message)) grants.push_back({action.session, std::move(message)});
   }
   sink_.SendAll(std::move(grants));
@@ -382,6 +385,7 @@ v1::Limits StageRun::MakeLimits() const {
   limits.set_concurrency(static_cast<std::uint32_t>(settings_.concurrency));
   limits.set_attempts(static_cast<std::uint32_t>(settings_.attempts));
   limits.set_retry_budget_percent(static_cast<std::uint32_t>(options_.retry_budget_percent));
+  limits.set_latency_headroom(settings_.latency_headroom);
   limits.set_report_period_ms(ToMillis(report_period_));
   return limits;
 }
@@ -507,8 +511,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.lease_expirations = lease_expirations_;
   out.attempts_per_second = meter_.PerSecond(now);
   const double retries = meter_.RetryPercent(now);
-  out.target_holds_back =
-      rate_is_held_ || (retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent);
+  out.retries_spent = retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent;
   if (rate_is_held_ && HeldBack(now)) out.target_held_for = held_until_ - now;
   const lease::LeaseBook::Frozen frozen = book_.frozen();
   out.frozen_shards = frozen.shards;
@@ -520,11 +523,16 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   for (const auto& [session, worker] : workers_) {
     if (std::isfinite(worker.wanted)) wanted += std::max(0.0, worker.wanted);
     if (!out.source_error) out.source_error = worker.source_error;
-    if (!book_.Kept(session).empty()) ++out.working;
+    if (!book_.Kept(session).empty()) {
+      ++out.working;
+      AddTo(out.held_by_workers, worker.held_back);
+    }
     if (worker.target_trouble.empty()) continue;
     ++out.without_target;
     out.target_trouble = worker.target_trouble;
   }
+  out.target_holds_back = rate_is_held_ || out.retries_spent || out.held_by_workers.slow > 0 ||
+                          out.held_by_workers.refused > 0;
   out.records_wait = !settings_.unlimited && wanted > settings_.records_per_second;
   return out;
 }

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "operator/coordinator/attempt_meter.h"
 #include "operator/coordinator/grants.h"
+#include "operator/coordinator/held_back.h"
 #include "operator/coordinator/leadership.h"
 #include "operator/coordinator/ledger_flush.h"
 #include "operator/coordinator/sample_collector.h"
@@ -111,6 +112,7 @@ class StageRun {
   struct Terms {
     bool paused = true;
     int concurrency = 0, attempts = 0;
+    double latency_headroom = 0;
     Duration report_period{};
     bool operator==(const Terms&) const = default;
   };
@@ -124,6 +126,7 @@ class StageRun {
     std::optional<Time> asked;                       // since when it waits for a shard
     std::string process;                             // its unique name
     double wanted = 0;                               // likewise: records/s that it could send
+    HeldBack held_back;                              // likewise
   };
 
   // Whether anything may leave, right now.

@@ -1,5 +1,6 @@
 #include "operator/reconcile/activity.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace backfill::reconcile {
@@ -14,6 +15,18 @@ bool NobodyReachesTheTarget(const StageSnapshot& open) {
 
 std::string Seconds(Duration left) {
   return std::to_string(std::chrono::ceil<std::chrono::seconds>(left).count()) + " s";
+}
+
+std::string OfWorkers(int some, int all) {
+  return std::to_string(some) + " of " + std::to_string(std::max(some, all)) + " workers send";
+}
+
+// In steps: what changes all the time would be written all the time.
+std::string Slowdown(double times) {
+  for (const int step : {100, 50, 20, 10, 5, 3, 2}) {
+    if (times >= step) return std::to_string(step) + " times ";
+  }
+  return "";
 }
 
 }  // namespace
@@ -32,6 +45,16 @@ std::string WhatItWaitsFor(const ObservedStage& stage, bool paused) {
   if (open.target_held_for && !paused) {
     add("the target asks to be left alone (Retry-After) for " + Seconds(*open.target_held_for));
   }
+  if (!paused) {
+    if (open.held_by_workers.refused > 0)
+      add(OfWorkers(open.held_by_workers.refused, open.working) +
+          " less than they may: the target refuses them");
+    if (open.held_by_workers.slow > 0)
+      add(OfWorkers(open.held_by_workers.slow, open.working) +
+          " less than they may: the target is " + Slowdown(open.held_by_workers.slowdown) +
+          "slower than usual");
+    if (open.retries_spent) add("retries are as many as they may be");
+  }
   if (open.frozen_shards > 0) {
     add(std::to_string(open.frozen_shards) +
         (open.frozen_shards == 1 ? " shard waits " : " shards wait ") +
@@ -43,6 +66,9 @@ std::string WhatItWaitsFor(const ObservedStage& stage, bool paused) {
 std::string WhatLimits(const ObservedStage& stage, const LiveSettings& settings) {
   if (!stage.open || stage.open->connected == 0) return "Workers";
   if (NobodyReachesTheTarget(*stage.open)) return "TargetUnreachable";
+  if (stage.open->target_held_for || stage.open->retries_spent ||
+      stage.open->held_by_workers.refused > 0)
+    return "TargetRefusals";
   if (stage.open->target_holds_back) return "TargetLatency";
   constexpr double kClose = 0.9;
   if (!settings.unlimited &&

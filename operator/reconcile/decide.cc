@@ -133,7 +133,10 @@ LiveSettings Deciding::Settings(Stage stage) const {
   // A dry run that sends nothing needs no limit; one with a request of its own has to declare a
   // rate.
   s.unlimited = stage == Stage::kDryRun && !b_.spec.target.dry_run;
-  if (o_.throttle && !s.unlimited) s.records_per_second = o_.throttle->rate;
+  if (o_.throttle && !s.unlimited) {
+    s.records_per_second = o_.throttle->rate;
+    s.pressure = o_.throttle->pressure;
+  }
   return s;
 }
 

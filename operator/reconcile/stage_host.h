@@ -47,18 +47,31 @@ struct LiveSettings {
   bool unlimited = false;
   int concurrency = 16;
   int attempts = 5;
+  // Of workers' inner loops: how many times slower than usual the target may get. 0: whatever it
+  // is.
+  double latency_headroom = 1.25;
+  double pressure = 0;  // the largest of the target's budgets; over 1: exceeded
   bool operator==(const LiveSettings&) const = default;
+};
+
+// Workers that do not use all of their grants, by what they see of the target themselves.
+struct HeldByWorkers {
+  int slow = 0;         // the target has become slower
+  double slowdown = 0;  // as many times as usual, for the worker for which it is the most
+  int refused = 0;      // it refuses requests (429, 503, 504), or does not answer in time
 };
 
 // What an open stage looks like right now.
 struct StageSnapshot {
-  ledger::Totals totals;           // as in the ledger's memory
-  bool flushed = false;            // all of it is durable
-  int connected = 0;               // workers with a stream
-  std::uint64_t sessions = 0;      // streams that were welcomed since the stage was opened
-  double attempts_per_second = 0;  // measured over the last 5 s, retries included
-  bool records_wait = false;       // workers could send more than the rate lets them
-  bool target_holds_back = false;  // workers obey a Retry-After or wait for the retry budget
+  ledger::Totals totals;                    // as in the ledger's memory
+  bool flushed = false;                     // all of it is durable
+  int connected = 0;                        // workers with a stream
+  std::uint64_t sessions = 0;               // streams that were welcomed since the stage was opened
+  double attempts_per_second = 0;           // measured over the last 5 s, retries included
+  bool records_wait = false;                // workers could send more than the rate lets them
+  bool target_holds_back = false;           // any of the three below
+  bool retries_spent = false;               // workers wait for the retry budget
+  HeldByWorkers held_by_workers;            // their inner loops
   std::optional<Duration> target_held_for;  // so long it still wants to be left alone (Retry-After)
   int working = 0;                          // workers that have records to send
   int without_target = 0;                   // workers that cannot reach it

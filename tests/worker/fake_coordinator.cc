@@ -200,6 +200,7 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
   void OnProgress(Stream& s, const v1::Progress& progress) REQUIRES(mu_) {
     ++reports_;
     attempts_ = progress.attempts();
+    held_back_ = progress.held_back();
     for (const auto& p : progress.leases()) Take(s, p);
     Ack(s, {});
     if (std::chrono::steady_clock::now() - s.granted >
@@ -301,6 +302,7 @@ class FakeCoordinator::Service final : public v1::Coordinator::Service {
   std::vector<std::string> violations_ GUARDED_BY(mu_);
   std::uint64_t epoch_ GUARDED_BY(mu_) = 1;
   std::uint64_t attempts_ GUARDED_BY(mu_) = 0;
+  v1::HeldBack held_back_ GUARDED_BY(mu_);
   int drained_ GUARDED_BY(mu_) = 0;
   int reports_ GUARDED_BY(mu_) = 0;
   bool hold_answers_ GUARDED_BY(mu_) = false;
@@ -393,6 +395,10 @@ std::vector<v1::DryRunSample> FakeCoordinator::samples() const {
 std::vector<v1::Hello> FakeCoordinator::hellos() const {
   MutexLock l(service_->mu_);
   return service_->hellos_;
+}
+v1::HeldBack FakeCoordinator::held_back() const {
+  MutexLock l(service_->mu_);
+  return service_->held_back_;
 }
 std::uint64_t FakeCoordinator::attempts() const {
   MutexLock l(service_->mu_);

@@ -67,6 +67,7 @@ class FakeCoordinator {
   [[nodiscard]] std::vector<v1::DryRunSample> samples() const;
   [[nodiscard]] std::vector<v1::Hello> hellos() const;
   [[nodiscard]] std::uint64_t attempts() const;  // as last reported
+  [[nodiscard]] v1::HeldBack held_back() const;  // likewise
   [[nodiscard]] int drained() const;             // Draining messages
   [[nodiscard]] int reports() const;             // Progress messages
   [[nodiscard]] bool all_done() const;

@@ -101,6 +101,8 @@ std::string ModelService::Metrics(Time now) {
   text += Counter("http_request_duration_seconds_count", answered_);
   text += "# TYPE service_queue_seconds gauge\n";
   text += Line("service_queue_seconds", Wait());
+  text += "# TYPE service_latency_seconds gauge\n";
+  text += Line("service_latency_seconds", Wait() + Seconds(load_.latency).count());
   return text;
 }
 

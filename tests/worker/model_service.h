@@ -37,7 +37,7 @@ class ModelService {
 
   // As on a /metrics, in Prometheus' text format: http_requests_total{code}, the histogram
   // http_request_duration_seconds, and service_queue_seconds, which is how long one who comes now
-  // would wait.
+  // would wait, and service_latency_seconds, after how long he would have his answer.
   std::string Metrics(Time now);
 
  private:

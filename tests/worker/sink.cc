@@ -189,9 +189,9 @@ std::string Sink::Serve(std::string_view head, std::string_view path, std::strin
     ++stats_.requests;
     fail = options_.fail_every > 0 && stats_.requests % options_.fail_every == 0;
     refuse = !fail && Refuses(path);
-    const auto answered = service_.Arrive(std::chrono::steady_clock::now(), fail     ? 503
-                                                                            : refuse ? 422
-                                                                                     : 200);
+    const Time now = std::chrono::steady_clock::now();
+    if (IsBeyondCapacity(now)) return Response("503 Service Unavailable", "");
+    const auto answered = service_.Arrive(now, fail ? 503 : refuse ? 422 : 200);
     fail = fail || !answered;
     latency = answered.value_or(Duration{0});
   }
@@ -249,6 +249,17 @@ bool Sink::Refuses(std::string_view path) const {
   return parsed.ec == std::errc() && key % options_.refuse_every == 0;
 }
 
+bool Sink::IsBeyondCapacity(Time now) {
+  if (options_.capacity == 0) return false;
+  const auto capacity = static_cast<double>(options_.capacity);
+  const double since = std::chrono::duration<double>(now - room_at_).count();
+  room_ = std::min(std::max(1.0, capacity / 10), room_ + since * capacity);
+  room_at_ = now;
+  if (room_ < 1) return true;
+  room_ -= 1;
+  return false;
+}
+
 void Sink::Count(std::string_view path, std::string_view body) {
   MutexLock l(mu_);
   if (path.starts_with("/r/")) return CountKey(Digits(path.substr(3)));
@@ -291,6 +302,11 @@ int Sink::TimesSeen(std::uint64_t key) const {
 void Sink::SetFailEvery(std::uint64_t n) {
   MutexLock l(mu_);
   options_.fail_every = n;
+}
+
+void Sink::SetCapacity(std::uint64_t requests_per_second) {
+  MutexLock l(mu_);
+  options_.capacity = requests_per_second;
 }
 
 void Sink::SetLatency(std::chrono::milliseconds latency) {

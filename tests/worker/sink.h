@@ -22,6 +22,8 @@ struct SinkOptions {
   std::chrono::milliseconds latency{0};
   double serves = 0;  // requests a second, one after the other (ModelService); 0: as many as come
   double foreground = 0;  // of others that use it
+  // So many requests a second are taken, what goes beyond is answered 503 at once; 0: all are.
+  std::uint64_t capacity = 0;
 };
 
 struct SinkStats {
@@ -62,6 +64,7 @@ class Sink {
   // Levers, from any thread.
   void SetFailEvery(std::uint64_t n);
   void SetLatency(std::chrono::milliseconds latency);
+  void SetCapacity(std::uint64_t requests_per_second);
 
  private:
   struct Connection {
@@ -79,6 +82,7 @@ class Sink {
   void Count(std::string_view path, std::string_view body);
   void CountKey(std::string_view digits) REQUIRES(mu_);
   bool Refuses(std::string_view path) const REQUIRES(mu_);
+  bool IsBeyondCapacity(Time now) REQUIRES(mu_);
   void SendDue(Time now);
 
   int listener_ = -1;
@@ -91,6 +95,8 @@ class Sink {
   SinkOptions options_ GUARDED_BY(mu_);
   ModelService service_ GUARDED_BY(mu_);
   SinkStats stats_ GUARDED_BY(mu_);
+  double room_ GUARDED_BY(mu_) = 0;  // requests that can be taken, as of:
+  Time room_at_ GUARDED_BY(mu_){};
   std::vector<std::uint8_t> seen_ GUARDED_BY(mu_);
   std::jthread thread_;
 };

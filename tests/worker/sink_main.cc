@@ -1,7 +1,7 @@
 // backfill-test-sink: a target for whole-system tests and measurements. Prints its port, answers
 // until it is killed.
 //   backfill-test-sink [--port 0] [--any-address 1] [--bitmap N] [--fail-every N] [--latency-ms N]
-//     [--serves N] [--foreground N]
+//     [--serves N] [--foreground N] [--capacity N]
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
       options.bitmap = value;
     } else if (name == "--fail-every") {
       options.fail_every = value;
+    } else if (name == "--capacity") {
+      options.capacity = value;
     } else if (name == "--latency-ms") {
       options.latency = std::chrono::milliseconds(value);
     } else if (name == "--serves") {

@@ -99,6 +99,26 @@ TEST_F(WorkerProcessTest, RetriesWhatTheTargetRefusesForNow) {
   EXPECT_THAT(coordinator_->violations(), IsEmpty());
 }
 
+TEST_F(WorkerProcessTest, ATargetThatRefusesMostIsLeftAloneAndEveryRecordIsRightInTheEnd) {
+  Prepare(6'000, 6'000);
+  options_.records_per_second = 2'000;
+  options_.burst = 50;
+  options_.attempts = 100;
+  options_.retry_budget_percent = 100;
+  sink_->SetCapacity(200);
+  StartCoordinator();
+  WorkerProcess worker(Environment());
+  std::this_thread::sleep_for(4s);
+  EXPECT_LT(sink_->stats().requests, 4'500u) << "8,000 were granted";
+  EXPECT_GT(coordinator_->held_back().by_refusals(), 0.5);
+  sink_->SetCapacity(0);
+  EXPECT_EQ(worker.ExitCode(60s), 0);
+  EXPECT_EQ(sink_->stats().missing, 0u);
+  EXPECT_EQ(sink_->stats().duplicates, 0u);
+  EXPECT_THAT(coordinator_->failures(), IsEmpty());
+  EXPECT_THAT(coordinator_->violations(), IsEmpty());
+}
+
 TEST_F(WorkerProcessTest, ReportsRecordsThatFail) {
   Prepare(1'000, 300);
   options_.workload.mutable_run_http()->mutable_outcomes()->add_permanent(200);

@@ -13,6 +13,7 @@ constexpr std::size_t kMaxUnacknowledged = 64;
 constexpr std::size_t kMaxMessage = 256;
 // Records that one note speaks for: fewer notes, and as many more that may seem to have been sent.
 constexpr std::uint64_t kNoteStep = 64;
+constexpr double kProbeEverySeconds = 5;
 
 std::string CutMessage(std::string message) {
   if (message.size() > kMaxMessage) message.resize(kMaxMessage);
@@ -32,6 +33,7 @@ Engine::Engine(const EngineOptions& options, const EngineLimits& limits)
       budget_(limits.retry_budget_percent),
       hold_(options.seed),
       backoff_(100ms, 30s, options.seed + 1) {
+  inner_.SetHeadroom(limits.latency_headroom);
   Configure(options.batch_size, options.max_leases, options.fence);
 }
 
@@ -130,6 +132,7 @@ std::uint32_t Engine::LeasesWanted() const {
 void Engine::SetLimits(const EngineLimits& limits) {
   limits_ = limits;
   budget_.SetPercent(limits.retry_budget_percent);
+  inner_.SetHeadroom(limits.latency_headroom);
 }
 
 // ---- reading
@@ -167,6 +170,7 @@ Status Engine::OnRecords(std::uint64_t run, std::vector<Record> records) {
 
 std::optional<Dispatch> Engine::Next(Time now) {
   wake_ = Time::max();
+  Pace(now);
   if (draining_ || paused_ || busy() || failures_.full()) return std::nullopt;
   if (!hold_.Allows(in_flight_, now)) {
     if (hold_.until() > now) wake_ = hold_.until();
@@ -233,6 +237,15 @@ bool Engine::IsNoted(LeaseRun& run, std::uint32_t records) {
   return true;
 }
 
+void Engine::Pace(Time now) {
+  inner_.Tick(now);
+  // One batch every few seconds shows when it is over, whatever the grant.
+  const double granted = bucket_.grant().records_per_second;
+  const double probe = batch_size_ / kProbeEverySeconds;
+  const double least = granted > probe ? probe / granted : 1.0;
+  bucket_.SetShare(std::max(inner_.share(), least), batch_size_, now);
+}
+
 bool Engine::TakeTokens(std::size_t records, Time now) {
   const auto n = static_cast<std::uint32_t>(records);
   if (bucket_.Take(n, now)) return true;
@@ -272,6 +285,10 @@ void Engine::OnResult(std::uint32_t slot, BatchResult result, Time now) {
   --in_flight_;
   if (work.retry) budget_.OnRetryEnded();
   if (result.delivery == Delivery::kAnswered) CountLatency(result.latency);
+  if (result.delivery != Delivery::kNotSent && !result.withdrawn && !result.unreachable) {
+    const auto n = static_cast<std::uint32_t>(work.records.size());
+    inner_.OnAnswer(n, result.latency, result.overloaded, now);
+  }
   if (result.retry_after) {
     if (hold_.AskedFor(now) == Duration(0) && *result.retry_after > Duration(0)) ++news_;
     hold_.OnRetryAfter(*result.retry_after, now);
@@ -386,7 +403,7 @@ double Engine::RecordsPerSecondWanted() const {
   // Before anything was measured: as if the target answered within 10 ms.
   const double latency =
       stats_.latency_seconds > 0 ? std::max(stats_.latency_seconds, 20e-6) : 0.01;
-  return 1.2 * limits_.concurrency * batch_size_ / latency;
+  return 1.2 * limits_.concurrency * batch_size_ / latency * inner_.share();
 }
 
 }  // namespace backfill::worker

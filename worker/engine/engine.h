@@ -13,6 +13,7 @@
 #include "base/range.h"
 #include "base/result.h"
 #include "worker/engine/failure_buffer.h"
+#include "worker/engine/inner_loop.h"
 #include "worker/engine/lease_clock.h"
 #include "worker/engine/lease_run.h"
 #include "worker/engine/record.h"
@@ -33,6 +34,7 @@ struct EngineLimits {
   std::uint32_t concurrency = 16;  // requests in flight
   std::uint32_t attempts = 5;      // per record, the first included
   std::uint32_t retry_budget_percent = 10;
+  double latency_headroom = InnerLoop::kHeadroom;  // 0: latency is not looked at
 };
 
 struct LeaseOffer {
@@ -106,6 +108,8 @@ class Engine {
   void DropLease(const LeaseKey& key);
   void ShrinkLease(const LeaseKey& key, Position end);
   void SetGrant(const RateGrant& grant, Time now) { bucket_.SetGrant(grant, now); }
+  // Of the target's budgets, as far as the coordinator knows it.
+  void SetTargetPressure(double pressure) { inner_.OnTargetPressure(pressure); }
   void SetLimits(const EngineLimits& limits);
   void SetPaused(bool paused) { paused_ = paused; }
   // The batch size must not change while leases are held.
@@ -146,6 +150,8 @@ class Engine {
   [[nodiscard]] std::string_view TargetTrouble(Time now) const {
     return HasWork() ? hold_.Trouble(now) : std::string_view();
   }
+  // What it holds back of its grant, and why.
+  [[nodiscard]] const InnerLoop& inner_loop() const { return inner_; }
   // Grows with whatever the coordinator should not wait a whole period for: a lease is complete,
   // there is something to send again, the target asks to be left alone.
   [[nodiscard]] std::uint64_t news() const { return news_; }
@@ -180,6 +186,8 @@ class Engine {
   std::optional<Dispatch> Start(Work work, LeaseRun& run, Time now);
   std::optional<Dispatch> NextRetry(Time now);
   std::optional<Dispatch> NextFirst(Time now);
+  // Lets the inner loop have its say.
+  void Pace(Time now);
   bool TakeTokens(std::size_t records, Time now);
   bool IsNoted(LeaseRun& run, std::uint32_t records);
 
@@ -197,6 +205,7 @@ class Engine {
   EngineLimits limits_;
   LeaseClock clock_;
   TokenBucket bucket_;
+  InnerLoop inner_;
   RetryBudget budget_;
   HoldBack hold_;
   Backoff backoff_;

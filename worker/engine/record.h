@@ -55,6 +55,8 @@ struct BatchResult {
   bool unreachable = false;
   // The sender was told to send nothing more, and nothing of this had been written: no attempt.
   bool withdrawn = false;
+  // The target has too much to do: it says so (429, 503, 504), or did not answer in time.
+  bool overloaded = false;
   // Of every record of the batch, or, if the reply spoke of single records, of those that it left
   // out.
   Verdict verdict = {};

@@ -22,6 +22,9 @@ class TokenBucket {
   // What was earned so far was earned at the old rate. Values that are not finite or negative count
   // as 0.
   void SetGrant(const RateGrant& grant, Time now);
+  // From now on only this part of what is granted is used, 0 to 1, and of its burst; of that so
+  // many records stay, or what is earned slowly would never become a batch. Likewise.
+  void SetShare(double share, std::uint32_t batch, Time now);
 
   // All of `records` or nothing. A batch larger than the burst deepens the bucket to its own size,
   // or it would never go.
@@ -36,10 +39,14 @@ class TokenBucket {
   [[nodiscard]] const RateGrant& grant() const { return grant_; }
 
  private:
+  [[nodiscard]] double Rate() const { return grant_.records_per_second * share_; }
+  [[nodiscard]] double Burst() const;
   [[nodiscard]] double DepthFor(std::uint32_t records) const;
   [[nodiscard]] double TokensAt(Time now, double depth) const;
 
   RateGrant grant_;
+  double share_ = 1;
+  std::uint32_t batch_ = 1;
   double tokens_ = 0;
   Time filled_{};  // `tokens_` is as of this moment
 };

@@ -179,6 +179,7 @@ void Session::OnGrant(const v1::Grant& grant, std::uint64_t answers, Time now) {
   // An answer to a message that nobody remembers gives no time: a grant of nothing.
   const auto sent = engine_.clock().SentAt(answers);
   const Time expires = sent ? *sent + std::chrono::milliseconds(grant.valid_for_ms()) : now;
+  engine_.SetTargetPressure(grant.pressure());
   engine_.SetGrant({grant.sequence(), grant.records_per_second(), grant.burst(), expires}, now);
   grant_epoch_ = epoch_;
 }
@@ -328,6 +329,7 @@ void Session::SendProgress(const std::vector<LeaseState>& states, Time now) {
   progress.set_hold_ms(static_cast<std::uint32_t>(
       std::chrono::ceil<std::chrono::milliseconds>(engine_.AskedToHold(now)).count()));
   progress.set_target_trouble(TargetTroubleOf(engine_.TargetTrouble(now)));
+  *progress.mutable_held_back() = HeldBackOf(engine_.inner_loop());
   progress.set_attempts(stats.attempts);
   progress.set_retries(stats.retries);
   for (const std::uint64_t n : stats.latency) progress.mutable_latency()->add_counts(n);

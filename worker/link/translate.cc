@@ -1,6 +1,7 @@
 #include "worker/link/translate.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "worker/target/escape.h"
 
@@ -69,6 +70,15 @@ v1::RecordFailure FailureOf(const FailedRecord& failure) {
   return f;
 }
 
+v1::HeldBack HeldBackOf(const InnerLoop& inner) {
+  v1::HeldBack out;
+  out.set_by_latency(inner.held_by_latency());
+  out.set_by_refusals(inner.held_by_refusals());
+  out.set_latency_seconds(inner.own());
+  out.set_usual_latency_seconds(inner.usual());
+  return out;
+}
+
 std::string TargetTroubleOf(std::string_view why) { return CutToUtf8(why, kMaxText); }
 
 v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble) {
@@ -81,9 +91,13 @@ v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble) {
 }
 
 EngineLimits LimitsOf(const v1::Limits& limits) {
+  const double headroom =
+      limits.has_latency_headroom() ? limits.latency_headroom() : InnerLoop::kHeadroom;
   return {.concurrency = std::clamp(limits.concurrency(), 1U, 1024U),
           .attempts = std::clamp(limits.attempts(), 1U, 100U),
-          .retry_budget_percent = std::min(limits.retry_budget_percent(), 1000U)};
+          .retry_budget_percent = std::min(limits.retry_budget_percent(), 1000U),
+          .latency_headroom =
+              std::isfinite(headroom) && headroom > 0 ? std::clamp(headroom, 1.0, 100.0) : 0.0};
 }
 
 Duration ReportPeriodOf(const v1::Limits& limits) {

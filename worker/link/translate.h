@@ -17,6 +17,7 @@ v1::LeaseRef RefOf(const LeaseKey& key, Epoch epoch);
 LeaseOffer OfferOf(const v1::Lease& lease);
 v1::LeaseProgress ProgressOf(const LeaseState& state, Epoch epoch);
 v1::RecordFailure FailureOf(const FailedRecord& failure);
+v1::HeldBack HeldBackOf(const InnerLoop& inner);
 // Cut to what the protocol allows.
 std::string TargetTroubleOf(std::string_view why);
 v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble);

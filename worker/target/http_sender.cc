@@ -106,6 +106,7 @@ class HttpSender::Impl final : public HttpConnection::Owner {
     BatchResult result{.verdict = outcomes_.Of(reply.status)};
     result.latency = reply.at - job.started;
     result.retry_after = reply.retry_after;
+    result.overloaded = reply.status == 429 || reply.status == 503 || reply.status == 504;
     // A target that is overloaded says nothing about records.
     const bool speaks_of_records = result.verdict.outcome != Outcome::kFailed ||
                                    result.verdict.failure == FailureClass::kPermanent ||
@@ -170,6 +171,7 @@ class HttpSender::Impl final : public HttpConnection::Owner {
   void Lost(std::uint32_t slot, const HttpLoss& loss, FailureClass failure) {
     BatchResult result{
         .delivery = loss.delivery, .unreachable = loss.unreachable, .withdrawn = loss.withdrawn};
+    result.overloaded = loss.timeout && loss.delivery == Delivery::kUnanswered;
     result.verdict = {Outcome::kFailed, failure, loss.message};
     result.latency = std::chrono::steady_clock::now() - JobOf(slot).started;
     done_(slot, std::move(result));

@@ -368,6 +368,32 @@ TEST_F(DecideTest, ShardsThatWaitForLostWorkersAreNamed) {
   EXPECT_EQ(MessageOf("Ready"), "");
 }
 
+TEST_F(DecideTest, WhatWorkersHoldBackByThemselvesIsNamedWithTheReason) {
+  RealRun();
+  Planned();
+  ReportBegun();
+  StageSnapshot& open = Opened(o_.run, 4);
+  open.connected = open.working = 3;
+  open.attempts_per_second = 40;
+  open.target_holds_back = true;
+  open.held_by_workers = {.slow = 2, .slowdown = 8.3};
+  Step();
+  EXPECT_EQ(o_.backfill.status.rate->limited_by, "TargetLatency");
+  EXPECT_EQ(MessageOf("Ready"),
+            "2 of 3 workers send less than they may: the target is 5 times slower than usual");
+  open.held_by_workers = {.slow = 1, .slowdown = 1.4, .refused = 3};
+  Step();
+  EXPECT_EQ(o_.backfill.status.rate->limited_by, "TargetRefusals");
+  EXPECT_EQ(MessageOf("Ready"),
+            "3 of 3 workers send less than they may: the target refuses them; "
+            "1 of 3 workers send less than they may: the target is slower than usual");
+  open.held_by_workers = {};
+  open.retries_spent = true;
+  Step();
+  EXPECT_EQ(o_.backfill.status.rate->limited_by, "TargetRefusals");
+  EXPECT_EQ(MessageOf("Ready"), "retries are as many as they may be");
+}
+
 TEST_F(DecideTest, ATargetThatCannotBeReachedIsNamedWithTheReason) {
   RealRun();
   Planned();

@@ -50,6 +50,46 @@ TEST_F(TokenBucketTest, KeepsToTheRateWhateverTheBatch) {
   EXPECT_NEAR(static_cast<double>(SentWithin(60s, 3ms, 100)), 60'000, 100);
 }
 
+TEST_F(TokenBucketTest, UsesOnlyItsShareOfTheGrantAndOfItsBurst) {
+  Grant(1000, 100);
+  bucket_.SetShare(0.25, 1, now_);
+  EXPECT_NEAR(static_cast<double>(SentWithin(10s, 3ms)), 2'500, 5);
+  now_ += 1min;
+  int n = 0;
+  while (bucket_.Take(1, now_)) ++n;
+  EXPECT_EQ(n, 25);
+  Grant(2000, 200);
+  EXPECT_NEAR(static_cast<double>(SentWithin(10s, 3ms)), 5'000, 30) << "also of the next grant";
+  bucket_.SetShare(1, 1, now_);
+  EXPECT_NEAR(static_cast<double>(SentWithin(10s, 3ms)), 20'000, 30);
+}
+
+TEST_F(TokenBucketTest, AShareThatChangesAllTheTimeStillEarnsABatch) {
+  Grant(50, 12.5);
+  std::uint64_t sent = 0;
+  for (int i = 0; i < 100; ++i) {
+    bucket_.SetShare(i % 2 == 0 ? 0.02 : 0.021, 1, now_);
+    sent += SentWithin(1s, 20ms);
+  }
+  EXPECT_NEAR(static_cast<double>(sent), 102, 4);
+  sent = 0;
+  for (int i = 0; i < 100; ++i) {
+    bucket_.SetShare(i % 2 == 0 ? 0.02 : 0.021, 10, now_);
+    sent += SentWithin(1s, 20ms, 10);
+  }
+  EXPECT_NEAR(static_cast<double>(sent), 102, 12);
+}
+
+TEST_F(TokenBucketTest, AShareOfNothingOrOfNonsenseGivesNothing) {
+  Grant(1000, 100);
+  now_ += 1s;
+  for (const double share : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    bucket_.SetShare(share, 1, now_);
+    EXPECT_EQ(SentWithin(1s, 10ms), 0u);
+    EXPECT_EQ(bucket_.ReadyAt(1, now_), Time::max());
+  }
+}
+
 TEST_F(TokenBucketTest, SavesNoMoreThanTheBurst) {
   Grant(100, 10);
   now_ += 1min;

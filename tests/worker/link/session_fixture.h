@@ -143,6 +143,7 @@ class SessionTest : public ::testing::Test {
   }
 
   std::uint64_t epoch_ = 7;
+  std::uint64_t grants_ = 1;
   Time now_{1h};
   FakeHost host_;
   Session session_{{.uid = "u", .stage = "run", .worker = "run-0", .instance = "i"}, host_};

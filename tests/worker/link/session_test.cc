@@ -1,5 +1,8 @@
 // The worker's side of the protocol, message by message, under a clock of the test's own.
+#include <cmath>
+
 #include "tests/worker/link/session_fixture.h"
+#include "worker/link/translate.h"
 
 namespace backfill::worker {
 namespace {
@@ -261,6 +264,59 @@ TEST_F(SessionTest, PassesOnThatTheTargetWantsToBeLeftAlone) {
   Wait(150ms);
   ASSERT_THAT(Reports(), SizeIs(1)) << "without waiting for the period";
   EXPECT_EQ(Reports()[0]->hold_ms(), 300'000u - 150u) << "capped";
+}
+
+TEST_F(SessionTest, SaysWhatItHoldsBackOfItsGrant) {
+  Begin();
+  ASSERT_EQ(Work(1), 1);  // reads ahead
+  for (int i = 0; i < 8; ++i) {
+    const auto d = session_.engine().Next(now_);
+    ASSERT_TRUE(d.has_value());
+    session_.engine().OnResult(d->slot,
+                               {.overloaded = true,
+                                .verdict = {Outcome::kFailed, FailureClass::kPermanent, "busy"},
+                                .latency = 40ms},
+                               now_);
+  }
+  now_ += 1s;
+  session_.engine().Next(now_);
+  Wait(0s);
+  EXPECT_GT(Reports().back()->held_back().by_refusals(), 0.6);
+  EXPECT_EQ(Reports().back()->held_back().by_latency(), 0);
+}
+
+TEST_F(SessionTest, WhatIsSeenWhileABudgetIsExceededIsNotUsual) {
+  const auto usual_after = [this](double pressure) {
+    v1::CoordinatorMessage grant = Grant(++grants_, 1e6);
+    grant.mutable_grant()->set_pressure(pressure);
+    TellAll(grant);
+    for (int i = 0; i < 35; ++i) {
+      Wait(1s);
+      TellAll(Ack({1}));
+      const auto d = session_.engine().Next(now_);
+      if (d) session_.engine().OnResult(d->slot, {.latency = 30ms}, now_);
+    }
+    return session_.engine().inner_loop().usual();
+  };
+  Begin();
+  ASSERT_EQ(Work(1), 1);  // reads ahead
+  EXPECT_EQ(usual_after(1.5), 0);
+  EXPECT_NEAR(usual_after(0.5), 0.03, 0.001);
+}
+
+TEST_F(SessionTest, ACoordinatorMayTellItNotToLookAtLatency) {
+  Begin();
+  const auto headroom = [](std::optional<double> said) {
+    v1::Limits limits;
+    if (said) limits.set_latency_headroom(*said);
+    return LimitsOf(limits).latency_headroom;
+  };
+  EXPECT_EQ(headroom(std::nullopt), 1.25) << "an older one says nothing";
+  EXPECT_EQ(headroom(0), 0);
+  EXPECT_EQ(headroom(2), 2);
+  EXPECT_EQ(headroom(0.5), 1) << "what is usual is not too slow";
+  EXPECT_EQ(headroom(std::nan("")), 0);
+  EXPECT_EQ(headroom(-1), 0);
 }
 
 TEST_F(SessionTest, SaysWhyTheTargetCannotBeReached) {
