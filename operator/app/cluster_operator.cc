@@ -138,11 +138,13 @@ struct Scope {
                  .stage = Stage::kControllers,
                  .start = Starts([] {}),
                  .stop = [this](Time) { HandOver(); }});
-    with.op
-        .Control(of.backfills, logic,
-                 {.name = ns.empty() ? "backfill" : "backfill-" + ns,
-                  .workers = with.settings.reconcile_workers})
-        .Owns(of.jobs);
+    queue = &with.op
+                 .Control(of.backfills, logic,
+                          {.name = ns.empty() ? "backfill" : "backfill-" + ns,
+                           .workers = with.settings.reconcile_workers})
+                 .Owns(of.jobs)
+                 .controller()
+                 .queue();
   }
 
   BackfillObserver Observer(const Shared& with) {
@@ -209,6 +211,7 @@ struct Scope {
   RefreshingFinalizers finalizers;
   reconcile::Reconciler reconciler;
   BackfillController logic;
+  kube::WorkQueue* queue = nullptr;  // of the operator
 };
 
 struct ClusterOperator::Impl {
@@ -260,6 +263,10 @@ struct ClusterOperator::Impl {
                           followed[i], Namespaces()[i]);
   }
 
+  ~Impl() { budgets.Stop(); }  // its threads know the scopes
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   [[nodiscard]] bool SelfSigned() const { return settings.tls_mode == TlsMode::kSelfSigned; }
   [[nodiscard]] const certificates::CaBundle& Bundle() const {
     if (SelfSigned()) return keeper;
@@ -301,10 +308,15 @@ struct ClusterOperator::Impl {
     options.watch.seed = std::random_device{}();
     return options;
   }
-  [[nodiscard]] reconcile::ObservedBudgetsOptions OptionsOfBudgets() const {
+  reconcile::ObservedBudgetsOptions OptionsOfBudgets() {
     reconcile::ObservedBudgetsOptions options;
     options.credentials_folder = settings.metric_credentials_dir;
     options.observer.seed = std::random_device{}();
+    options.on_alarm = [this](const std::string& ns, const std::string& name) {
+      const std::vector<std::string> all = Namespaces();
+      for (std::size_t i = 0; i < all.size(); ++i)
+        if (all[i].empty() || all[i] == ns) scopes[i].queue->Add({ns, name});
+    };
     return options;
   }
   coordinator::CoordinatorOptions OptionsOfCoordinator() {

@@ -6,9 +6,11 @@
 
 namespace backfill::reconcile {
 ObservedBudgets::ObservedBudgets(const ObservedBudgetsOptions& options, const Clock& clock)
-    : servers_({.credentials_folder = options.credentials_folder}, clock),
+    : options_(options),
+      servers_({.credentials_folder = options.credentials_folder}, clock),
       sources_(servers_, signals_, clock),
-      observer_(sources_, clock, options.observer) {}
+      observer_(sources_, clock, options.observer,
+                [this](const std::string& uid) { OnObserved(uid); }) {}
 
 ObservedBudgets::~ObservedBudgets() { Stop(); }
 
@@ -18,7 +20,7 @@ Status ObservedBudgets::Watch(const api::Backfill& backfill) {
   {
     MutexLock l(mu_);
     const auto known = watched_.find(backfill.uid);
-    if (known == watched_.end() ? budgets.empty() : known->second == budgets) return Ok{};
+    if (known == watched_.end() ? budgets.empty() : known->second.asked == budgets) return Ok{};
     start = !budgets.empty() && !started_ && !stopped_;
     started_ = started_ || start;
   }
@@ -30,11 +32,36 @@ Status ObservedBudgets::Watch(const api::Backfill& backfill) {
     TRY(observe::Check(want.query).Annotate("spec.throttle.budgets[" + std::to_string(i) + "]"));
     if (budgets[i].workers) (void)signals_.Of(backfill.uid);
   }
+  std::vector<throttle::Budget> bounds;
+  if (backfill.spec.throttle.max_records_per_second) {
+    // What is wrong with it, if anything, the governor says.
+    auto options = GovernorOptionsOf(backfill.spec.throttle);
+    if (options.ok()) bounds = std::move(options->budgets);
+  }
   if (start) observer_.Start();
   TRY(observer_.Watch(backfill.uid, wanted));
   MutexLock l(mu_);
-  watched_[backfill.uid] = budgets;
+  watched_[backfill.uid] = {.ns = backfill.ns,
+                            .name = backfill.name,
+                            .asked = budgets,
+                            .bounds = std::move(bounds),
+                            .alarm = {}};
   return Ok{};
+}
+
+void ObservedBudgets::OnObserved(const std::string& uid) {
+  if (!options_.on_alarm) return;
+  const std::vector<throttle::Observation> latest = observer_.Latest(uid);
+  std::string ns;
+  std::string name;
+  {
+    MutexLock l(mu_);
+    const auto it = watched_.find(uid);
+    if (it == watched_.end() || !it->second.alarm.Rings(it->second.bounds, latest)) return;
+    ns = it->second.ns;
+    name = it->second.name;
+  }
+  options_.on_alarm(ns, name);
 }
 
 void ObservedBudgets::Forget(const std::string& uid) {

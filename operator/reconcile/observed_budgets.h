@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "operator/observe/source_factory.h"
 #include "operator/observe/worker_signals.h"
 #include "operator/reconcile/budget_readings.h"
+#include "operator/throttle/alarm.h"
 
 namespace backfill::reconcile {
 
@@ -18,6 +20,9 @@ struct ObservedBudgetsOptions {
   // Has a folder for each name that budgets give as credentials. Empty: there are none.
   std::string credentials_folder = {};
   observe::ObserverOptions observer = {};
+  // A new sample is over a budget of that Backfill, which should be looked at now. Called on a
+  // thread of the observer, without a lock. It must return soon.
+  std::function<void(const std::string& ns, const std::string& name)> on_alarm = {};
 };
 
 // Asks Prometheus, targets and workers by an Observer of its own, whose threads begin with the
@@ -37,6 +42,15 @@ class ObservedBudgets final : public BudgetReadings {
   void Stop();
 
  private:
+  struct Watched {
+    std::string ns, name;
+    std::vector<api::Budget> asked;
+    std::vector<throttle::Budget> bounds;
+    throttle::Alarm alarm;
+  };
+  void OnObserved(const std::string& uid);
+
+  const ObservedBudgetsOptions options_;
   observe::RestServers servers_;
   observe::SignalBoard signals_;
   observe::MetricSources sources_;
@@ -44,7 +58,7 @@ class ObservedBudgets final : public BudgetReadings {
   Mutex mu_;
   bool started_ GUARDED_BY(mu_) = false;
   bool stopped_ GUARDED_BY(mu_) = false;
-  std::map<std::string, std::vector<api::Budget>> watched_ GUARDED_BY(mu_);
+  std::map<std::string, Watched> watched_ GUARDED_BY(mu_);
 };
 
 }  // namespace backfill::reconcile

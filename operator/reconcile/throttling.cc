@@ -125,7 +125,10 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
     view.limited_by = throttle::ToString(throttle::LimitedBy::kMissingMetric);
     return view;
   }
-  if (!decision_ || asked != asked_ || now >= decision_->next) {
+  // While nothing is sent there is nothing to lower.
+  const bool alarmed = alarm_.Rings(governor_->options().budgets, seen.observations) && decision_ &&
+                       decision_->rate > 0;
+  if (!decision_ || asked != asked_ || alarmed || now >= decision_->next) {
     throttle::Inputs in;
     in.observations = seen.observations;
     if (seen.open != nullptr) {
@@ -148,6 +151,7 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
   }
   const throttle::Decision& decision = *decision_;
   view.rate = decision.rate;
+  view.pressure = decision.pressure;
   view.limited_by = throttle::ToString(decision.limited_by);
   view.throttled = throttle::ToString(decision.throttled);
   view.message = decision.message;

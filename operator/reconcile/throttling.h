@@ -9,13 +9,15 @@
 #include "operator/reconcile/stage_host.h"
 #include "operator/reconcile/throttle_options.h"
 #include "operator/reconcile/throttle_view.h"
+#include "operator/throttle/alarm.h"
 #include "operator/throttle/governor.h"
 
 namespace backfill::reconcile {
 
 // The governor of one Backfill: made from its spec, fed with what is observed, stepped when it is
-// due or when people or the schedule change something, and shown. Goes on from status.throttle
-// under another operator. Not thread-safe, no I/O; the time is an argument.
+// due, when people or the schedule change something, or a new sample is over budget, and shown.
+// Goes on from status.throttle under another operator. Not thread-safe, no I/O; the time is an
+// argument.
 class Throttling {
  public:
   struct Seen {
@@ -54,8 +56,9 @@ class Throttling {
   std::optional<throttle::Schedule> schedule_;
   std::optional<throttle::Governor> governor_;
   std::optional<throttle::Decision> decision_;  // the last one
-  Asked asked_;                                 // at that time
-  std::string state_;                           // likewise, and since when
+  throttle::Alarm alarm_;
+  Asked asked_;        // at that time
+  std::string state_;  // likewise, and since when
   WallTime since_;
   bool overridden_ = false;  // an override was in force once
 };

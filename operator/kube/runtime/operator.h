@@ -70,6 +70,7 @@ class ControllerSetup {
   // A change of any other object adds the keys that `map` finds in it.
   ControllerSetup& Watches(FollowedKind& other, EnqueueMapped::Map map,
                            Duration merge = std::chrono::seconds(1));
+  // Also after the beginning, from any thread: its queue().
   [[nodiscard]] Controller& controller() { return controller_; }
 
  private:

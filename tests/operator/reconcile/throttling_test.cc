@@ -198,6 +198,36 @@ TEST_F(ThrottlingTest, ABudgetBeginsLowRisesAndFalls) {
   EXPECT_EQ(view_.status->budgets[0].value, 130);
 }
 
+TEST_F(ThrottlingTest, WhatIsOverItsBudgetIsActedOnWithinAStepNotATick) {
+  AddBudget("queue", "100");
+  Says(10);
+  Step();
+  For(10min, 10);
+  const double risen = view_.rate;
+  Later(1s);
+  Says(110);
+  EXPECT_LT(Step().rate, 0.95 * risen) << "a second after the last tick";
+  const double cut = view_.rate;
+  Later(100ms);
+  EXPECT_EQ(Step().rate, cut) << "the same sample again is no news";
+  Later(1s);
+  Says(390);
+  EXPECT_EQ(Step().rate, 0) << "far beyond critical one sample is enough";
+}
+
+TEST_F(ThrottlingTest, WhatIsCriticalTwiceIsHeldWithTheSecondSample) {
+  AddBudget("queue", "100");
+  Says(10);
+  Step();
+  For(10min, 10);
+  Later(1s);
+  Says(220);
+  EXPECT_GT(Step().rate, 0);
+  Later(1s);
+  Says(220);
+  EXPECT_EQ(Step().rate, 0);
+}
+
 TEST_F(ThrottlingTest, AShadowBudgetIsShownAndDoesNotAct) {
   AddBudget("queue", "100").enforce = false;
   Says(300);
