@@ -21,7 +21,7 @@ double IdealOf(const Budget& budget) {
 bool Within(Duration d, Duration least, Duration most) { return d >= least && d <= most; }
 
 std::string ValidateTiming(const Timing& timing) {
-  if (!Within(timing.interval, 1s, kLongest)) return "timing.interval must be 1s to 24h";
+  if (!Within(timing.interval, 250ms, kLongest)) return "timing.interval must be 250ms to 24h";
   if (!Within(timing.window, 0s, kLongest)) return "timing.window must be 0s to 24h";
   if (!Within(timing.scrape_interval, 0s, kLongest))
     return "timing.scrapeInterval must be 0s to 24h";

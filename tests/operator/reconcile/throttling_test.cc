@@ -346,6 +346,19 @@ TEST_F(ThrottlingTest, OfManyBudgetsTheUnreadableAndTheTightestAreShown) {
   EXPECT_THAT(names, testing::ElementsAre("b2", "b7", "b6", "b5", "b4"));
 }
 
+TEST(GovernorOptionsTest, TheShortestIntervalOfAFileIsTaken) {
+  api::Throttle spec;
+  spec.max_records_per_second = 10;
+  api::Budget& budget = spec.budgets.emplace_back();
+  budget.name = "a";
+  budget.max = "1";
+  budget.workers = api::WorkersMetric{};
+  budget.timing.interval = "250ms";
+  EXPECT_TRUE(GovernorOptionsOf(spec).ok());
+  budget.timing.interval = "249ms";
+  EXPECT_FALSE(GovernorOptionsOf(spec).ok());
+}
+
 TEST(GovernorOptionsTest, TheWindowIsThatOfTheQueryUnlessItIsSaid) {
   api::Throttle spec;
   spec.max_records_per_second = 10;
