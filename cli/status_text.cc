@@ -11,6 +11,7 @@
 #include "cli/table.h"
 #include "cli/terminal_text.h"
 #include "cli/throttle_text.h"
+#include "cli/why_not_faster.h"
 #include "operator/api/decode.h"
 
 namespace backfill::cli {
@@ -117,6 +118,7 @@ void AppendProgress(const api::Status& status, const StatusView& view, std::stri
   }
   if (status.dry_run && progress != &*status.dry_run) line("Dry run", CountText(*status.dry_run));
   line("Rate", RateText(status));
+  line("Not faster", WhyNotFaster(status));
   line("Throttle", ThrottleText(status, view.now));
   if (status.throttle) {
     for (const api::BudgetStatus& budget : status.throttle->budgets)
