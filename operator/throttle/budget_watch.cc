@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kRecent = 3;
 constexpr std::size_t kMaxDetail = 200;  // bytes
-// A sample is new if its time has advanced by more.
+// A sample is new if its time has advanced by more, or by half of the time between two questions.
 constexpr Duration kAdvance = 500ms;
 // Clocks of others may be ahead by so much without a word.
 constexpr Duration kClockSkew = 5s;
@@ -31,13 +31,14 @@ bool Plausible(const Budget& budget, double value) {
 void CountUp(int& count) { count = std::min(count + 1, kMaxCount); }
 
 // A sample that was not there at the last tick; nullopt: the one that is known, or an older one.
-std::optional<Time> NewSampleTime(Time said, BudgetMemory& memory, Time now) {
+std::optional<Time> NewSampleTime(Time said, const Timing& timing, BudgetMemory& memory, Time now) {
   const bool known = memory.said == said;
   memory.said = said;
   if (known) return std::nullopt;
   if (said > now + kClockSkew) ++memory.from_the_future;
   const Time sampled = std::clamp(said, now - kOldest, now);
-  if (memory.sampled && sampled <= *memory.sampled + kAdvance) return std::nullopt;
+  const Duration advance = std::min<Duration>(kAdvance, timing.interval / 2);
+  if (memory.sampled && sampled <= *memory.sampled + advance) return std::nullopt;
   return sampled;
 }
 
@@ -103,7 +104,7 @@ BudgetReading Read(const Budget& budget, const Observation& observation, BudgetM
     reading.detail.clear();
     const bool plausible = !said.value || Plausible(budget, *said.value);
     if (!plausible) reading.detail = "the last value is implausible";
-    if (const auto sampled = NewSampleTime(observation.time, memory, now)) {
+    if (const auto sampled = NewSampleTime(observation.time, budget.timing, memory, now)) {
       if (plausible) {
         Accept(budget, said.value, said.value ? Pressure(budget, *said.value) : 0, *sampled,
                memory);

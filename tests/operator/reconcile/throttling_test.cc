@@ -228,6 +228,16 @@ TEST_F(ThrottlingTest, WhatIsCriticalTwiceIsHeldWithTheSecondSample) {
   EXPECT_EQ(Step().rate, 0);
 }
 
+TEST_F(ThrottlingTest, WhereAMetricIsReadOftenTheNextSampleIsNewSooner) {
+  AddBudget("queue", "100").timing.interval = "250ms";
+  Says(10);
+  Step();
+  For(10min, 10);
+  Later(200ms);
+  Says(390);
+  EXPECT_EQ(Step().rate, 0) << "200 ms after a sample that was fine";
+}
+
 TEST_F(ThrottlingTest, AShadowBudgetIsShownAndDoesNotAct) {
   AddBudget("queue", "100").enforce = false;
   Says(300);
