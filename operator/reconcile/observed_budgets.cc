@@ -40,12 +40,15 @@ Status ObservedBudgets::Watch(const api::Backfill& backfill) {
   }
   if (start) observer_.Start();
   TRY(observer_.Watch(backfill.uid, wanted));
-  MutexLock l(mu_);
-  watched_[backfill.uid] = {.ns = backfill.ns,
-                            .name = backfill.name,
-                            .asked = budgets,
-                            .bounds = std::move(bounds),
-                            .alarm = {}};
+  {
+    MutexLock l(mu_);
+    watched_[backfill.uid] = {.ns = backfill.ns,
+                              .name = backfill.name,
+                              .asked = budgets,
+                              .bounds = std::move(bounds),
+                              .alarm = {}};
+  }
+  OnObserved(backfill.uid);  // what was answered meanwhile
   return Ok{};
 }
 

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
+#include <thread>
+#include <variant>
+
 #include "tests/fakes/manual_clock.h"
 
 namespace backfill::reconcile {
@@ -53,6 +58,53 @@ TEST_F(ObservedBudgetsTest, EachBudgetHasAnObservationInItsOrderFromTheFirstMome
   EXPECT_THAT(budgets_.Latest("uid-1"), SizeIs(2));
   budgets_.Forget("uid-1");
   EXPECT_THAT(budgets_.Latest("uid-1"), IsEmpty());
+}
+
+// What is over its budget must not wait for whoever looks now and then.
+class AlarmedBudgetsTest : public testing::Test {
+ protected:
+  AlarmedBudgetsTest() {
+    b_.ns = "shop";
+    b_.name = "reprice";
+    b_.uid = "uid-1";
+    b_.spec.throttle.max_records_per_second = 10;
+    api::Budget& budget = b_.spec.throttle.budgets.emplace_back();
+    budget.name = "errors";
+    budget.max = "0.1";
+    budget.workers = api::WorkersMetric{};
+  }
+  void WorkersRetry(std::uint64_t retries) {
+    const auto signals = budgets_.signals().Of(b_.uid);
+    signals->Report("run-0/i", {.attempts = 100}, clock_.Steady());
+    signals->Report("run-0/i", {.attempts = 200, .retries = retries}, clock_.Steady());
+  }
+
+  SystemClock clock_;
+  std::promise<std::string> alarm_;
+  std::atomic<int> alarms_{0};
+  ObservedBudgets budgets_{{.on_alarm =
+                                [this](const std::string& ns, const std::string& name) {
+                                  if (alarms_++ == 0) alarm_.set_value(ns + "/" + name);
+                                }},
+                           clock_};
+  api::Backfill b_;
+};
+
+TEST_F(AlarmedBudgetsTest, ASampleOverItsBudgetIsToldWithTheBackfill) {
+  WorkersRetry(50);
+  ASSERT_TRUE(budgets_.Watch(b_).ok());
+  auto told = alarm_.get_future();
+  ASSERT_EQ(told.wait_for(10s), std::future_status::ready);
+  EXPECT_EQ(told.get(), "shop/reprice");
+}
+
+TEST_F(AlarmedBudgetsTest, OneWithinItIsNot) {
+  WorkersRetry(5);
+  ASSERT_TRUE(budgets_.Watch(b_).ok());
+  while (budgets_.Latest(b_.uid).at(0).answer != throttle::Answer::kValue)
+    std::this_thread::yield();
+  budgets_.Stop();
+  EXPECT_EQ(alarms_, 0);
 }
 
 }  // namespace
