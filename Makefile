@@ -167,6 +167,12 @@ bench-throttle: deps build/release/build.ninja ## the governor beside other ways
 	build/release/bin/throttle_bench --scenarios bench/throttle/scenarios --seeds $(BENCH_SEEDS) --threads $(JOBS) \
 	  --markdown docs/throttle-bench.md --json build/bench/throttle.json
 
+# RUNS (20) of each: bench/throttle_live/README.md.
+.PHONY: bench-throttle-live
+bench-throttle-live: build cluster-tool ## how fast a breach or a pause reaches a target: operator, workers and Prometheus as processes (10 min)
+	cmake --build --preset release -j $(JOBS) --target throttle_live_bench
+	bench/throttle_live/run.sh
+
 .PHONY: clean
 clean: ## remove build/
 	rm -rf build

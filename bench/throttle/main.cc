@@ -25,6 +25,14 @@ bool Write(const std::string& file, const std::string& text) {
   return out.good();
 }
 
+// What a page has that is not simulated: written by hand, from bench/throttle_live.
+std::string LiveSection(const std::string& file) {
+  std::ifstream in(file);
+  const std::string page((std::istreambuf_iterator<char>(in)), {});
+  const std::size_t at = page.find("\n## Live\n");
+  return at == std::string::npos ? "" : page.substr(at);
+}
+
 }  // namespace
 
 // Exit status: 0 all gates kept, 1 some missed, 2 it could not be run.
@@ -61,7 +69,8 @@ int main(int argc, char** argv) {
 
   const Tournament tournament = Hold(options);
   const std::vector<Verdict> verdicts = Judge(tournament, options.scenarios);
-  const std::string page = ToMarkdown(tournament, verdicts, options);
+  const std::string page =
+      ToMarkdown(tournament, verdicts, options) + (markdown.empty() ? "" : LiveSection(markdown));
   if (markdown.empty()) {
     std::cout << page;
   } else if (!Write(markdown, page)) {
