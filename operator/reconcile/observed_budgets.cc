@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "operator/reconcile/budget_query.h"
+#include "operator/reconcile/throttle_options.h"
 
 namespace backfill::reconcile {
 ObservedBudgets::ObservedBudgets(const ObservedBudgetsOptions& options, const Clock& clock)
