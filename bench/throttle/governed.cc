@@ -65,7 +65,7 @@ class Governed final : public Controller {
   void Restart(int now) override {
     // What the status had at the last tick; every grant has expired since.
     const throttle::SavedGovernor saved = governor_.Save(At(last_tick_), WallAt(last_tick_));
-    governor_ = Governor::Restore(governor_.options(), saved, std::nullopt, At(now), WallAt(now));
+    governor_ = Governor::Restore(governor_.options(), saved, At(now), WallAt(now));
   }
 
   double InnerFactor(double own) const override {

@@ -148,6 +148,16 @@ struct BudgetStatus {
   bool operator==(const BudgetStatus&) const = default;
 };
 
+// Of an account of what a governor did: from `time` on it was in this state.
+struct ThrottleChange {
+  std::string time;  // RFC 3339
+  std::string state, limited_by;
+  std::string budget;  // that bound; empty: none
+  std::string reason;
+  double rate = 0;  // records/s
+  bool operator==(const ThrottleChange&) const = default;
+};
+
 inline constexpr std::size_t kMaxShownBudgets = 5;
 
 struct ThrottleStatus {

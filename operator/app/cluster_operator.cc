@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <filesystem>
 #include <map>
 #include <random>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "operator/certificates/certificate_keeper.h"
 #include "operator/certificates/mounted_certificates.h"
 #include "operator/coordinator/coordinator.h"
+#include "operator/decision_log/log_file.h"
 #include "operator/identity/token_authenticator.h"
 #include "operator/identity/worker_directory.h"
 #include "operator/kube/api_store.h"
@@ -33,6 +35,7 @@
 #include "operator/leader/leader_label.h"
 #include "operator/metrics/backfill_metrics.h"
 #include "operator/metrics/process_metrics.h"
+#include "operator/metrics/throttle_metrics.h"
 #include "operator/reconcile/api_events.h"
 #include "operator/reconcile/api_finalizers.h"
 #include "operator/reconcile/job_pool.h"
@@ -120,6 +123,8 @@ struct Scope {
     metrics::BackfillMetrics& figures;
     const CrdGate& crds;
     reconcile::BudgetReadings& budgets;
+    decision_log::DecisionSink* decisions;
+    metrics::ThrottleMetrics& throttle_figures;
   };
 
   Scope(const Shared& with, Followed& of, const std::string& ns)
@@ -167,6 +172,8 @@ struct Scope {
     const Settings& settings = with.settings;
     reconcile::ReconcilerOptions options;
     options.budgets = &with.budgets;
+    options.decisions = with.decisions;
+    options.throttle_watcher = &with.throttle_figures;
     options.observe_period = 1s;
     options.status_period = settings.status_period;
     options.status_period_each = 250ms;
@@ -241,10 +248,12 @@ struct ClusterOperator::Impl {
         directory(Caches(), reviews_api),
         authenticator(reviews_api, directory, clock),
         budgets(OptionsOfBudgets(), clock),
+        decisions(MakeDecisionLog()),
         coordinator(ledgers, clock, leading, OptionsOfCoordinator()),
         process(clock, ProcessFigures()),
         probes(settings.probes_port, Answers()) {
     prometheus.Add(figures);
+    prometheus.Add(throttle_figures);
     prometheus.Add(process);
     AddServers();
     AddWhatALeaderRuns();
@@ -259,7 +268,9 @@ struct ClusterOperator::Impl {
                                         .events = events,
                                         .figures = figures,
                                         .crds = crds,
-                                        .budgets = budgets},
+                                        .budgets = budgets,
+                                        .decisions = decisions.get(),
+                                        .throttle_figures = throttle_figures},
                           followed[i], Namespaces()[i]);
   }
 
@@ -319,6 +330,13 @@ struct ClusterOperator::Impl {
     };
     return options;
   }
+  [[nodiscard]] std::unique_ptr<decision_log::LogFile> MakeDecisionLog() const {
+    if (settings.decision_log_dir.empty()) return nullptr;
+    decision_log::LogFileOptions options;
+    options.path = std::filesystem::path(settings.decision_log_dir) / "decisions.log";
+    options.max_bytes = static_cast<std::uint64_t>(settings.decision_log_mebibytes) << 20U;
+    return std::make_unique<decision_log::LogFile>(options);
+  }
   coordinator::CoordinatorOptions OptionsOfCoordinator() {
     coordinator::CoordinatorOptions options;
     options.server.listen = settings.grpc_listen;
@@ -334,6 +352,11 @@ struct ClusterOperator::Impl {
 
   // Of every replica.
   void AddServers() {
+    if (decisions)
+      op.Add({.name = "decision-log",
+              .stage = Stage::kHttp,
+              .start = [this] { return decisions->Start(); },
+              .stop = [this](Time) { decisions->Stop(); }});
     op.Add({.name = "probes",
             .stage = Stage::kHttp,
             .start = [this] { return probes.Start(); },
@@ -414,6 +437,15 @@ struct ClusterOperator::Impl {
   }
 
   std::map<std::string, kube::ProbeServer::Answer> Answers() {
+    std::map<std::string, kube::ProbeServer::Answer> answers = Probes();
+    if (decisions)
+      answers["/decisions"] = [this] {
+        return kube::ProbeAnswer{.body = decisions->ReadAll(),
+                                 .content_type = "application/x-ndjson"};
+      };
+    return answers;
+  }
+  std::map<std::string, kube::ProbeServer::Answer> Probes() {
     const auto ask = [this](kube::HealthBoard& board) {
       const auto report = board.Ask(clock.Steady());
       return kube::ProbeAnswer{.status = report.ok ? 200 : 500, .body = report.text};
@@ -454,11 +486,13 @@ struct ClusterOperator::Impl {
   const identity::WorkerDirectory directory;
   identity::TokenAuthenticator authenticator;
   reconcile::ObservedBudgets budgets;
+  const std::unique_ptr<decision_log::LogFile> decisions;  // null: there is none
   coordinator::Coordinator coordinator;
   std::atomic<bool> listening = false;
 
   // ---- how it is
   metrics::BackfillMetrics figures;
+  metrics::ThrottleMetrics throttle_figures;
   const metrics::ProcessMetrics process;
   kube::ProbeServer probes;
 

@@ -125,6 +125,14 @@ class Parser {
         ->capture_default_str();
     Text("metric-credentials-dir", s_.metric_credentials_dir,
          "Has a folder of files for each name of credentials that budgets give");
+    Text("decision-log-dir", s_.decision_log_dir,
+         "Where every decision about a rate is written, for backfill replay-throttle; of this "
+         "replica alone");
+    cli_.add_option("--decision-log-mebibytes", s_.decision_log_mebibytes,
+                    "Size of that log; what is older is dropped")
+        ->envname(VariableOf("decision-log-mebibytes"))
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
     Text("tls-dir", s_.tls_dir, "Where the Secret of --tls-mode Secret is mounted");
     Text("lease-name", s_.lease_name, "Lease of the leader")->capture_default_str();
     Text("pod-selector", s_.pod_selector, "Labels of all replicas")->capture_default_str();

@@ -48,6 +48,9 @@ struct Settings {
 
   // Has a folder of files for each name that budgets give as credentials. Empty: there are none.
   std::string metric_credentials_dir;
+  // Every decision about a rate is written there (operator/decision_log). Empty: nowhere.
+  std::string decision_log_dir;
+  int decision_log_mebibytes = 16;
 
   int reconcile_workers = 4;
   Duration status_period = std::chrono::seconds(5);

@@ -106,4 +106,8 @@ std::vector<throttle::GrantAction> Grants::Tick(Time now) {
 
 double Grants::InForce(Time now) const { return limited_ ? share_.Outstanding(now) : 0; }
 
+std::optional<double> Grants::Reported(Time now) const {
+  return limited_ ? share_.Reported(now) : std::nullopt;
+}
+
 }  // namespace backfill::coordinator

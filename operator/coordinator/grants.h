@@ -41,6 +41,8 @@ class Grants {
 
   // Sum of what workers may believe they have.
   [[nodiscard]] double InForce(Time now) const;
+  // As RateShare's.
+  [[nodiscard]] std::optional<double> Reported(Time now) const;
 
  private:
   static constexpr double kFree = 1e9;  // records/s: no worker gets near it

@@ -510,6 +510,8 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.sessions = welcomed_;
   out.lease_expirations = lease_expirations_;
   out.attempts_per_second = meter_.PerSecond(now);
+  out.granted = grants_.InForce(now);
+  out.reported = grants_.Reported(now);
   const double retries = meter_.RetryPercent(now);
   out.retries_spent = retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent;
   if (rate_is_held_ && HeldBack(now)) out.target_held_for = held_until_ - now;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "operator/decision_log/decision_sink.h"
 #include "operator/throttle/governor.h"
 
 // Decisions of a governor as lines of JSON that hold all that they depend on, so that any incident
@@ -46,24 +47,25 @@ std::string Encode(const throttle::Decision& decision);
 // it says, what is returned else is safe to go on from.
 Result<std::optional<Line>> Parse(std::string_view line);
 
-// A governor whose every decision goes to `log`, one line a call, beginning with where it stands;
-// that comes again now and then, as logs are cut off at their beginning. Not thread-safe; `log`
-// outlives it and must not call it.
+// A governor whose every decision goes to a log, beginning with where it stands; that comes again
+// now and then, as logs are cut off at their beginning. Not thread-safe. `log` outlives it; null:
+// nothing is written.
 class LoggedGovernor {
  public:
-  using Log = std::function<void(std::string_view line)>;
-
-  LoggedGovernor(std::string name, throttle::Governor governor, Log log);
+  LoggedGovernor(std::string_view name, throttle::Governor governor, DecisionSink* log);
 
   throttle::Decision Step(const throttle::Inputs& inputs, Time now, WallTime wall);
   void Reconfigure(throttle::GovernorOptions options);
   [[nodiscard]] const throttle::Governor& governor() const { return governor_; }
 
  private:
-  const std::string name_;
+  void SayWhereItStands(WallTime wall);
+
+  std::string name_;
   throttle::Governor governor_;
-  const Log log_;
+  DecisionSink* log_;
   int until_start_ = 0;  // steps
+  std::uint64_t volume_ = 0;
 };
 
 }  // namespace backfill::decision_log

@@ -112,23 +112,30 @@ std::string Encode(const StepLine& line) {
 
 std::string Encode(const throttle::Decision& decision) { return Dump(ToJson(decision)); }
 
-LoggedGovernor::LoggedGovernor(std::string name, throttle::Governor governor, Log log)
-    : name_(name.substr(0, kMaxName)), governor_(std::move(governor)), log_(std::move(log)) {}
+LoggedGovernor::LoggedGovernor(std::string_view name, throttle::Governor governor,
+                               DecisionSink* log)
+    : name_(name.substr(0, kMaxName)), governor_(std::move(governor)), log_(log) {}
+
+void LoggedGovernor::SayWhereItStands(WallTime wall) {
+  const std::uint64_t volume = log_->Volume();
+  if (until_start_-- > 0 && volume == volume_) return;
+  log_->Write(Encode(StartLine{.governor = name_,
+                               .at = wall,
+                               .options = governor_.options(),
+                               .memory = governor_.memory()}));
+  until_start_ = kStepsToAStart - 1;
+  volume_ = volume;
+}
 
 throttle::Decision LoggedGovernor::Step(const throttle::Inputs& inputs, Time now, WallTime wall) {
-  if (until_start_-- <= 0) {
-    log_(Encode(StartLine{.governor = name_,
-                          .at = wall,
-                          .options = governor_.options(),
-                          .memory = governor_.memory()}));
-    until_start_ = kStepsToAStart - 1;
-  }
+  if (log_ == nullptr) return governor_.Step(inputs, now);
+  SayWhereItStands(wall);
   StepLine line{.governor = name_, .at = wall, .now = now, .inputs = inputs, .decision = {}};
   // What others have said need not be UTF-8, and a line is: decided is by what stands in it.
   for (throttle::Observation& said : line.inputs.observations)
     said.detail.resize(ValidUtf8Prefix(said.detail));
   line.decision = governor_.Step(line.inputs, now);
-  log_(Encode(line));
+  log_->Write(Encode(line));
   return std::move(line.decision);
 }
 

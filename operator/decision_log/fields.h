@@ -131,7 +131,7 @@ void Fields(A& a, throttle::Inputs& x) {
   a("observations", x.observations), a("sent", x.sent), a("recordsWait", x.records_wait);
   a("innerCut", x.inner_cut), a("canary", x.canary), a("paused", x.paused);
   a("blackout", x.blackout), a("closesIn", x.closes_in), a("windowLimit", x.window_limit);
-  a("cap", x.cap), a("pin", x.pin);
+  a("cap", x.cap), a("pin", x.pin), a("reported", x.reported);
 }
 
 template <typename A>

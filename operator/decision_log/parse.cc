@@ -158,7 +158,7 @@ bool IsSound(const throttle::GovernorMemory& memory) {
          IsCount(memory.holds) && IsRate(memory.before_hold) &&
          memory.hold_began.has_value() == memory.held_since.has_value() &&
          IsPressure(memory.cut_pressure) && IsPressure(memory.pressure) &&
-         IsRate(memory.before_missing) && IsSound(memory.sent) &&
+         IsRate(memory.before_missing) && IsRate(memory.reported) && IsSound(memory.sent) &&
          std::all_of(memory.budgets.begin(), memory.budgets.end(),
                      [](const throttle::BudgetMemory& b) { return IsSound(b); });
 }

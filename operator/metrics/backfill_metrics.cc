@@ -8,13 +8,12 @@
 
 #include "operator/api/conditions.h"
 #include "operator/api/decode.h"
+#include "operator/metrics/metric_families.h"
 
 namespace backfill::metrics {
 namespace {
 
 using kube::MetricFamily;
-using kube::MetricType;
-using Labels = kube::MetricRegistry::Labels;
 
 constexpr std::size_t kHashDigits = 12;
 constexpr std::size_t kMaxReason = 64;
@@ -96,81 +95,52 @@ void AddProgress(const api::Backfill& b, const std::optional<reconcile::StageSna
   f.ratio = Decimal(progress.ratio);
 }
 
-// Collects the families in the order in which they are first named.
-class Families {
- public:
-  void Add(std::string_view name, std::string_view what, MetricType type, Labels labels,
-           double value) {
-    const auto [at, added] = index_.try_emplace(std::string(name), families_.size());
-    if (added)
-      families_.push_back(
-          {.name = std::string(name), .what = std::string(what), .type = type, .samples = {}});
-    families_[at->second].samples.push_back({.labels = std::move(labels), .value = value});
-  }
-  std::vector<MetricFamily> Take() { return std::move(families_); }
-
- private:
-  std::vector<MetricFamily> families_;
-  std::map<std::string, std::size_t> index_;
-};
-
 template <typename Number>
 double Value(Number number) {
   return static_cast<double>(number);
 }
 
-void AddSeries(const Labels& who, const BackfillFigures& f, Families& out) {
-  const auto with = [&who](std::initializer_list<std::pair<const char*, std::string>> more) {
-    Labels labels = who;
-    for (const auto& [name, value] : more) labels[name] = value;
-    return labels;
-  };
-  const auto gauge = [&](std::string_view name, std::string_view what, Labels labels,
-                         double value) {
-    out.Add(name, what, MetricType::kGauge, std::move(labels), value);
-  };
-  const auto counter = [&](std::string_view name, std::string_view what, Labels labels,
-                           double value) {
-    out.Add(name, what, MetricType::kCounter, std::move(labels), value);
-  };
-  gauge("backfill_info", "1, with what a Backfill is and does",
-        with({{"phase", f.phase}, {"plan_hash", f.plan_hash}}), 1);
+void AddSeries(SeriesOf of, const BackfillFigures& f) {
+  of.Gauge("backfill_info", "1, with what a Backfill is and does",
+           {{"phase", f.phase}, {"plan_hash", f.plan_hash}}, 1);
   for (const auto& [stage, counts] : f.stages) {
     for (const auto& [outcome, count] :
          {std::pair("updated", counts.updated), std::pair("unchanged", counts.unchanged),
           std::pair("skipped", counts.skipped), std::pair("failed", counts.failed)})
-      counter("backfill_records_total", "Records with an outcome",
-              with({{"stage", std::string(stage)}, {"outcome", outcome}}), Value(count));
+      of.Counter("backfill_records_total", "Records with an outcome",
+                 {{"stage", std::string(stage)}, {"outcome", outcome}}, Value(count));
   }
   for (const auto& [state, count] :
        {std::pair("pending", f.shards_pending), std::pair("in_flight", f.shards_in_flight),
         std::pair("done", f.shards_done)})
-    gauge("backfill_shards", "Shards by what has become of them", with({{"state", state}}),
-          Value(count));
-  gauge("backfill_progress_ratio", "Records with an outcome, of those planned", who, f.ratio);
-  gauge("backfill_rate_limit_records_per_second", "What all workers together may send", who,
-        f.rate_limit);
-  gauge("backfill_rate_current_records_per_second", "What they send, retries included", who,
-        f.rate_current);
-  gauge("backfill_throttled", "1 if it is slower than its maximum, and why",
-        with({{"reason", f.throttled_by}}), f.throttled ? 1 : 0);
-  gauge("backfill_stalled", "1 if it needs a person", who, f.stalled ? 1 : 0);
+    of.Gauge("backfill_shards", "Shards by what has become of them", {{"state", state}},
+             Value(count));
+  of.Gauge("backfill_progress_ratio", "Records with an outcome, of those planned", {}, f.ratio);
+  of.Gauge("backfill_rate_limit_records_per_second", "What all workers together may send", {},
+           f.rate_limit);
+  of.Gauge("backfill_rate_current_records_per_second", "What they send, retries included", {},
+           f.rate_current);
+  of.Gauge("backfill_granted_records_per_second", "What workers may believe to have, all together",
+           {}, f.granted);
+  of.Gauge("backfill_throttled", "1 if it is slower than its maximum, and why",
+           {{"reason", f.throttled_by}}, f.throttled ? 1 : 0);
+  of.Gauge("backfill_stalled", "1 if it needs a person", {}, f.stalled ? 1 : 0);
   for (const auto& [state, count] :
        {std::pair("desired", f.workers_desired), std::pair("connected", f.workers_connected),
         std::pair("working", f.workers_working),
         std::pair("without_target", f.workers_without_target)})
-    gauge("backfill_workers", "Workers by what they do", with({{"state", state}}), Value(count));
-  gauge("backfill_leases", "Shards that are leased, or reserved for whoever asks next", who,
-        Value(f.shards_in_flight));
-  counter("backfill_lease_expirations_total", "Leases of workers that fell silent", who,
-          Value(f.lease_expirations));
-  counter("backfill_redone_records_total", "Records that may have been sent twice", who,
-          Value(f.redone));
-  gauge("backfill_ledger_unwritten_seconds", "Age of the oldest progress that may not be durable",
-        who, f.ledger_unwritten_seconds);
-  gauge("backfill_failed_records_limit", "More failed records than that end or pause it", who,
-        f.failed_limit);
-  gauge("backfill_status_bytes", "Size of the status, at most 4096", who, Value(f.status_bytes));
+    of.Gauge("backfill_workers", "Workers by what they do", {{"state", state}}, Value(count));
+  of.Gauge("backfill_leases", "Shards that are leased, or reserved for whoever asks next", {},
+           Value(f.shards_in_flight));
+  of.Counter("backfill_lease_expirations_total", "Leases of workers that fell silent", {},
+             Value(f.lease_expirations));
+  of.Counter("backfill_redone_records_total", "Records that may have been sent twice", {},
+             Value(f.redone));
+  of.Gauge("backfill_ledger_unwritten_seconds",
+           "Age of the oldest progress that may not be durable", {}, f.ledger_unwritten_seconds);
+  of.Gauge("backfill_failed_records_limit", "More failed records than that end or pause it", {},
+           f.failed_limit);
+  of.Gauge("backfill_status_bytes", "Size of the status, at most 4096", {}, Value(f.status_bytes));
 }
 
 }  // namespace
@@ -191,6 +161,7 @@ BackfillFigures FiguresOf(const api::Backfill& b,
   }
   if (open) {  // newer than the status
     f.rate_current = open->attempts_per_second;
+    f.granted = open->granted;
     f.workers_connected = open->connected;
     f.workers_working = open->working;
     f.workers_without_target = open->without_target;
@@ -254,7 +225,7 @@ std::vector<kube::MetricFamily> BackfillMetrics::Collect() const {
   Families families;
   MutexLock l(mu_);
   for (const auto& [key, published] : published_)
-    AddSeries({{"namespace", key.first}, {"name", key.second}}, published.figures, families);
+    AddSeries({{{"namespace", key.first}, {"name", key.second}}, families}, published.figures);
   return families.Take();
 }
 

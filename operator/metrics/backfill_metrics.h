@@ -29,7 +29,7 @@ struct BackfillFigures {
   // Of the stage that the spec asks for.
   std::int64_t shards_pending = 0, shards_in_flight = 0, shards_done = 0;
   double ratio = 0;
-  double rate_limit = 0, rate_current = 0;
+  double rate_limit = 0, rate_current = 0, granted = 0;
   std::string throttled_by;  // the condition's reason
   bool throttled = false;
   bool stalled = false;

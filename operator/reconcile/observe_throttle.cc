@@ -6,27 +6,32 @@
 
 namespace backfill::reconcile {
 
-void ObserveThrottle(Observed& observed, Throttling& throttling, BudgetReadings* readings,
+void ReleaseThrottle(const api::Backfill& backfill, const ReconcilerOptions& options) {
+  if (options.budgets != nullptr) options.budgets->Forget(backfill.uid);
+  if (options.throttle_watcher != nullptr) options.throttle_watcher->Released(backfill);
+}
+
+void ObserveThrottle(Observed& observed, Throttling& throttling, const ReconcilerOptions& options,
                      const Clock& clock) {
   const api::Backfill& b = observed.backfill;
   const bool sends = !b.spec.dry_run || b.spec.target.dry_run.has_value();
   const bool ends = b.deleting() || api::HasEnded(b.status) || (b.spec.dry_run && b.status.dry_run);
-  if (!sends || ends || observed.invalid || !b.status.plan) {
-    if (readings != nullptr) readings->Forget(b.uid);
-    return;
-  }
+  if (!sends || ends || observed.invalid || !b.status.plan) return ReleaseThrottle(b, options);
   const ObservedStage& stage = b.spec.dry_run ? observed.dry_run : observed.run;
-  Throttling::Seen seen{.backfill = b, .observations = {}};
+  Throttling::Seen seen{.backfill = b,
+                        .observations = {},
+                        .log = options.decisions,
+                        .watcher = options.throttle_watcher};
   if (stage.open) seen.open = &*stage.open;
   seen.begun = stage.ledger && stage.ledger->totals.counts.total() > 0;
   seen.paused = b.spec.paused || b.annotations.contains(api::kPausedAnnotation);
-  if (readings != nullptr) {
-    const Status watched = readings->Watch(b);
+  if (options.budgets != nullptr) {
+    const Status watched = options.budgets->Watch(b);
     if (!watched.ok()) {
       observed.throttle_error = watched.error();
       return;
     }
-    seen.observations = readings->Latest(b.uid);
+    seen.observations = options.budgets->Latest(b.uid);
   }
   auto view = throttling.Step(seen, clock.Steady(), clock.Wall());
   if (view.ok()) {

@@ -21,6 +21,7 @@
 #include "operator/reconcile/stage_sight.h"
 #include "operator/reconcile/status_builder.h"
 #include "operator/reconcile/status_drift.h"
+#include "operator/reconcile/timeline_writer.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -67,6 +68,7 @@ struct Reconciler::Impl {
     std::string tried_for;  // kReconcileAtAnnotation
     std::optional<Time> deleting_since;
     Throttling throttling;
+    TimelineWriter timeline;
     bool running = false;  // has an open stage; counted in `running`
     std::optional<Time> status_written;
   };
@@ -137,7 +139,7 @@ struct Reconciler::Impl {
         LogFailed(stages.Close(key), "closing the ledger", key);
       }
     }
-    if (memory.stored && options.budgets) options.budgets->Forget(memory.stored->uid);
+    if (memory.stored) ReleaseThrottle(*memory.stored, options);
     SetRunning(memory, false);
     memory = {};
   }
@@ -236,7 +238,7 @@ struct Reconciler::Impl {
     }
     o.dry_run = ObserveStage(o.backfill, Stage::kDryRun, memory);
     o.run = ObserveStage(o.backfill, Stage::kRun, memory);
-    ObserveThrottle(o, memory.throttling, options.budgets, clock);
+    ObserveThrottle(o, memory.throttling, options, clock);
     o.last_error = memory.last_error;
     o.idle_timeout = options.idle_timeout;
     o.max_replicas = options.max_replicas;
@@ -254,12 +256,7 @@ struct Reconciler::Impl {
     api::Backfill planned = b;
     if (!std::holds_alternative<api::FailuresOfSource>(b.spec.source)) return planned;
     planned.spec = TRY(Resolve(b));
-    const plan::Plan plan = TRY(PlanFor(planned.spec, stop));
-    if (!b.status.plan || plan.hash != b.status.plan->hash) {
-      return Error{
-          ErrorCode::kInternal,
-          "the failures that spec.source.failuresOf names are not those that were planned"};
-    }
+    TRY(CheckIsPlanned(planned, stop));
     return planned;
   }
 
@@ -352,7 +349,9 @@ struct Reconciler::Impl {
   }
 
   Status Perform(const FinishReport& a, const Observed& o, api::Status&, std::stop_token) {
-    MemoryOf(RefOf(o.backfill)).report.reset();
+    Memory& memory = MemoryOf(RefOf(o.backfill));
+    memory.report.reset();
+    memory.timeline.Write(reports, o.backfill, memory.throttling, clock.Steady(), true);
     const ledger::Totals totals = o.run.ledger ? o.run.ledger->totals : ledger::Totals{};
     return reports.Finish(o.backfill, ToRunResult(a.result), ToProgress(totals), clock.Wall());
   }
@@ -444,6 +443,7 @@ struct Reconciler::Impl {
         memory.retry_at.reset();
       }
       memory.retry = kRetryMin;
+      memory.timeline.Write(reports, observed.backfill, memory.throttling, clock.Steady(), false);
       outcome.requeue_after = WhenToLookAgain(decision, observed, memory);
     } else if (cluster && performed.error().code == ErrorCode::kConflict &&
                memory.conflicts < kConflictTries) {

@@ -10,12 +10,14 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "operator/api/backfill.h"
+#include "operator/decision_log/decision_sink.h"
 #include "operator/kube/object_store.h"
 #include "operator/reconcile/budget_readings.h"
 #include "operator/reconcile/event_sink.h"
 #include "operator/reconcile/finalizers.h"
 #include "operator/reconcile/spec_plan.h"
 #include "operator/reconcile/stage_host.h"
+#include "operator/reconcile/throttle_watcher.h"
 #include "operator/reconcile/worker_pool.h"
 
 namespace backfill::reconcile {
@@ -37,6 +39,9 @@ struct ReconcilerOptions {
   std::string worker_image = {};  // goes into the plan; empty where workers are processes
   // Must outlive the Reconciler. Null: no budget is ever read, so that none lets anything begin.
   BudgetReadings* budgets = nullptr;
+  // Get every decision about a rate. Must outlive the Reconciler. Null: nobody does.
+  decision_log::DecisionSink* decisions = nullptr;
+  ThrottleWatcher* throttle_watcher = nullptr;
   PlanningProgress planning = nullptr;  // called from within Reconcile while a file is read
 };
 

@@ -67,6 +67,13 @@ Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
   return plan::MakePlan(*planner, CuttingOf(spec), api::CanonicalWork(spec), std::move(stop));
 }
 
+Status CheckIsPlanned(const api::Backfill& resolved, std::stop_token stop) {
+  const plan::Plan plan = TRY(PlanFor(resolved.spec, std::move(stop)));
+  if (resolved.status.plan && plan.hash == resolved.status.plan->hash) return Ok{};
+  return Error{ErrorCode::kInternal,
+               "the failures that spec.source.failuresOf names are not those that were planned"};
+}
+
 api::PlanStatus ToStatus(const plan::Plan& plan, WallTime now) {
   api::PlanStatus made;
   made.hash = plan.hash;

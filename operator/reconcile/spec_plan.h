@@ -22,6 +22,9 @@ using PlanningProgress = std::function<void(const rows::PlanProgress&)>;
 Result<plan::Plan> PlanFor(const api::Spec& spec, std::stop_token stop,
                            const PlanningProgress& progress = nullptr);
 
+// kInternal: the failures that failuresOf has been resolved to are not those of status.plan.
+Status CheckIsPlanned(const api::Backfill& resolved, std::stop_token stop);
+
 // Whether a worker has to look at the source first: at a file on a cluster, whose operator is not
 // to read what its users name (ADR 25).
 bool IsReadByWorker(const api::Spec& spec, bool on_cluster);

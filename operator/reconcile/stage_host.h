@@ -63,11 +63,15 @@ struct HeldByWorkers {
 
 // What an open stage looks like right now.
 struct StageSnapshot {
-  ledger::Totals totals;                    // as in the ledger's memory
-  bool flushed = false;                     // all of it is durable
-  int connected = 0;                        // workers with a stream
-  std::uint64_t sessions = 0;               // streams that were welcomed since the stage was opened
-  double attempts_per_second = 0;           // measured over the last 5 s, retries included
+  ledger::Totals totals;           // as in the ledger's memory
+  bool flushed = false;            // all of it is durable
+  int connected = 0;               // workers with a stream
+  std::uint64_t sessions = 0;      // streams that were welcomed since the stage was opened
+  double attempts_per_second = 0;  // measured over the last 5 s, retries included
+  double granted = 0;              // records/s that workers may believe to have, all together
+  // While grants of an earlier leader may be in force: what workers say so far that they have of
+  // them.
+  std::optional<double> reported;
   bool records_wait = false;                // workers could send more than the rate lets them
   bool target_holds_back = false;           // any of the three below
   bool retries_spent = false;               // workers wait for the retry budget

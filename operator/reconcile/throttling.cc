@@ -15,6 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::size_t kMaxChanges = 100;
 constexpr Duration kRampAhead = 30s;  // the three ticks before a boundary
 
 std::string TextOf(const std::optional<WallTime>& t) { return t ? FormatWallTime(*t) : ""; }
@@ -62,20 +63,23 @@ std::vector<api::BudgetStatus> ShownBudgets(const std::vector<throttle::Budget>&
 
 }  // namespace
 
-Status Throttling::Configure(const api::Backfill& backfill, Time now, WallTime wall) {
+Status Throttling::Configure(const Seen& seen, Time now, WallTime wall) {
+  const api::Backfill& backfill = seen.backfill;
   if (spec_ != backfill.spec.throttle) {
     throttle::GovernorOptions options = TRY(GovernorOptionsOf(backfill.spec.throttle));
     const auto& last = backfill.status.throttle;
+    const std::string name = backfill.ns + "/" + backfill.name;
     if (governor_) {
       governor_->Reconfigure(std::move(options));
     } else if (last && last->rate) {
-      // Grants of the last operator have expired, or expire before these are larger (RateShare).
-      governor_ =
-          throttle::Governor::Restore(std::move(options), SavedOf(*last), std::nullopt, now, wall);
+      governor_.emplace(name,
+                        throttle::Governor::Restore(std::move(options), SavedOf(*last), now, wall),
+                        seen.log);
+      takes_over_ = true;
       state_ = last->state;
       since_ = TimeOf(last->since).value_or(wall);
     } else {
-      governor_.emplace(std::move(options));
+      governor_.emplace(name, throttle::Governor(std::move(options)), seen.log);
     }
     spec_ = backfill.spec.throttle;
     decision_.reset();
@@ -89,6 +93,14 @@ Status Throttling::Configure(const api::Backfill& backfill, Time now, WallTime w
   return Ok{};
 }
 
+// For as long as it takes (RateShare); before the stage is open nothing is known.
+std::optional<double> Throttling::Reported(const Seen& seen) {
+  if (!takes_over_) return std::nullopt;
+  if (seen.open == nullptr) return 0;
+  takes_over_ = seen.open->reported.has_value();
+  return seen.open->reported;
+}
+
 bool Throttling::Shown() const {
   return !spec_->budgets.empty() || schedule_spec_ || overridden_ ||
          spec_->mode == api::ThrottleMode::kObserve;
@@ -96,19 +108,20 @@ bool Throttling::Shown() const {
 
 void Throttling::Preflight(const Seen& seen, Time now, ThrottleView& view) const {
   std::vector<observe::Query> queries;
-  const std::vector<throttle::Budget>& budgets = governor_->options().budgets;
+  const std::vector<throttle::Budget>& budgets = governor_->governor().options().budgets;
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     queries.push_back(QueryOf(spec_->budgets[i], seen.backfill.uid));
     const bool asked =
         i < seen.observations.size() && seen.observations[i] != throttle::Observation{};
     if (budgets[i].required && budgets[i].enforce && !asked) view.asks_first = true;
   }
-  const auto problem = observe::Preflight(governor_->options(), seen.observations, queries, now);
+  const auto problem =
+      observe::Preflight(governor_->governor().options(), seen.observations, queries, now);
   if (problem) view.waits_for = problem->message;
 }
 
 Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall) {
-  TRY(Configure(seen.backfill, now, wall));
+  TRY(Configure(seen, now, wall));
   const throttle::ScheduleAnswer clock =
       schedule_ ? schedule_->At(wall) : throttle::ScheduleAnswer{};
   const HandRate hand = HandRateOf(seen.backfill, wall);
@@ -117,7 +130,8 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
                     .blackout = clock.paused,
                     .window_limit = clock.limit,
                     .cap = hand.cap,
-                    .pin = hand.pin};
+                    .pin = hand.pin,
+                    .reported = Reported(seen)};
   ThrottleView view;
   if (seen.open == nullptr && !seen.begun && !asked.paused) Preflight(seen, now, view);
   // Before it begins nothing is throttled: neither does the rate fall, nor is anything told.
@@ -126,8 +140,8 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
     return view;
   }
   // While nothing is sent there is nothing to lower.
-  const bool alarmed = alarm_.Rings(governor_->options().budgets, seen.observations) && decision_ &&
-                       decision_->rate > 0;
+  const bool alarmed = alarm_.Rings(governor_->governor().options().budgets, seen.observations) &&
+                       decision_ && decision_->rate > 0;
   if (!decision_ || asked != asked_ || alarmed || now >= decision_->next) {
     throttle::Inputs in;
     in.observations = seen.observations;
@@ -143,8 +157,11 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
     in.window_limit = asked.window_limit;
     in.cap = asked.cap;
     in.pin = asked.pin;
-    decision_ = governor_->Step(in, now);
+    in.reported = asked.reported;
+    decision_ = governor_->Step(in, now, wall);
     asked_ = asked;
+    if (seen.watcher != nullptr)
+      seen.watcher->Decided(seen.backfill, governor_->governor().options(), *decision_);
     const std::string state(throttle::ToString(decision_->state));
     if (state != state_) since_ = wall;
     state_ = state;
@@ -162,10 +179,28 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
     for (const std::string& more : {clock.reason, hand.reason, hand.trouble}) {
       if (!more.empty()) reason += (reason.empty() ? "" : "; ") + more;
     }
+    NoteChange(reason, wall);
     view.status = StatusOf(decision, reason, now, wall);
     view.status->next_change = TextOf(clock.next_change);
   }
   return view;
+}
+
+void Throttling::NoteChange(const std::string& reason, WallTime wall) {
+  const std::string limited_by(throttle::ToString(decision_->limited_by));
+  std::string now = state_ + " " + limited_by;
+  if (now == noted_) return;
+  noted_ = std::move(now);
+  const auto& budgets = governor_->governor().options().budgets;
+  const bool binds = decision_->binding && *decision_->binding < budgets.size();
+  changes_.push_back({.time = FormatWallTime(wall),
+                      .state = state_,
+                      .limited_by = limited_by,
+                      .budget = binds ? budgets[*decision_->binding].name : "",
+                      .reason = reason,
+                      .rate = decision_->rate});
+  // Nobody takes them while there is no report, or it cannot be written.
+  if (changes_.size() > kMaxChanges) changes_.erase(changes_.begin());
 }
 
 api::ThrottleStatus Throttling::StatusOf(const throttle::Decision& decision,
@@ -174,13 +209,13 @@ api::ThrottleStatus Throttling::StatusOf(const throttle::Decision& decision,
   out.state = state_;
   out.since = FormatWallTime(since_);
   out.reason = reason;
-  const auto& budgets = governor_->options().budgets;
+  const auto& budgets = governor_->governor().options().budgets;
   if (decision.binding && *decision.binding < budgets.size()) {
     out.binding_budget = budgets[*decision.binding].name;
     out.pressure = decision.pressure;
   }
   out.budgets = ShownBudgets(budgets, decision.budgets);
-  const throttle::SavedGovernor saved = governor_->Save(now, wall);
+  const throttle::SavedGovernor saved = governor_->governor().Save(now, wall);
   out.rate = saved.rate;
   out.last_good_rate = saved.last_good;
   out.ceiling = saved.ceiling;

@@ -6,9 +6,11 @@
 
 #include "base/clock.h"
 #include "operator/api/backfill.h"
+#include "operator/decision_log/decision_log.h"
 #include "operator/reconcile/stage_host.h"
 #include "operator/reconcile/throttle_options.h"
 #include "operator/reconcile/throttle_view.h"
+#include "operator/reconcile/throttle_watcher.h"
 #include "operator/throttle/alarm.h"
 #include "operator/throttle/governor.h"
 
@@ -16,8 +18,8 @@ namespace backfill::reconcile {
 
 // The governor of one Backfill: made from its spec, fed with what is observed, stepped when it is
 // due, when people or the schedule change something, or a new sample is over budget, and shown.
-// Goes on from status.throttle under another operator. Not thread-safe, no I/O; the time is an
-// argument.
+// Goes on from status.throttle under another operator. Not thread-safe; the time is an argument. No
+// I/O but into the log.
 class Throttling {
  public:
   struct Seen {
@@ -27,11 +29,19 @@ class Throttling {
     bool paused = false;                  // by people
     // Of the budgets, in their order.
     std::vector<throttle::Observation> observations;
+    // Gets every decision. Must outlive this; the same with each call. Null: nobody.
+    decision_log::DecisionSink* log = nullptr;
+    ThrottleWatcher* watcher = nullptr;  // likewise
   };
 
   // Of a spec that says maxRecordsPerSecond. kInvalid, kUnavailable: as of throttle_options.h; then
   // nothing may be sent.
   Result<ThrottleView> Step(const Seen& seen, Time now, WallTime wall);
+
+  // What it did, for the report, since the last ForgetChanges(): whenever the state or what limits
+  // the rate is another one.
+  [[nodiscard]] const std::vector<api::ThrottleChange>& changes() const { return changes_; }
+  void ForgetChanges() { changes_.clear(); }
 
  private:
   // What people and the clock on the wall say; a change of it is acted on at once.
@@ -40,13 +50,16 @@ class Throttling {
     bool blackout = false;
     std::optional<double> window_limit, cap;
     std::optional<throttle::Pin> pin;
+    std::optional<double> reported;
     bool operator==(const Asked&) const = default;
   };
 
-  Status Configure(const api::Backfill& backfill, Time now, WallTime wall);
+  Status Configure(const Seen& seen, Time now, WallTime wall);
   // Before the first record: what is required and has no value, with its query.
   void Preflight(const Seen& seen, Time now, ThrottleView& view) const;
+  std::optional<double> Reported(const Seen& seen);
   [[nodiscard]] bool Shown() const;
+  void NoteChange(const std::string& reason, WallTime wall);
   [[nodiscard]] api::ThrottleStatus StatusOf(const throttle::Decision& decision,
                                              const std::string& reason, Time now,
                                              WallTime wall) const;
@@ -54,12 +67,16 @@ class Throttling {
   std::optional<api::Throttle> spec_;
   std::optional<api::Schedule> schedule_spec_;
   std::optional<throttle::Schedule> schedule_;
-  std::optional<throttle::Governor> governor_;
+  std::optional<decision_log::LoggedGovernor> governor_;
+  // Another operator was before: what workers still have of its grants is not known yet.
+  bool takes_over_ = false;
   std::optional<throttle::Decision> decision_;  // the last one
   throttle::Alarm alarm_;
   Asked asked_;        // at that time
   std::string state_;  // likewise, and since when
   WallTime since_;
+  std::vector<api::ThrottleChange> changes_;
+  std::string noted_;        // the last of them
   bool overridden_ = false;  // an override was in force once
 };
 

@@ -55,6 +55,18 @@ void AddFileFacts(std::uint64_t bad_records, std::uint64_t duplicate_keys, json&
   if (duplicate_keys > 0) report["duplicateKeys"] = duplicate_keys;
 }
 
+json ToJson(const ThrottleTimeline& timeline) {
+  json changes = json::array();
+  for (const api::ThrottleChange& c : timeline.changes)
+    changes.push_back({{"time", c.time},
+                       {"state", c.state},
+                       {"limitedBy", c.limited_by},
+                       {"budget", c.budget},
+                       {"reason", c.reason},
+                       {"recordsPerSecond", c.rate}});
+  return {{"changes", changes}, {"leftOut", timeline.left_out}};
+}
+
 json ToJson(const RunReport& r) {
   json report = {{"backfillUid", r.backfill_uid},
                  {"planHash", r.plan_hash},
@@ -63,6 +75,7 @@ json ToJson(const RunReport& r) {
                  {"ended", r.ended},
                  {"outcome", OutcomeJson(r.outcome)}};
   AddFileFacts(r.bad_records, r.duplicate_keys, report);
+  if (!r.throttling.changes.empty()) report["throttling"] = ToJson(r.throttling);
   return report;
 }
 
@@ -92,6 +105,28 @@ std::uint64_t Number(const json& object, const char* name) {
   return it != object.end() && it->is_number_unsigned() ? it->get<std::uint64_t>() : 0;
 }
 
+ThrottleTimeline TimelineFrom(const json& report) {
+  ThrottleTimeline timeline;
+  const auto throttling = report.find("throttling");
+  if (throttling == report.end() || !throttling->is_object()) return timeline;
+  timeline.left_out = Number(*throttling, "leftOut");
+  const auto changes = throttling->find("changes");
+  if (changes == throttling->end() || !changes->is_array()) return timeline;
+  std::vector<api::ThrottleChange> all;
+  for (const json& c : *changes) {
+    if (!c.is_object()) continue;
+    const auto rate = c.find("recordsPerSecond");
+    all.push_back({.time = Text(c, "time"),
+                   .state = Text(c, "state"),
+                   .limited_by = Text(c, "limitedBy"),
+                   .budget = Text(c, "budget"),
+                   .reason = Text(c, "reason"),
+                   .rate = rate != c.end() && rate->is_number() ? rate->get<double>() : 0});
+  }
+  Append(timeline, all);  // others may have made it longer
+  return timeline;
+}
+
 Result<RunReport> FromJson(const json& report, const std::string& name) {
   RunReport r;
   r.backfill_uid = Text(report, "backfillUid");
@@ -112,6 +147,7 @@ Result<RunReport> FromJson(const json& report, const std::string& name) {
   r.ended = Text(report, "ended");
   r.bad_records = Number(report, "badRecords");
   r.duplicate_keys = Number(report, "duplicateKeys");
+  r.throttling = TimelineFrom(report);
   if (const auto outcome = report.find("outcome");
       outcome != report.end() && outcome->is_object()) {
     r.outcome.records = Number(*outcome, "records");
@@ -150,6 +186,22 @@ Status ReportStore::Begin(const api::Backfill& backfill, WallTime now) {
   object.labels[kReportLabel] = kReportLabelValue;
   object.content = Content(ToJson(report), /*immutable=*/false);
   (void)TRY(store_.Create(object, kube::Durability::kPower).Annotate("writing the report"));
+  return Ok{};
+}
+
+Status ReportStore::AddThrottling(const api::Backfill& backfill,
+                                  const std::vector<api::ThrottleChange>& changes) {
+  kube::Object object =
+      TRY(store_.Get(Ref(backfill, RunReportName(backfill.name))).Annotate("reading the report"));
+  const json data = TRY(ParseData(object));
+  RunReport report = TRY(FromJson(data, object.ref.name));
+  if (report.backfill_uid != backfill.uid)
+    return Error{ErrorCode::kConflict, "the report belongs to another backfill"};
+  if (report.result != RunResult::kStarted)
+    return Error{ErrorCode::kConflict, "the report already says " + ToString(report.result)};
+  Append(report.throttling, changes);
+  object.content = Content(ToJson(report), /*immutable=*/false);
+  (void)TRY(store_.Update(object, kube::Durability::kProcess).Annotate("writing the report"));
   return Ok{};
 }
 

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "operator/api/backfill.h"
 #include "operator/kube/object_store.h"
+#include "operator/report/throttle_timeline.h"
 
 // The account of a run, in a ConfigMap without an owner: it outlives its Backfill, and so keeps a
 // second one of the same name from running by accident (docs/concepts.md, "No accidental second
@@ -32,6 +33,7 @@ struct RunReport {
   // Of a file, as planned.
   std::uint64_t bad_records = 0;
   std::uint64_t duplicate_keys = 0;
+  ThrottleTimeline throttling;
 };
 
 struct Sample {
@@ -52,6 +54,11 @@ class ReportStore {
 
   // Before the first lease of a real run. kConflict: there is one already (read it).
   Status Begin(const api::Backfill& backfill, WallTime now);
+
+  // What its governor did since the last time. kNotFound: there is no report; kConflict: it is of
+  // another run, or ended.
+  Status AddThrottling(const api::Backfill& backfill,
+                       const std::vector<api::ThrottleChange>& changes);
 
   // Makes the end durable. Once it says more than Started it never changes: repeating the same is
   // fine, another result is kConflict.

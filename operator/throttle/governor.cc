@@ -42,6 +42,22 @@ void Resume(GovernorMemory& memory, double floor) {
   memory.rate = std::max(floor, kResumeShare * memory.rate);
 }
 
+// What may be granted while the grants of an earlier leader may be in force: what there will be
+// when they are known, so that nothing has to be taken back then.
+double MostWhileLearning(const GovernorMemory& memory, double floor) {
+  return std::max({floor, kResumeShare * memory.rate, memory.reported.value_or(0)});
+}
+
+// All that workers still had is known by now.
+void EndLearning(GovernorMemory& memory, double floor) {
+  if (*memory.reported < kResumeShare * memory.rate) {
+    Resume(memory, floor);  // most of it had expired: the target may be another one
+  } else if (!memory.hold_began && !memory.yielding) {
+    memory.rate = std::clamp(*memory.reported, std::min(floor, memory.rate), memory.rate);
+  }
+  memory.reported.reset();
+}
+
 // What is left of the rate when a boundary of the schedule is near.
 double ClosingShare(const Tick& tick) {
   if (!tick.inputs.closes_in) return 1;
@@ -118,8 +134,8 @@ Governor::Governor(GovernorOptions options, GovernorMemory memory)
   memory_.budgets.resize(options_.budgets.size());
 }
 
-Governor Governor::Restore(GovernorOptions options, const SavedGovernor& saved,
-                           std::optional<double> granted, Time now, WallTime wall) {
+Governor Governor::Restore(GovernorOptions options, const SavedGovernor& saved, Time now,
+                           WallTime wall) {
   Governor governor(std::move(options));
   GovernorMemory& memory = governor.memory_;
   const auto ago = [&](std::optional<WallTime> at) -> std::optional<Time> {
@@ -141,11 +157,7 @@ Governor Governor::Restore(GovernorOptions options, const SavedGovernor& saved,
   memory.hold_began = ago(saved.held_since);
   memory.last_critical = ago(saved.last_critical);
   if (memory.hold_began) memory.held_since = memory.last_critical.value_or(*memory.hold_began);
-  if (granted) {
-    memory.rate = std::min(memory.rate, Rate(*granted));
-  } else {
-    Resume(memory, governor.options_.floor);
-  }
+  memory.reported = 0;
   if (!memory.hold_began) memory.rate = std::max(memory.rate, governor.options_.floor);
   return governor;
 }
@@ -154,6 +166,7 @@ Decision Governor::Step(const Inputs& inputs, Time now) {
   now = std::clamp(now, Time(-kFarthest), Time(kFarthest));
   if (memory_.last_step) now = std::max(now, *memory_.last_step);
   Tick tick = BeginTick(options_, inputs, memory_, now);
+  if (inputs.reported && memory_.reported) memory_.reported = Rate(*inputs.reported);
 
   if (inputs.paused || inputs.blackout) {
     // Nothing moves, so that all is as it was. Before the first record there is nothing to keep.
@@ -166,6 +179,11 @@ Decision Governor::Step(const Inputs& inputs, Time now) {
     Resume(memory_, tick.floor);
     ForgetHolds(tick);
     tick.may_raise = false;
+    memory_.reported.reset();  // it goes on in the same way after either
+  }
+  if (memory_.reported) {
+    tick.may_raise = false;
+    if (!inputs.reported) EndLearning(memory_, tick.floor);
   }
   memory_.started = true;
   memory_.sent.Add(tick.sent, tick.passed, now, tick.dead_time);
@@ -180,7 +198,9 @@ Decision Governor::Step(const Inputs& inputs, Time now) {
     memory_.rate = inputs.canary ? std::min(InitialRate(options_), tick.limit) : tick.limit;
   }
   memory_.last_step = now;
-  const double rate = RateToGrant(tick);
+  double rate = RateToGrant(tick);
+  const bool steers = Governed(options_) && options_.mode == Mode::kEnforce && !inputs.pin;
+  if (memory_.reported && steers) rate = std::min(rate, MostWhileLearning(memory_, tick.floor));
   return Report(tick, rate);
 }
 

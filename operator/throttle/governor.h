@@ -42,6 +42,10 @@ struct Inputs {
   std::optional<double> window_limit = std::nullopt;  // records/s of the window of the schedule
   std::optional<double> cap = std::nullopt;           // of an override that is in force
   std::optional<Pin> pin = std::nullopt;              // likewise
+  // Grants of an earlier leader may be in force: what workers say so far that they have, all
+  // together. Until it is no longer set the rate does not rise, and no more is granted than that
+  // or, if that is more, than after a pause.
+  std::optional<double> reported = std::nullopt;
 
   bool operator==(const Inputs&) const = default;
 };
@@ -90,6 +94,7 @@ struct GovernorMemory {
   bool throttled = false;     // the condition, as of the last step
   std::string exceeded = {};  // what the last cut or hold was about
   bool told_missing = false;
+  std::optional<double> reported = std::nullopt;  // as last heard; set: not acted upon yet
   std::optional<Time> last_step = std::nullopt;
   History sent = {};
   std::vector<BudgetMemory> budgets = {};
@@ -105,10 +110,11 @@ class Governor {
   explicit Governor(GovernorOptions options);
   // Goes on from there; for replays.
   Governor(GovernorOptions options, GovernorMemory memory);
-  // The next leader goes on from what the last one saved. `granted` is the sum of what workers say
-  // that they still have; nullopt: all grants have expired, which is a resume after a pause.
-  static Governor Restore(GovernorOptions options, const SavedGovernor& saved,
-                          std::optional<double> granted, Time now, WallTime wall);
+  // The next leader goes on from what the last one saved. What workers still have is not known
+  // yet: Inputs::reported says so. If it is not set with the next step, all grants have expired,
+  // which is a resume after a pause.
+  static Governor Restore(GovernorOptions options, const SavedGovernor& saved, Time now,
+                          WallTime wall);
 
   // To be called at each tick, and at once when people or the schedule change something; between
   // two ticks a rate rises by the time that has passed. A `now` before that of the last call is

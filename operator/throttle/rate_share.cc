@@ -103,6 +103,15 @@ double RateShare::Outstanding(Time now) const {
   return sum;
 }
 
+std::optional<double> RateShare::Reported(Time now) const {
+  const bool learns =
+      learning_until_ ? now < *learning_until_ : options_.learning > Duration::zero();
+  if (!learns) return std::nullopt;
+  double sum = 0;
+  for (const auto& [session, worker] : workers_) sum += worker.joined ? worker.adopted : 0;
+  return sum;
+}
+
 void RateShare::Expire(Time now) {
   for (auto it = workers_.begin(); it != workers_.end();) {
     Worker& worker = it->second;

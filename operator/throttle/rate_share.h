@@ -65,6 +65,9 @@ class RateShare {
   std::vector<GrantAction> Tick(Time now);
 
   [[nodiscard]] double Outstanding(Time now) const;
+  // While an earlier leader's grants may be in force: the sum of what workers have said so far that
+  // they have of them. nullopt: none is.
+  [[nodiscard]] std::optional<double> Reported(Time now) const;
 
  private:
   // What a worker may still believe to have.

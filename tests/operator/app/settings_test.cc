@@ -55,6 +55,16 @@ TEST_F(SettingsTest, HasTheDefaultsOfTheDesign) {
   EXPECT_EQ(read->grpc_max_connection_age, 30min);
 }
 
+TEST_F(SettingsTest, TheDecisionLogHasASize) {
+  EXPECT_EQ(Read({})->decision_log_dir, "");
+  const auto read =
+      Read({"--decision-log-dir", "/var/log/backfill", "--decision-log-mebibytes", "64"});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->decision_log_dir, "/var/log/backfill");
+  EXPECT_EQ(read->decision_log_mebibytes, 64);
+  EXPECT_THAT(WhyNot({"--decision-log-mebibytes", "0"}), HasSubstr("--decision-log-mebibytes"));
+}
+
 TEST_F(SettingsTest, WhatWorkersGetIsReadAsItStands) {
   const std::string resources = R"({"requests":{"cpu":"2","memory":"1Gi"},"limits":{"cpu":2.5}})";
   const auto read = Read({"--worker-resources", resources, "--worker-idle-timeout", "90s",

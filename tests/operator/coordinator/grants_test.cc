@@ -117,6 +117,20 @@ TEST_F(GrantsTest, AnotherProcessWaitsForWhatALostOneStillHas) {
   EXPECT_NEAR(RateOf(2), 100, 1);
 }
 
+TEST_F(GrantsTest, UnderANewLeaderWhatProcessesSayThatTheyHoldIsReported) {
+  throttle::RateShareOptions options;
+  options.learning = 30s;
+  Grants grants(options, 1);
+  EXPECT_EQ(grants.Reported(now_), 0);
+  grants.Limit(100, now_);
+  grants.Join({1}, "a", Grants::Held{.records_per_second = 30, .valid_for = 20s}, now_);
+  grants.Join({2}, "b", Grants::Held{.records_per_second = NAN, .valid_for = 20s}, now_);
+  grants.Join({3}, "c", Grants::Held{.records_per_second = 40, .valid_for = -1s}, now_);
+  EXPECT_EQ(grants.Reported(now_), 30);
+  EXPECT_EQ(grants.Reported(now_ + 31s), std::nullopt);
+  EXPECT_EQ(grants_.Reported(now_), std::nullopt) << "there was no other leader";
+}
+
 TEST_F(GrantsTest, NumbersOfWorkersAreTakenWithBounds) {
   grants_.Limit(100, now_);
   const double infinity = std::numeric_limits<double>::infinity();

@@ -30,13 +30,20 @@ GovernorOptions TwoBudgets() {
   return options;
 }
 
+// A log in memory. Its volume rises when the test says so.
+struct ListedLog final : DecisionSink {
+  void Write(std::string_view line) override { lines.emplace_back(line); }
+  [[nodiscard]] std::uint64_t Volume() const override { return volume; }
+  std::vector<std::string> lines;
+  std::uint64_t volume = 1;
+};
+
 // A governor through an eventful time, and its log.
 class ReplayTest : public testing::Test {
  protected:
   void Run(int ticks, std::uint64_t seed = 1, const std::string& name = "shop/reprice") {
     std::mt19937_64 random(seed);
-    LoggedGovernor governor(name, throttle::Governor(TwoBudgets()),
-                            [&](std::string_view line) { log_.emplace_back(line); });
+    LoggedGovernor governor(name, throttle::Governor(TwoBudgets()), &sink_);
     Time now{1h};
     double rate = 100;
     for (int i = 0; i < ticks; ++i) {
@@ -56,6 +63,7 @@ class ReplayTest : public testing::Test {
       inputs.paused = i % 113 > 105;
       if (i % 200 > 190) inputs.pin = throttle::Pin{.records_per_second = 50};
       if (i % 150 > 140) inputs.cap = 20.5;
+      if (i < 3) inputs.reported = 40;
       rate =
           governor.Step(inputs, now, WallTime(std::chrono::seconds(1'800'000'000 + 10 * i))).rate;
     }
@@ -65,7 +73,8 @@ class ReplayTest : public testing::Test {
     return replay_.counts();
   }
 
-  std::vector<std::string> log_;
+  ListedLog sink_;
+  std::vector<std::string>& log_ = sink_.lines;
   Replay replay_;
 };
 
@@ -95,6 +104,29 @@ TEST_F(ReplayTest, BeginsWhereTheLogSaysWhereTheGovernorStands) {
   EXPECT_EQ(counts.unanchored, 261u) << "until the next start, an hour after the first";
   EXPECT_EQ(counts.decisions, 640u);
   EXPECT_EQ(counts.different, 0u);
+}
+
+TEST_F(ReplayTest, WhatBeginsAnewCanBeReplayedByItself) {
+  Run(10);
+  ++sink_.volume;
+  LoggedGovernor governor("shop/reprice", throttle::Governor(TwoBudgets()), &sink_);
+  const auto step = [&](int i) {
+    governor.Step({}, Time(std::chrono::hours(2) + i * 10s), WallTime(2'000'000'000s));
+  };
+  step(0), step(1);
+  ++sink_.volume;
+  log_.clear();
+  step(2), step(3);
+  const ReplayCounts counts = ReplayAll();
+  EXPECT_EQ(counts.decisions, 2u);
+  EXPECT_EQ(counts.unanchored, 0u);
+  EXPECT_EQ(counts.different, 0u);
+}
+
+TEST_F(ReplayTest, WithoutALogItDecidesAllTheSame) {
+  LoggedGovernor governor("shop/reprice", throttle::Governor(TwoBudgets()), nullptr);
+  throttle::Governor other(TwoBudgets());
+  EXPECT_EQ(governor.Step({}, Time(1h), WallTime(2'000'000'000s)), other.Step({}, Time(1h)));
 }
 
 TEST_F(ReplayTest, TellsGovernorsApartAndSkipsWhatIsNotOurs) {

@@ -62,6 +62,7 @@ reconcile::StageSnapshot Open() {
   open.working = 3;
   open.without_target = 1;
   open.attempts_per_second = 4321.5;
+  open.granted = 4990;
   open.lease_expirations = 2;
   open.unwritten_for = 1500ms;
   return open;
@@ -98,6 +99,7 @@ TEST_F(BackfillMetricsTest, ARunIsPublishedAsItsLedgerHasIt) {
            {"backfill_progress_ratio", who, "0.5"},
            {"backfill_rate_limit_records_per_second", who, "5000"},
            {"backfill_rate_current_records_per_second", who, "4321.5"},
+           {"backfill_granted_records_per_second", who, "4990"},
            {"backfill_throttled", who + R"(,reason="TargetHoldsBack")", "1"},
            {"backfill_stalled", who, "0"},
            {"backfill_workers", who + R"(,state="desired")", "8"},

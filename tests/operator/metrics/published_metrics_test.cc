@@ -14,6 +14,7 @@
 #include "operator/kube/runtime/runtime_metrics.h"
 #include "operator/metrics/backfill_metrics.h"
 #include "operator/metrics/process_metrics.h"
+#include "operator/metrics/throttle_metrics.h"
 #include "tests/fakes/manual_clock.h"
 
 namespace backfill::metrics {
@@ -34,6 +35,7 @@ class PublishedMetricsTest : public ::testing::Test {
  protected:
   PublishedMetricsTest() {
     prometheus_.Add(backfills_);
+    prometheus_.Add(governors_);
     prometheus_.Add(process_);
   }
   ~PublishedMetricsTest() override { std::filesystem::remove(file_); }
@@ -55,6 +57,7 @@ class PublishedMetricsTest : public ::testing::Test {
   const std::string file_ = ::testing::TempDir() + "metrics-" + std::to_string(getpid()) + ".txt";
   fakes::ManualClock clock_;
   BackfillMetrics backfills_;
+  ThrottleMetrics governors_;
   kube::PrometheusMetrics prometheus_;
   const coordinator::CoordinatorMetrics coordinator_{prometheus_};
   const kube::ControllerMetrics controller_{prometheus_, "backfill"};
@@ -76,6 +79,13 @@ TEST_F(PublishedMetricsTest, PrometheusReadsThemAndItsLinterFindsNothing) {
   b.ns = "shop";
   b.name = "reprice";
   backfills_.Update(b, reconcile::StageSnapshot{});
+  throttle::GovernorOptions options;
+  options.budgets = {{.name = "p99", .bound = 0.25}};
+  throttle::Decision held;
+  held.state = throttle::GovernorState::kHeld;
+  held.limited_by = throttle::LimitedBy::kHold;
+  held.budgets = {{.value = 0.5, .pressure = 2, .age = 7s}};
+  governors_.Decided(b, options, held);
   EXPECT_THAT(Problems(prometheus_.Text()), IsEmpty());
   EXPECT_THAT(Problems("backfill_records{ 1\n"), Not(IsEmpty())) << "the parser finds nothing";
 }

@@ -279,6 +279,98 @@ TEST_F(ThrottlingTest, WhatATakenOverRateWasIsNotForgotten) {
   EXPECT_NEAR(after, before / 4, before / 20) << "a quarter, as after a pause";
 }
 
+TEST_F(ThrottlingTest, AfterATakeoverItGoesOnWithWhatWorkersWereGranted) {
+  AddBudget("queue", "100");
+  Says(60);
+  Step();
+  const double before = For(15min, 60).rate;
+  TakeOver();
+  closed_ = true;
+  begun_ = true;
+  Later(5s);
+  Says(60);
+  EXPECT_NEAR(Step().rate, before / 4, 1e-6) << "until any has said what it has";
+  closed_ = false;
+  open_.reported = 0;
+  Later(1s);
+  EXPECT_NEAR(Step().rate, before / 4, 1e-6);
+  open_.reported = before * 0.5;
+  Later(1s);
+  EXPECT_NEAR(Step().rate, before * 0.5, 1e-6) << "at once, and not with the next tick";
+  open_.reported = before * 0.9;
+  Later(1s);
+  EXPECT_NEAR(Step().rate, before * 0.9, 1e-6);
+  EXPECT_NEAR(*view_.status->rate, before, 1e-6) << "for yet another operator";
+  open_.reported.reset();
+  Later(1s);
+  EXPECT_NEAR(Step().rate, before * 0.9, 1e-6);
+  open_.reported = 1;  // the stage was closed and is opened again
+  Later(10s);
+  EXPECT_GE(Step().rate, before * 0.9) << "this operator knows what it has granted";
+}
+
+TEST_F(ThrottlingTest, WhatItDoesIsNotedOnceForTheReport) {
+  AddBudget("queue", "100");
+  Says(60);
+  Step();
+  For(5min, 60);
+  const std::size_t before = throttling_->changes().size();
+  ASSERT_GE(before, 1u);
+  EXPECT_EQ(throttling_->changes()[0].state, "Ramping");
+  EXPECT_EQ(throttling_->changes()[0].budget, "queue");
+  throttling_->ForgetChanges();
+  For(40s, 130);
+  ASSERT_EQ(throttling_->changes().size(), 1u);
+  const api::ThrottleChange& limited = throttling_->changes()[0];
+  EXPECT_EQ(limited.state, "Limited");
+  EXPECT_EQ(limited.limited_by, "Budget");
+  EXPECT_EQ(limited.reason, "queue 130 over 100");
+  EXPECT_GT(limited.rate, 0);
+  EXPECT_NE(ParseWallTime(limited.time), std::nullopt);
+}
+
+TEST_F(ThrottlingTest, WhatNobodyTakesIsBounded) {
+  AddBudget("queue", "100");
+  for (int i = 0; i < 1000; ++i) {
+    paused_ = i % 2 == 0;
+    Later(1s);
+    Says(60);
+    Step();
+  }
+  EXPECT_EQ(throttling_->changes().size(), 100u);
+}
+
+struct Watcher final : ThrottleWatcher {
+  void Decided(const api::Backfill& b, const throttle::GovernorOptions& options,
+               const throttle::Decision& decision) override {
+    ++decisions;
+    name = b.name;
+    EXPECT_EQ(options.budgets.size(), decision.budgets.size());
+  }
+  void Released(const api::Backfill&) override {}
+  int decisions = 0;
+  std::string name;
+};
+
+TEST_F(ThrottlingTest, EachDecisionIsToldOnceToWhoWatches) {
+  AddBudget("queue", "100");
+  Says(60);
+  Watcher watcher;
+  const auto step = [&] {
+    return throttling_->Step(
+        {.backfill = b_, .open = &open_, .observations = observations_, .watcher = &watcher}, now_,
+        wall_);
+  };
+  ASSERT_TRUE(step().ok());
+  Later(1s);
+  ASSERT_TRUE(step().ok());
+  EXPECT_EQ(watcher.decisions, 1) << "between two ticks nothing is decided";
+  Later(9s);
+  ASSERT_TRUE(step().ok());
+  EXPECT_EQ(watcher.decisions, 2);
+  EXPECT_EQ(watcher.name, "reprice");
+}
+
 TEST_F(ThrottlingTest, NothingBeginsBeforeEachRequiredMetricHasAnswered) {
   AddBudget("queue", "100");
   closed_ = true;

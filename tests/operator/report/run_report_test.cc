@@ -49,6 +49,51 @@ TEST_F(RunReportTest, OutlivesItsBackfill) {
   EXPECT_TRUE(reports_.Read(other_).ok());
 }
 
+TEST_F(RunReportTest, WhatTheGovernorDidIsInIt) {
+  EXPECT_EQ(reports_.AddThrottling(mine_, {{}}).error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE(reports_.Begin(mine_, kNow).ok());
+  const api::ThrottleChange limited{.time = "2027-01-15T08:00:50Z",
+                                    .state = "Limited",
+                                    .limited_by = "Budget",
+                                    .budget = "p99",
+                                    .reason = "p99 0.31 over 0.25",
+                                    .rate = 120.5};
+  api::ThrottleChange held = limited;
+  held.state = "Held";
+  ASSERT_TRUE(reports_.AddThrottling(mine_, {limited}).ok());
+  ASSERT_TRUE(reports_.AddThrottling(mine_, {held}).ok());
+  EXPECT_EQ(reports_.AddThrottling(other_, {held}).error().code, ErrorCode::kConflict);
+  ASSERT_TRUE(reports_.Finish(mine_, RunResult::kCompleted, {}, kNow).ok());
+  EXPECT_THAT(reports_.Read(mine_)->throttling.changes, testing::ElementsAre(limited, held));
+  EXPECT_EQ(reports_.AddThrottling(mine_, {limited}).error().code, ErrorCode::kConflict)
+      << "what has ended does not change";
+}
+
+api::ThrottleChange InState(const std::string& state) {
+  api::ThrottleChange change;
+  change.state = state;
+  return change;
+}
+
+TEST(ThrottleTimelineTest, KeepsTheFirstAndTheLatestChanges) {
+  ThrottleTimeline timeline;
+  for (int i = 0; i < 1000; ++i) Append(timeline, {InState(std::to_string(i))});
+  ASSERT_EQ(timeline.changes.size(), kMaxThrottleChanges);
+  EXPECT_EQ(timeline.left_out, 1000 - kMaxThrottleChanges);
+  EXPECT_EQ(timeline.changes.front().state, "0");
+  EXPECT_EQ(timeline.changes[kFirstThrottleChanges - 1].state, "19");
+  EXPECT_EQ(timeline.changes[kFirstThrottleChanges].state, "900");
+  EXPECT_EQ(timeline.changes.back().state, "999");
+}
+
+TEST(ThrottleTimelineTest, TextsOfOthersTakeNoMoreRoomThanALine) {
+  ThrottleTimeline timeline;
+  api::ThrottleChange change;
+  change.reason = std::string(199, 'x') + "\xc3\xa4" + std::string(1000, 'x');
+  Append(timeline, {change});
+  EXPECT_EQ(timeline.changes[0].reason, std::string(199, 'x')) << "no half of a character";
+}
+
 TEST_F(RunReportTest, TheEndIsWrittenOnceAndNeverChanges) {
   ASSERT_TRUE(reports_.Begin(mine_, kNow).ok());
   api::ProgressStatus outcome;

@@ -139,29 +139,82 @@ TEST_F(OverridesTest, AHoldStaysAHoldOverAPause) {
 
 class RestoreTest : public OverridesTest {
  protected:
-  void Restart(std::optional<double> granted, Duration away = 60s) {
+  void Restart(Duration away = 60s) {
     const SavedGovernor saved = governor_->Save(now_, wall_);
     now_ += away;
-    governor_ = Governor::Restore(governor_->options(), saved, granted, now_,
+    governor_ = Governor::Restore(governor_->options(), saved, now_,
                                   wall_ + std::chrono::duration_cast<WallTime::duration>(away));
+  }
+  // Workers say what they still have; then that time is over.
+  Decision TickAfterReports(double granted) {
+    inputs_.reported = granted;
+    Tick();
+    inputs_.reported.reset();
+    return Tick();
   }
   WallTime wall_{std::chrono::seconds(1'800'000'000)};
 };
 
 TEST_F(RestoreTest, GoesOnAtWhatWorkersStillHave) {
   Run();
-  Restart(400);
-  EXPECT_NEAR(Tick().rate, 400, 1e-9);
-  Restart(150);
-  Sends(150);
-  EXPECT_NEAR(Tick().rate, 150, 1e-9);
-  Restart(1e6);
-  EXPECT_NEAR(Tick().rate, 150, 1e-9) << "never more than was saved";
+  Restart();
+  EXPECT_NEAR(TickAfterReports(400).rate, 400, 1e-9);
+  Restart();
+  EXPECT_NEAR(TickAfterReports(150).rate, 150, 1e-9);
+  Restart();
+  EXPECT_NEAR(TickAfterReports(1e6).rate, 150, 1e-9) << "never more than was saved";
+}
+
+TEST_F(RestoreTest, UntilAllIsReportedItGrantsWhatThereWillBeAndRaisesNothing) {
+  Run();
+  Restart();
+  Metric(10);
+  inputs_.reported = 0;
+  EXPECT_NEAR(Tick().rate, 100, 1e-9) << "what there would be if that were all";
+  inputs_.reported = 250;
+  EXPECT_NEAR(Tick().rate, 250, 1e-9);
+  inputs_.reported = 390;
+  EXPECT_NEAR(Ticks(3).rate, 390, 1e-9);
+  inputs_.reported.reset();
+  EXPECT_NEAR(Tick().rate, 390, 1e-9);
+  EXPECT_GT(For(2min).rate, 390) << "from then on as ever";
+}
+
+TEST_F(RestoreTest, UntilAllIsReportedACutStillCuts) {
+  Run();
+  Restart();
+  inputs_.reported = 400;
+  TickWith(210), TickWith(210);
+  EXPECT_EQ(rate(), 0) << "critical";
+  inputs_.reported.reset();
+  EXPECT_EQ(TickWith(150).rate, 0) << "the hold goes on";
 }
 
 TEST_F(RestoreTest, IsAResumeWhenAllGrantsHaveExpired) {
   Run();
-  Restart(std::nullopt);
+  Restart();
+  EXPECT_NEAR(Tick().rate, 100, 1e-9);
+  Restart();
+  EXPECT_NEAR(TickAfterReports(0).rate, 25, 1e-9);
+}
+
+TEST_F(RestoreTest, IsAResumeWhenMostGrantsHaveExpired) {
+  Run();
+  Restart();
+  EXPECT_NEAR(TickAfterReports(30).rate, 100, 1e-9) << "one worker of many has come back";
+}
+
+TEST_F(RestoreTest, APauseBeforeAllIsReportedIsOneResumeAndNotTwo) {
+  Run();
+  Restart();
+  inputs_.reported = 400;
+  Tick();
+  inputs_.paused = true;
+  inputs_.reported = 0;
+  Tick();
+  inputs_.paused = false;
+  Tick();
+  inputs_.reported.reset();
   EXPECT_NEAR(Tick().rate, 100, 1e-9);
 }
 
@@ -169,7 +222,7 @@ TEST_F(RestoreTest, AHoldGoesOnAndTheNextOneIsLonger) {
   Run();
   TickWith(210), TickWith(210);
   const double before = governor_->memory().before_hold;
-  Restart(std::nullopt, 10s);
+  Restart(10s);
   Metric(50);
   For(40s);
   EXPECT_EQ(rate(), 0);
@@ -181,7 +234,7 @@ TEST_F(RestoreTest, AHoldGoesOnAndTheNextOneIsLonger) {
 TEST_F(RestoreTest, AClockThatWasSetBackMakesNothingYounger) {
   Run();
   TickWith(210), TickWith(210);
-  Restart(std::nullopt, -1h + 1h);
+  Restart(-1h + 1h);
   EXPECT_EQ(Tick().rate, 0);
 }
 
@@ -193,7 +246,7 @@ TEST_F(RestoreTest, WhatWasSavedMayBeNonsense) {
                             .before_hold = INFINITY,
                             .held_since = WallTime::max(),
                             .last_critical = WallTime::min()};
-  governor_ = Governor::Restore(OneBudget(), saved, NAN, now_, wall_);
+  governor_ = Governor::Restore(OneBudget(), saved, now_, wall_);
   inputs_.observations.resize(1);
   Metric(50);
   for (int i = 0; i < 100; ++i) {

@@ -382,6 +382,22 @@ TEST_F(RateShareTest, WhileLearningTheSumOfWhatIsReportedIsCutToTheRate) {
   EXPECT_THAT(Rate(kB), DoubleNear(20, 1e-3));
 }
 
+TEST_F(RateShareTest, WhatIsReportedWhileLearningIsWhatTheEarlierLeaderHadGranted) {
+  Use({.learning = 30s}, 1);
+  EXPECT_EQ(share_->Reported(now_), 0) << "nobody has come back yet";
+  share_->SetRate(50, now_);
+  share_->Adopt(kA, 60, 25s, now_);
+  share_->Adopt(kB, 40, 25s, now_);
+  Settle();
+  EXPECT_EQ(share_->Reported(now_), 100) << "whatever it has been cut to since";
+  now_ += 30s;
+  EXPECT_EQ(share_->Reported(now_), std::nullopt);
+}
+
+TEST_F(RateShareTest, WithoutAnEarlierLeaderNothingIsReported) {
+  EXPECT_EQ(share_->Reported(now_), std::nullopt);
+}
+
 TEST_F(RateShareTest, AnAcknowledgementOfWhatWasNeverSentChangesNothing) {
   share_->SetRate(100, now_);
   Join(kA);

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "operator/api/backfill.h"
+#include "operator/throttle/governor.h"
+
+namespace backfill::reconcile {
+
+// Told of what governors decide. Thread-safe; must return at once.
+class ThrottleWatcher {
+ public:
+  virtual ~ThrottleWatcher() = default;
+
+  // `decision` was made for that Backfill just now, with these options.
+  virtual void Decided(const api::Backfill& backfill, const throttle::GovernorOptions& options,
+                       const throttle::Decision& decision) = 0;
+  // It has no rate to be decided any more: nothing of it sends to the target, or it is gone.
+  virtual void Released(const api::Backfill& backfill) = 0;
+};
+
+}  // namespace backfill::reconcile
