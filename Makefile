@@ -164,7 +164,7 @@ BENCH_SEEDS ?= 40
 bench-throttle: deps build/release/build.ninja ## the governor beside other ways to set a rate, simulated; writes docs/throttle-bench.md; fails if a gate is missed
 	cmake --build --preset release -j $(JOBS) --target throttle_bench
 	mkdir -p build/bench
-	build/release/bin/throttle_bench --scenarios bench/throttle/scenarios --seeds $(BENCH_SEEDS) --threads $(JOBS) \
+	build/release/bin/throttle_bench --scenarios bench/throttle/scenarios --crowds bench/throttle/crowds --seeds $(BENCH_SEEDS) --threads $(JOBS) \
 	  --markdown docs/throttle-bench.md --json build/bench/throttle.json
 
 # RUNS (20) of each: bench/throttle_live/README.md.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bench/throttle/baselines.h"
+#include "bench/throttle/crowd.h"
 #include "bench/throttle/governed.h"
 #include "bench/throttle/scenario.h"
 #include "bench/throttle/table.h"
@@ -39,11 +40,14 @@ std::string LiveSection(const std::string& file) {
 int main(int argc, char** argv) {
   CLI::App app("The governor beside other ways to set a rate, in a simulated target");
   std::string folder;
+  std::string crowds_folder;
   std::string markdown;
   std::string json;
   std::vector<std::string> only;
+  std::vector<Crowd> crowds;
   TournamentOptions options;
   app.add_option("--scenarios", folder, "Folder of scenario files")->required();
+  app.add_option("--crowds", crowds_folder, "Folder of scenario files of several at once");
   app.add_option("--only", only, "Names of scenarios");
   app.add_option("--seeds", options.seeds, "How many")->check(CLI::Range(1, 1000));
   app.add_option("--first-seed", options.first_seed, "The first of them");
@@ -63,14 +67,26 @@ int main(int argc, char** argv) {
       return std::find(only.begin(), only.end(), s.name) == only.end();
     });
   }
+  if (!crowds_folder.empty()) {
+    auto read = ReadCrowds(crowds_folder);
+    if (!read.ok()) {
+      std::cerr << read.error().message << "\n";
+      return 2;
+    }
+    crowds = std::move(*read);
+  }
   options.contestants = Baselines();
   options.contestants.push_back(GovernorAlone());
   options.contestants.push_back(TheGovernor());
 
   const Tournament tournament = Hold(options);
   const std::vector<Verdict> verdicts = Judge(tournament, options.scenarios);
-  const std::string page =
-      ToMarkdown(tournament, verdicts, options) + (markdown.empty() ? "" : LiveSection(markdown));
+  // They take longer than the others, and vary less.
+  const int crowd_seeds = std::min(options.seeds, 5);
+  const std::vector<CrowdResult> several = HoldCrowds(crowds, options.first_seed, crowd_seeds);
+  std::string page = ToMarkdown(tournament, verdicts, options);
+  if (!several.empty()) page += ToMarkdown(several, crowd_seeds);
+  if (!markdown.empty()) page += LiveSection(markdown);
   if (markdown.empty()) {
     std::cout << page;
   } else if (!Write(markdown, page)) {
@@ -82,6 +98,11 @@ int main(int argc, char** argv) {
     if (verdict.missed.empty()) continue;
     kept = false;
     std::cerr << "gate missed: " << verdict.what << ": " << verdict.missed << "\n";
+  }
+  for (const CrowdResult& result : several) {
+    if (result.missed.empty()) continue;
+    kept = false;
+    std::cerr << "gate missed: " << result.title << ": " << result.missed << "\n";
   }
   if (kept) std::cerr << "all gates kept\n";
   return kept ? 0 : 1;

@@ -1,54 +1,22 @@
 #include "bench/throttle/plant.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 #include <deque>
 #include <limits>
 #include <optional>
-#include <random>
 #include <vector>
+
+#include "bench/throttle/target.h"
 
 namespace backfill::throttle_bench {
 namespace {
 
-constexpr double kQueueSeconds = 5;  // of work, at most
-constexpr double kKnee = (kBudget / kBaseMs - 1) / 0.5;
-constexpr double kForegroundNoise = 0.02;
-constexpr double kOwnWeight = 0.4;  // EWMA of what workers see
-constexpr int kLongAgo = -1'000'000;
 constexpr int kLateAfter = 30;  // s
-
-double P99(double rho, double queue_s) {
-  const double u = std::clamp(rho, 0.0, 0.98);
-  return kBaseMs * (1 + 0.5 * u / (1 - u)) + 1000 * queue_s;
-}
-
-double Metric(Shape shape, double latency, double rho, double queue_s) {
-  switch (shape) {
-    case Shape::kLatency:
-      return latency;
-    case Shape::kCliff: {
-      const double errors = 0.0005 + std::min(0.5, std::max(0.0, queue_s - 0.3) * 0.2);
-      return kBudget * errors / 0.01;
-    }
-    case Shape::kLinear:
-      return kBudget * std::min(1.0, rho) / 0.80;
-  }
-  std::abort();
-}
 
 struct Second {  // of the trace
   double sent = 0;
   double best = 0;
   double metric = 0;
-};
-
-// A sample on its way from the target to the controller.
-struct Sample {
-  int arrives = 0;
-  std::optional<double> value;
-  int taken = 0;
 };
 
 struct PendingRate {
@@ -82,7 +50,7 @@ class Run {
       : s_(scenario),
         controller_(controller),
         limit_(limit),
-        random_(seed),
+        target_(scenario, seed),
         applied_(scenario.start_rate),
         last_rate_(scenario.start_rate) {}
 
@@ -94,8 +62,6 @@ class Run {
 
  private:
   void Step(int t) {
-    const double foreground = s_.foreground.At(t) * (1 + kForegroundNoise * normal_(random_));
-    const double capacity = s_.capacity.At(t);
     while (!rates_.empty() && rates_.front().at <= t) {
       applied_ = rates_.front().rate;
       rates_.pop_front();
@@ -107,26 +73,20 @@ class Run {
     sum_sent_ += sent;
     ++seconds_;
 
-    queue_ = std::clamp(queue_ + foreground + sent - capacity, 0.0, kQueueSeconds * capacity);
-    const double rho = (foreground + sent) / capacity;
-    const double queue_s = queue_ / capacity;
-    const double latency = P99(rho, queue_s);
-    own_ = own_ * (1 - kOwnWeight) + latency * kOwnWeight;
-    controller_.LearnLatency(own_);
-    const double metric = Metric(s_.shape, latency, rho, queue_s);
-    Observe(t, metric, sent);
+    const Target::Second second = target_.Advance(t, sent);
+    controller_.LearnLatency(target_.own());
 
     if (was_down_ && !down) controller_.Restart(t);
     was_down_ = down;
-    if (t % controller_.Period() == 0 && !down) Tick(t, sent, latency, paused);
-    Count(t, sent, metric, capacity, down);
+    if (t % controller_.Period() == 0 && !down) Tick(t, sent, second.latency, paused);
+    Count(t, sent, second, down);
   }
 
   Sight See(int t, double sent, double latency) {
     const double mean = seconds_ > 0 ? sum_sent_ / seconds_ : sent;
     return {.now = t,
-            .value = value_,
-            .sampled = sampled_,
+            .value = target_.value(),
+            .sampled = target_.sampled(),
             .sent = sent,
             .sent_since_last_tick = mean,
             .own = latency};
@@ -135,7 +95,7 @@ class Run {
   // Those that know pauses hear of them at once, and so do their workers.
   void FollowPauses(int t, bool paused) {
     if (was_paused_ && !paused && controller_.KnowsPauses()) {
-      applied_ = controller_.Resume(See(t, 0, own_));
+      applied_ = controller_.Resume(See(t, 0, target_.own()));
       rates_.clear();
     }
     was_paused_ = paused;
@@ -145,35 +105,7 @@ class Run {
     const std::optional<int> ttl = controller_.GrantTtl();
     if (down && ttl && t - last_tick_ > *ttl) applied_ = 0;  // what expired does not come back
     if (paused) return 0;
-    return std::min({applied_, limit_, applied_ * controller_.InnerFactor(own_)});
-  }
-
-  void Observe(int t, double metric, double sent) {
-    window_.push_back({.value = metric, .exists = !s_.nan_when_idle || sent >= 0.5});
-    if (window_.size() > static_cast<std::size_t>(s_.window) + 1) window_.pop_front();
-    const Seen seen = s_.SeenAt(t);
-    if (t % s_.scrape == 0 && seen != Seen::kStale)
-      samples_.push_back({.arrives = t + s_.delay,
-                          .value = seen == Seen::kAll ? std::optional(SampleNow()) : std::nullopt,
-                          .taken = t});
-    while (!samples_.empty() && samples_.front().arrives <= t) {
-      value_ = samples_.front().value;
-      sampled_ = samples_.front().taken;
-      samples_.pop_front();
-    }
-  }
-
-  // Mean of the window with its noise.
-  double SampleNow() {
-    double sum = 0;
-    int n = 0;
-    for (const Point& point : window_) {
-      if (!point.exists) continue;
-      sum += point.value;
-      ++n;
-    }
-    if (n == 0) return std::numeric_limits<double>::quiet_NaN();
-    return sum / n * std::exp(s_.noise * normal_(random_));
+    return std::min({applied_, limit_, applied_ * controller_.InnerFactor(target_.own())});
   }
 
   void Tick(int t, double sent, double latency, bool paused) {
@@ -193,8 +125,9 @@ class Run {
     last_rate_ = rate;
   }
 
-  void Count(int t, double sent, double metric, double capacity, bool down) {
-    const double best = s_.BestUtilisation() * capacity - s_.foreground.At(t);
+  void Count(int t, double sent, const Target::Second& second, bool down) {
+    const double metric = second.metric;
+    const double best = second.best;
     if (best > 0) {  // else the foreground alone is over budget
       ++eligible_;
       if (metric > kBudget) ++figures_.over;
@@ -221,26 +154,14 @@ class Run {
     return figures_;
   }
 
-  struct Point {
-    double value = 0;
-    bool exists = true;
-  };
-
   const Scenario& s_;
   Controller& controller_;
   const double limit_;
-  std::mt19937_64 random_;
-  std::normal_distribution<double> normal_;
+  Target target_;
 
   double applied_;
   double last_rate_;
   std::deque<PendingRate> rates_;
-  std::deque<Point> window_;
-  std::deque<Sample> samples_;
-  std::optional<double> value_;
-  int sampled_ = kLongAgo;
-  double queue_ = 0;
-  double own_ = kBaseMs;
   int last_tick_ = 0;
   bool was_paused_ = false;
   bool was_down_ = false;
@@ -266,18 +187,6 @@ const FigureArray& FigureNames() {
 
 double& Figure(Figures& figures, std::size_t index) { return figures.*kMembers.at(index); }
 double Figure(const Figures& figures, std::size_t index) { return figures.*kMembers.at(index); }
-
-double Scenario::BestUtilisation() const {
-  switch (shape) {
-    case Shape::kLatency:
-      return kKnee / (1 + kKnee);
-    case Shape::kCliff:
-      return 0.97;
-    case Shape::kLinear:
-      return 0.80;
-  }
-  std::abort();
-}
 
 Figures Simulate(const Scenario& scenario, Controller& controller, double limit,
                  std::uint64_t seed) {
