@@ -111,6 +111,22 @@ void FindRisksOf(const Node& budget, const std::string& path, Problems& risks) {
   }
 }
 
+// A real run that nothing but its maximum slows down.
+void FindUnguarded(const Node& root, Problems& risks) {
+  const Node* dry_run = root.At("spec.dryRun", Kind::kBool);
+  const Node* throttle = root.At("spec.throttle", Kind::kMap);
+  if (dry_run == nullptr || dry_run->boolean || throttle == nullptr) return;
+  const Node* budgets = Budgets(root);
+  const bool guarded = Text(root, "spec.throttle.mode") != "Observe" && budgets != nullptr &&
+                       std::ranges::any_of(budgets->items, [](const Node& budget) {
+                         return IsSet(budget, "required") && IsSet(budget, "enforce");
+                       });
+  if (guarded) return;
+  risks.Add(*throttle, "spec.throttle",
+            "no budget is required and enforced: it sends as fast as maxRecordsPerSecond allows, "
+            "however the target is");
+}
+
 }  // namespace
 
 void CheckThrottle(const Node& root, Problems& problems) {
@@ -132,6 +148,7 @@ void CheckOverride(const Node& override, const std::string& path, Problems& prob
 }
 
 void FindThrottleRisks(const Node& root, Problems& risks) {
+  FindUnguarded(root, risks);
   const Node* budgets = Budgets(root);
   if (budgets == nullptr) return;
   bool leads = false;

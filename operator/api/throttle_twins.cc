@@ -76,6 +76,15 @@ bool BelowIdeal(const Node& self, const Node& /*before*/) {
   return !min || !ideal || *min < *ideal;
 }
 
+bool WindowHasTwoScrapes(const Node& self, const Node& /*before*/) {
+  const std::string as = TextAt(self, "scrape.as");
+  if (as != "Rate" && as != "Quantile") return true;
+  const auto interval = ParseDuration(TextAt(self, "timing.interval"));
+  const std::string given = TextAt(self, "timing.window");
+  const auto window = given.empty() ? std::optional<Millis>(60s) : ParseDuration(given);
+  return !interval || !window || 2 * *interval <= *window;
+}
+
 constexpr std::array kTwins = {
     Twin{"!has(self.maxRecordsPerSecond) || self.maxRecordsPerSecond < 1 || "
          "self.minRecordsPerSecond <= self.maxRecordsPerSecond",
@@ -116,6 +125,10 @@ constexpr std::array kTwins = {
            const auto critical = DecimalAt(self, "critical"), min = DecimalAt(self, "min");
            return !critical || !min || *critical < *min;
          }},
+    Twin{"!has(self.scrape) || self.scrape.__as__ == 'Value' || duration(self.timing.interval) + "
+         "duration(self.timing.interval) <= duration(has(self.timing.window) ? self.timing.window "
+         ": '60s')",
+         WindowHasTwoScrapes},
     Twin{"!has(self.quantile) || self.__as__ == 'Quantile'",
          [](const Node& self, const Node&) {
            return self.Find("quantile") == nullptr || !self.At("as", Kind::kString) ||
