@@ -142,6 +142,7 @@ int Dispatch(const CLI::App& app, Options& o, const Environment& env) {
   if (command == "failures") return RunFailures(o.failures, env);
   if (command == "shards") return RunShards(o.shards, env);
   if (command == "report") return RunReport(o.report, env);
+  if (command == "replay-throttle") return RunReplayThrottle(o.replay_throttle, env.streams);
   if (command == "retry") return RunRetry(o.retry, env);
   if (command == "pause") return RunPause(o.pause, env);
   if (command == "resume") return RunResume(o.resume, env);

@@ -263,6 +263,29 @@ void AddShards(Commands& to) {
       "  backfill shards reprice -o json | jq 'select(.state != \"done\")'\n");
 }
 
+void AddReplayThrottle(Commands& to) {
+  ReplayThrottleOptions& o = to.all.replay_throttle;
+  CLI::App* c =
+      to.app.add_subcommand("replay-throttle", "Make the decisions of a throttling log again");
+  c->add_option("LOG", o.logs, "Logs of decisions, the oldest first; - is stdin")
+      ->type_name("")
+      ->required();
+  c->add_flag("--decisions", o.decisions, "Show every decision");
+  c->footer(
+      "Each line of such a log has all that a decision about the rate depended on: metrics, "
+      "rates,\n"
+      "schedule, overrides. They are decided again, and what comes out differently is shown.\n"
+      "`backfill run` writes NAMESPACE.NAME.decisions.log into its state directory; the operator\n"
+      "answers with its own on /decisions. Lines of other logs are left out.\n\n"
+      "Exit codes:\n"
+      "  0  all are the same\n"
+      "  1  it cannot be told\n"
+      "  2  some came out differently\n\n"
+      "Examples:\n"
+      "  backfill replay-throttle .backfill/default.reprice.decisions.log\n"
+      "  curl -s localhost:8080/decisions | backfill replay-throttle - --decisions\n");
+}
+
 void AddReport(Commands& to) {
   ReportOptions& o = to.all.report;
   CLI::App* c = to.app.add_subcommand("report", "Tell what was done, by whom, and what came of it");
@@ -402,6 +425,7 @@ void AddCommands(CLI::App& app, Options& options, CalledAs called_as) {
   AddFailures(to);
   AddShards(to);
   AddReport(to);
+  AddReplayThrottle(to);
   AddRetry(to);
   AddPause(to);
   AddResume(to);

@@ -8,6 +8,7 @@
 #include "cli/pause.h"
 #include "cli/place.h"
 #include "cli/plan.h"
+#include "cli/replay_throttle.h"
 #include "cli/report.h"
 #include "cli/retry.h"
 #include "cli/run.h"
@@ -37,6 +38,7 @@ struct Options {
   ShardsOptions shards;
   RetryOptions retry;
   ReportOptions report;
+  ReplayThrottleOptions replay_throttle;
   PauseOptions pause;
   ResumeOptions resume;
   ApplyOptions apply;

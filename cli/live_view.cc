@@ -8,6 +8,7 @@
 #include "cli/ending.h"
 #include "cli/human.h"
 #include "cli/terminal_text.h"
+#include "cli/throttle_text.h"
 #include "operator/api/decode.h"
 
 namespace backfill::cli {
@@ -91,11 +92,12 @@ std::vector<Segment> CountSegments(const api::ProgressStatus& progress) {
   return segments;
 }
 
-std::vector<Segment> ActivitySegments(const api::Status& status) {
+std::vector<Segment> ActivitySegments(const api::Status& status, WallTime now) {
   std::vector<Segment> segments;
   if (const std::string rate = RateText(status); !rate.empty()) {
     const bool throttled = IsTrue(status, "Throttled");
     segments.push_back({rate, throttled ? Color::kYellow : Color::kNone});
+    segments.push_back({ThrottleSummary(status, now)});
   }
   if (status.workers && status.workers->desired > 0) {
     segments.push_back(
@@ -196,7 +198,7 @@ std::vector<std::string> RenderLive(const api::Backfill& backfill, const ViewSta
     Append(lines,
            Flow({{ProgressBar(done, total, bar) + " " + percent}, {counted}}, width, state.color));
   }
-  Append(lines, Flow(ActivitySegments(status), width, state.color));
+  Append(lines, Flow(ActivitySegments(status, state.now), width, state.color));
   if (progress != nullptr) Append(lines, Flow(CountSegments(*progress), width, state.color));
   for (const Notice& notice : NoticesOf(backfill)) {
     Append(lines, Paragraph({notice.text, notice.serious ? Color::kRed : Color::kYellow}, width,
@@ -215,7 +217,8 @@ std::string RenderLine(const api::Backfill& backfill, const ViewState& state) {
     parts.push_back(Grouped(p->records) + " of " + Plural(status.plan->records, "record"));
     if (p->failed > 0) parts.push_back(Grouped(p->failed) + " failed");
   }
-  for (const Segment& s : ActivitySegments(status)) parts.push_back(s.text);
+  for (const Segment& s : ActivitySegments(status, state.now))
+    if (!s.text.empty()) parts.push_back(s.text);
   if (const std::string left = TimeLeft(status, state.now); !left.empty()) parts.push_back(left);
   for (const Notice& notice : NoticesOf(backfill)) parts.push_back(notice.text);
   for (const std::string& note : state.notes) parts.push_back(note);

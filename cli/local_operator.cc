@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "cli/terminal_text.h"
 #include "operator/coordinator/coordinator.h"
+#include "operator/decision_log/log_file.h"
 #include "operator/reconcile/observed_budgets.h"
 #include "operator/reconcile/process_pool.h"
 #include "operator/reconcile/sent_files.h"
@@ -85,6 +86,7 @@ class LocalOperator final : public Operator {
                 PrivateDirectory directory)
       : directory_(std::move(directory)),
         token_(RandomHex(kTokenBytes)),
+        decisions_(LogOptions(settings)),
         budgets_({}, clock_),
         coordinator_(store, clock_, leader_, CoordinatorOptions(settings)),
         store_(store) {}
@@ -95,9 +97,11 @@ class LocalOperator final : public Operator {
     reconciler_.reset();
     pool_.reset();
     coordinator_.Stop();
+    decisions_.Stop();
   }
 
   Status Start(const OperatorSettings& settings) {
+    TRY(decisions_.Start());
     TRY(coordinator_.Start());
     reconcile::ProcessPoolOptions options;
     options.worker_binary = WorkerBinary();
@@ -122,6 +126,7 @@ class LocalOperator final : public Operator {
     reconciler_options.max_replicas = settings.max_replicas;
     reconciler_options.planning = settings.planning;
     reconciler_options.budgets = &budgets_;
+    reconciler_options.decisions = &decisions_;
     reconciler_ = std::make_unique<reconcile::Reconciler>(store_, coordinator_, *pool_, clock_,
                                                           reconciler_options);
     return Ok{};
@@ -135,6 +140,10 @@ class LocalOperator final : public Operator {
   void KillWorkers() override { pool_->KillAll(); }
 
  private:
+  static decision_log::LogFileOptions LogOptions(const OperatorSettings& settings) {
+    constexpr std::uint64_t kMaxBytes = 16ULL << 20U;
+    return {.path = settings.decisions_log, .max_bytes = kMaxBytes, .files = 2};
+  }
   [[nodiscard]] coordinator::CoordinatorOptions CoordinatorOptions(
       const OperatorSettings& settings) {
     coordinator::CoordinatorOptions options;
@@ -157,6 +166,7 @@ class LocalOperator final : public Operator {
   const coordinator::SoleLeader leader_;
   const PrivateDirectory directory_;
   const std::string token_;
+  decision_log::LogFile decisions_;
   reconcile::ObservedBudgets budgets_;
   coordinator::Coordinator coordinator_;
   kube::ObjectStore& store_;

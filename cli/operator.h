@@ -13,7 +13,8 @@ namespace backfill::cli {
 struct OperatorSettings {
   std::filesystem::path state_dir;
   std::filesystem::path workers_log;
-  std::filesystem::path sent_dir;  // where workers note what they send
+  std::filesystem::path decisions_log;  // of the governor
+  std::filesystem::path sent_dir;       // where workers note what they send
   kube::ObjectRef backfill;
   int alive_lock_fd = -1;          // workers inherit it
   bool predecessors_gone = false;  // every worker of an earlier run has ended for certain

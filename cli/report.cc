@@ -32,6 +32,7 @@ Result<Account> ReadAccount(kube::ObjectStore& store, const Place& place, const 
   if (run->backfill_uid != account.backfill.uid) return account;  // of an earlier one
   account.started = run->started;
   account.ended = run->ended;
+  account.throttling = run->throttling;
   return account;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/interventions.h"
 #include "cli/place.h"
 #include "operator/api/backfill.h"
+#include "operator/report/throttle_timeline.h"
 
 namespace backfill::cli {
 
@@ -28,6 +29,7 @@ struct Account {
   std::string ended;
   std::map<std::string, std::uint64_t> failures;  // by class
   InterventionLog interventions;
+  report::ThrottleTimeline throttling;
   std::string version;   // of this program
   std::string gap = {};  // what could not be looked at, and why; empty: nothing
 };

@@ -87,6 +87,20 @@ std::string DroppedText(const InterventionLog& log) {
   return Plural(log.dropped, "earlier one") + " left out";
 }
 
+std::string LeftOutText(const report::ThrottleTimeline& timeline) {
+  if (timeline.left_out == 0) return "";
+  return Plural(timeline.left_out, "change") +
+         fmt::format(" left out after the first {}", report::kFirstThrottleChanges);
+}
+
+// What the governor did, a row for each change; not printable.
+std::vector<std::vector<std::string>> ThrottlingRows(const report::ThrottleTimeline& timeline) {
+  std::vector<std::vector<std::string>> rows;
+  for (const api::ThrottleChange& c : timeline.changes)
+    rows.push_back({c.time, c.state, PerSecond(c.rate), c.limited_by, c.budget, c.reason});
+  return rows;
+}
+
 // The declared work as a file, without what was done to it and without credentials.
 api::Backfill Declared(const api::Backfill& backfill) {
   api::Backfill declared;
@@ -135,6 +149,18 @@ std::string ReportToText(const Account& account) {
     if (const std::string dropped = DroppedText(account.interventions); !dropped.empty())
       out += "  (" + dropped + ")\n";
   }
+  if (!account.throttling.changes.empty()) {
+    out += "Throttling:\n";
+    Table table({"FROM", "STATE", "RATE", "LIMITED BY", "BUDGET", "WHY"});
+    for (const std::vector<std::string>& row : ThrottlingRows(account.throttling)) {
+      std::vector<Table::Cell> cells;
+      for (const std::string& text : row) cells.push_back({Printable(text)});
+      table.Add(cells);
+    }
+    out += table.Render("  ", false);
+    if (const std::string left_out = LeftOutText(account.throttling); !left_out.empty())
+      out += "  (" + left_out + ")\n";
+  }
   out += "To reproduce:\n";
   for (const auto& [name, value] : Origin(account))
     out += fmt::format("  {:<12}{}\n", name + ":", Printable(value));
@@ -168,6 +194,15 @@ std::string ReportToMarkdown(const Account& account) {
     out += MarkdownTable({"Time", "By", "What", "Detail"}, rows);
     if (const std::string dropped = DroppedText(account.interventions); !dropped.empty())
       out += "\n" + dropped + "\n";
+  }
+  if (!account.throttling.changes.empty()) {
+    rows = ThrottlingRows(account.throttling);
+    for (std::vector<std::string>& row : rows)
+      for (std::string& text : row) text = MarkdownText(text);
+    out += "\n## Throttling\n\n" +
+           MarkdownTable({"From", "State", "Rate", "Limited by", "Budget", "Why"}, rows);
+    if (const std::string left_out = LeftOutText(account.throttling); !left_out.empty())
+      out += "\n" + left_out + "\n";
   }
   rows.clear();
   for (const auto& [name, value] : Origin(account)) add(name, value);
@@ -208,6 +243,16 @@ std::string ReportToJson(const Account& account) {
         Json{{"time", i.time}, {"by", i.by}, {"what", i.what}, {"detail", i.detail}});
   tree["interventions"] = interventions;
   tree["interventionsLeftOut"] = account.interventions.dropped;
+  Json throttling = Json::array();
+  for (const api::ThrottleChange& c : account.throttling.changes)
+    throttling.push_back(Json{{"time", c.time},
+                              {"state", c.state},
+                              {"limitedBy", c.limited_by},
+                              {"budget", c.budget},
+                              {"reason", c.reason},
+                              {"recordsPerSecond", c.rate}});
+  tree["throttling"] = throttling;
+  tree["throttlingLeftOut"] = account.throttling.left_out;
   tree["version"] = account.version;
   tree["file"] = Json::parse(api::ToJson(Declared(b)), nullptr, false);
   return PrintableLines(tree.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";

@@ -133,6 +133,7 @@ class Runner {
     const OperatorSettings settings{
         .state_dir = dir.path(),
         .workers_log = dir.WorkersLog(ref_.ns, ref_.name),
+        .decisions_log = dir.DecisionsLog(ref_.ns, ref_.name),
         .sent_dir = dir.WorkersSent(ref_.ns, ref_.name),
         .backfill = ref_,
         .alive_lock_fd = workers->fd(),

@@ -106,6 +106,9 @@ std::filesystem::path StateDir::WorkersLock(std::string_view ns, std::string_vie
 std::filesystem::path StateDir::WorkersLog(std::string_view ns, std::string_view name) const {
   return path_ / fmt::format("{}.{}.workers.log", ns, name);
 }
+std::filesystem::path StateDir::DecisionsLog(std::string_view ns, std::string_view name) const {
+  return path_ / fmt::format("{}.{}.decisions.log", ns, name);
+}
 std::filesystem::path StateDir::WorkersSent(std::string_view ns, std::string_view name) const {
   return path_ / fmt::format("{}.{}.workers.sent", ns, name);
 }

@@ -27,6 +27,9 @@ class StateDir {
   [[nodiscard]] std::filesystem::path WorkersLock(std::string_view ns, std::string_view name) const;
   // What its workers write on stdout and stderr.
   [[nodiscard]] std::filesystem::path WorkersLog(std::string_view ns, std::string_view name) const;
+  // What the governor of its rate decided, for replay-throttle.
+  [[nodiscard]] std::filesystem::path DecisionsLog(std::string_view ns,
+                                                   std::string_view name) const;
   // The directory in which they take note of what they send.
   [[nodiscard]] std::filesystem::path WorkersSent(std::string_view ns, std::string_view name) const;
   // Of a backfill that has ended for good, which nobody will ask any more. What cannot be removed

@@ -8,6 +8,7 @@
 
 #include "cli/human.h"
 #include "cli/terminal_text.h"
+#include "operator/api/conditions.h"
 
 namespace backfill::cli {
 
@@ -21,6 +22,23 @@ std::string ThrottleText(const api::Status& status, WallTime now) {
   }
   if (!throttle.reason.empty()) text += ": " + Printable(throttle.reason);
   if (throttle.holds > 1) text += fmt::format("; hold {} in a row", throttle.holds);
+  return text;
+}
+
+std::string ThrottleSummary(const api::Status& status, WallTime now) {
+  if (!status.throttle || HasEnded(status)) return "";
+  const api::ThrottleStatus& throttle = *status.throttle;
+  std::string text = Printable(throttle.state);
+  if (text.empty() || text == "Paused") return "";  // the phase says it
+  if (!throttle.binding_budget.empty()) {
+    text += " by " + Printable(throttle.binding_budget);
+    if (throttle.pressure)
+      text += fmt::format(" at {:.0f} %", std::round(*throttle.pressure * 100));
+  }
+  if (const auto since = ParseWallTime(throttle.since)) {
+    const double seconds = std::chrono::duration<double>(now - *since).count();
+    text += " for " + Lasting(std::max(0.0, seconds));
+  }
   return text;
 }
 

@@ -35,7 +35,7 @@ TEST_F(CommandLineTest, ExplainsItselfAndEachCommand) {
   ExpectGolden("help.txt", out());
   for (const std::string command :
        {"lint", "plan", "run", "status", "watch", "failures", "shards", "report", "retry", "pause",
-        "resume", "apply", "completion", "help", "version"}) {
+        "resume", "apply", "replay-throttle", "completion", "help", "version"}) {
     EXPECT_EQ(Plain({command, "--help"}), kExitDone) << command;
     ExpectGolden("help_" + command + ".txt", out());
     EXPECT_THAT(out(), HasSubstr("Examples:"));

@@ -33,6 +33,11 @@ Account Completed() {
       {"2026-05-01T11:50:00Z", "ann", "Paused", "errors in checkout"},
       {"2026-05-01T11:55:00Z", "bob", "Changed", "spec.throttle.maxRecordsPerSecond: 8000 -> 5000"},
       {"2026-05-01T11:56:00Z", "bob", "Resumed", ""}};
+  account.throttling.left_out = 7;
+  account.throttling.changes = {
+      {"2026-05-01T11:41:00Z", "Ramping", "Budget", "p99", "", 50},
+      {"2026-05-01T11:44:10Z", "Limited", "Budget", "p99", "p99 0.31 over 0.25", 1234.5},
+      {"2026-05-01T11:50:00Z", "Held", "MissingMetric", "", "lag: no answer | [x]", 0}};
   return account;
 }
 

@@ -43,6 +43,15 @@ TEST_F(RunTest, ARealRunReachesEveryRecordOnce) {
       << "what workers noted is needed no more";
 }
 
+TEST_F(RunTest, WhatItsGovernorDecidedIsDecidedAgainFromItsLog) {
+  WriteSpec({});
+  ASSERT_EQ(Run().code, 0);
+  const Exit replay =
+      Command({"replay-throttle", (state() / "default.touch.decisions.log").string()});
+  EXPECT_EQ(replay.code, 0) << replay.err;
+  EXPECT_THAT(replay.out, HasSubstr("of 1 governor, made again: all the same"));
+}
+
 TEST_F(RunTest, BatchesReachEveryRecordOnce) {
   TargetIs({.bitmap = 50'000});
   WriteSpec({.end = 50'000, .batch = 100});

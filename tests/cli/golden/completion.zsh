@@ -67,7 +67,7 @@ _backfill_rules() {  # COMMAND PREVIOUS -> proposed, files, stored
     completion:--state-dir) files=1; return ;;
   esac
   case $1 in
-    '') proposed='lint plan run status watch failures shards report retry pause resume apply completion help version --help' ;;
+    '') proposed='lint plan run status watch failures shards report replay-throttle retry pause resume apply completion help version --help' ;;
     lint) proposed='-h --help -f --file -n --namespace' ;;
     plan) proposed='-h --help -f --file -o --output --against -n --namespace --cluster --context --kubeconfig --state-dir' ;;
     run) proposed='-h --help -f --file --workers -o --output --no-progress --state-dir -n --namespace' ;;
@@ -76,12 +76,13 @@ _backfill_rules() {  # COMMAND PREVIOUS -> proposed, files, stored
     failures) proposed='-h --help -o --output -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
     shards) proposed='-h --help -o --output -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
     report) proposed='-h --help -o --output -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
+    replay-throttle) proposed='-h --help --decisions' ;;
     retry) proposed='-h --help -f --file --name --class -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
     pause) proposed='-h --help --reason --wait -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
     resume) proposed='-h --help --wait -n --namespace --cluster --context --kubeconfig --state-dir'; stored=1 ;;
     apply) proposed='-h --help -f --file --state-dir -n --namespace' ;;
     completion) proposed='bash zsh fish -h --help -n --namespace --cluster --context --kubeconfig --state-dir' ;;
-    help) proposed='concepts spec exit-codes throttling idempotency files tls lint plan run status watch failures shards report retry pause resume apply completion help version -h --help' ;;
+    help) proposed='concepts spec exit-codes throttling idempotency files tls lint plan run status watch failures shards report replay-throttle retry pause resume apply completion help version -h --help' ;;
     version) proposed='-h --help' ;;
   esac
 }

@@ -232,6 +232,51 @@ TEST_F(ReconcilerTest, ProgressAloneIsWrittenOncePerStatusPeriod) {
   EXPECT_GE(store_.Writes("Backfill"), 1);
 }
 
+TEST_F(ReconcilerTest, WhatSlowedARunDownStandsInItsReport) {
+  Apply(kFile);
+  RunToEnd();
+  complete_work_ = false;
+  GoReal();
+  Step(5);
+  Edit([](api::Backfill& b) {
+    b.spec.throttle.override =
+        api::Override{api::OverrideType::kCap, 10, "2099-01-01T00:00:00Z", "incident 4711"};
+  });
+  Step(5);
+  complete_work_ = true;
+  RunToEnd();
+  const auto report = report::ReportStore(memory_).Read(Stored());
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->result, report::RunResult::kCompleted);
+  ASSERT_FALSE(report->throttling.changes.empty());
+  const api::ThrottleChange& change = report->throttling.changes[0];
+  EXPECT_EQ(change.state, "Overridden");
+  EXPECT_EQ(change.rate, 10);
+  EXPECT_NE(change.reason.find("incident 4711"), std::string::npos);
+}
+
+struct ListedDecisions final : decision_log::DecisionSink {
+  void Write(std::string_view line) override { lines.emplace_back(line); }
+  [[nodiscard]] std::uint64_t Volume() const override { return 1; }
+  std::vector<std::string> lines;
+};
+
+TEST_F(ReconcilerTest, EveryDecisionAboutTheRateIsLoggedUnderItsName) {
+  ListedDecisions decisions;
+  reconciler_ = std::make_unique<Reconciler>(
+      store_, stages_, pool_, clock_,
+      ReconcilerOptions{.status_period = 500ms, .decisions = &decisions});
+  Apply(kFile);
+  RunToEnd();
+  EXPECT_TRUE(decisions.lines.empty()) << "a dry run without requests has no rate";
+  GoReal();
+  RunToEnd();
+  ASSERT_GE(decisions.lines.size(), 2u);
+  EXPECT_NE(decisions.lines[0].find("\"throttle\":\"start\""), std::string::npos);
+  EXPECT_NE(decisions.lines[1].find("\"governor\":\"default/reprice\""), std::string::npos);
+  reconciler_.reset();  // before what it writes to
+}
+
 TEST_F(ReconcilerTest, NothingIsWrittenWhenNothingChanges) {
   Apply(kFile);
   RunToEnd();
