@@ -39,8 +39,18 @@ def is_core(test):
     return isinstance(test, unittest.loader._FailedTest) or getattr(getattr(test, test._testMethodName), "core", False)
 
 
-def run(tests):
-    return unittest.TextTestRunner(verbosity=2, resultclass=Told, stream=sys.stderr).run(unittest.TestSuite(tests))
+def run(tests, outcome, repeated=False):
+    made = []
+
+    def told(*arguments, **options):
+        made.append(Told(*arguments, **options))
+        return made[-1]
+    try:
+        unittest.TextTestRunner(verbosity=2, resultclass=told, stream=sys.stderr).run(unittest.TestSuite(tests))
+    finally:
+        for result in made:
+            outcome.add(result, repeated)  # of one that was interrupted, what was told until then
+    return made[0]
 
 
 def run_on_node(tests, given, outcome):
@@ -54,11 +64,10 @@ def run_on_node(tests, given, outcome):
             node.up(owner=1 if given.keep else os.getpid())
         node.load(*IMAGES)
         print(f"the node is up after {time.monotonic() - began:.0f} s", file=sys.stderr)
-        first = run(tests)
-        outcome.add(first)
+        first = run(tests, outcome)
         again = [type(t)(t._testMethodName) for t in first.broken if t in tests]
         if given.core and again:
-            outcome.add(run(again), repeated=True)
+            run(again, outcome, repeated=True)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     except Failed as e:
