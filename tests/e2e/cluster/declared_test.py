@@ -1,7 +1,7 @@
 """What a user declares is what happens: dry run, real run, pause, scale, deletion. Fault F29 where it says so."""
 
 from case import ClusterTest, core, eventually, json, unittest
-from node import ROOT
+from node import ROOT, Failed
 
 
 class Declared(ClusterTest):
@@ -122,10 +122,12 @@ class Declared(ClusterTest):
 
     def test_a_quota_counts_backfills(self):  # as docs/install.md has it
         self.node.kubectl("create", "quota", "one", "-n", self.namespace, "--hard=count/backfills.backfill.dev=1")
-        def known():
-            return self.node.kubectl("get", "quota", "one", "-n", self.namespace, "-o", "jsonpath={.status.hard}")
-        eventually(known, lambda hard: hard != "", within=60)
-        self.a_backfill("first", 10, paused=True)
+        def taken():
+            try:
+                return self.a_backfill("first", 10, paused=True)
+            except Failed as e:  # a new quota admits nothing until its use has been counted
+                return str(e)
+        eventually(taken, "first", within=60)
         with self.assertRaisesRegex(AssertionError, "exceeded quota: one"):
             self.a_backfill("second", 10, paused=True)
 
