@@ -404,7 +404,10 @@ void Deciding::Active(Stage stage, const ObservedStage& seen, Phase phase,
   const auto pause = FindPause();
   status_.SetPhase(pause ? Phase::kPaused : phase);
   if (o_.throttle_error) return WithoutGovernor(stage, seen);
-  if (!pause && WaitsForMetrics(seen)) return WaitForMetrics();
+  if (!pause && WaitsForMetrics(seen)) {
+    if (seen.open) PauseLeases(stage);
+    return WaitForMetrics();
+  }
   Ready(ConditionStatus::kTrue, pause ? "Paused" : reason, WhyItRests(seen, pause.has_value()));
   const int replicas = std::min(b_.spec.workers.replicas, o_.max_replicas);
 

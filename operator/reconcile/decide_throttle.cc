@@ -35,7 +35,8 @@ void Deciding::WithoutGovernor(Stage stage, const ObservedStage& seen) {
 }
 
 bool Deciding::WaitsForMetrics(const ObservedStage& seen) const {
-  return o_.throttle && !o_.throttle->waits_for.empty() && !seen.open && seen.pool.alive == 0;
+  // Workers that another operator left are taken over first.
+  return o_.throttle && !o_.throttle->waits_for.empty() && (seen.open || seen.pool.alive == 0);
 }
 
 bool Deciding::WaitsForLong() const {

@@ -133,7 +133,10 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
                     .pin = hand.pin,
                     .reported = Reported(seen)};
   ThrottleView view;
-  if (seen.open == nullptr && !seen.begun && !asked.paused) Preflight(seen, now, view);
+  // A stage may be open by then: of a run that was paused, or whose operator was another.
+  const bool sent = seen.begun || (seen.open != nullptr && (seen.open->attempts_per_second > 0 ||
+                                                            seen.open->totals.counts.total() > 0));
+  if (!sent && !asked.paused) Preflight(seen, now, view);
   // Before it begins nothing is throttled: neither does the rate fall, nor is anything told.
   if (!view.waits_for.empty()) {
     view.limited_by = throttle::ToString(throttle::LimitedBy::kMissingMetric);

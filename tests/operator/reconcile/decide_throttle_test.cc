@@ -186,12 +186,15 @@ TEST_F(DecideThrottleTest, AMetricThatHasNotAnsweredYetIsWaitedForAndNothingIsWr
   EXPECT_TRUE(decision_.observe_soon);
 }
 
-TEST_F(DecideThrottleTest, AMetricThatGoesAwayLaterDoesNotCloseWhatIsOpen) {
+TEST_F(DecideThrottleTest, AStageThatIsOpenBeforeItsMetricCanBeReadGrantsNothingAndStaysOpen) {
   Opened(o_.run);
   o_.throttle->waits_for = "p99: Error";
   Step();
-  EXPECT_EQ(PhaseNow(), Phase::kRunning);
-  EXPECT_EQ(Count<CloseStage>() + Count<StopWorkers>(), 0);
+  EXPECT_EQ(PhaseNow(), Phase::kPending);
+  EXPECT_EQ(ConditionOf("Ready"), "False/MetricUnavailable");
+  ASSERT_NE(Configured(), nullptr);
+  EXPECT_TRUE(Configured()->paused);
+  EXPECT_EQ(Count<CloseStage>() + Count<StopWorkers>() + Count<ScaleWorkers>(), 0);
 }
 
 TEST_F(DecideThrottleTest, HoldsThatRepeatEndInAPauseThatAPersonTakesBack) {

@@ -23,6 +23,7 @@ class ThrottlingTest : public testing::Test {
     b_.spec.dry_run = false;
     b_.spec.throttle.max_records_per_second = 500;
     open_.records_wait = true;
+    open_.totals.counts.updated = 1;
   }
 
   api::Budget& AddBudget(const std::string& name, const std::string& max) {
@@ -384,6 +385,15 @@ TEST_F(ThrottlingTest, NothingBeginsBeforeEachRequiredMetricHasAnswered) {
   observations_[0] = {throttle::Answer::kError, 0, now_, "refused"};
   begun_ = true;
   EXPECT_EQ(Step().waits_for, "") << "it is asked before the first record only";
+}
+
+TEST_F(ThrottlingTest, AStageThatIsOpenBeforeItsMetricHasAnsweredSendsNothing) {
+  AddBudget("queue", "100");
+  open_.totals.counts.updated = 0;
+  EXPECT_THAT(Step().waits_for, HasSubstr("queue: Error: no answer yet"));
+  EXPECT_EQ(view_.rate, 0);
+  open_.totals.counts.updated = 1;
+  EXPECT_EQ(Step().waits_for, "");
 }
 
 TEST_F(ThrottlingTest, WhileItWaitsForAMetricTheRateToBeginWithIsKept) {
