@@ -10,6 +10,9 @@ namespace {
 
 // Leases that are complete and wait for their acknowledgement, beside those that are worked on.
 constexpr std::size_t kMaxUnacknowledged = 64;
+// Of small shards more may come than there is room for: those that were on their way when others
+// were asked for. One that is refused stands for two lease times, as nobody works on it.
+constexpr std::size_t kMaxOnTheirWay = 256;
 constexpr std::size_t kMaxMessage = 256;
 // Records that one note speaks for: fewer notes, and as many more that may seem to have been sent.
 constexpr std::uint64_t kNoteStep = 64;
@@ -50,7 +53,7 @@ Status Engine::AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now
     clock_.Extend(offer.key, answers, now);
     return Ok{};
   }
-  if (runs_.size() >= max_leases_ + kMaxUnacknowledged) {
+  if (runs_.size() >= max_leases_ + kMaxUnacknowledged + kMaxOnTheirWay) {
     return Error{ErrorCode::kAborted, "more leases than were asked for"};
   }
   auto window = Window::Restore(offer.range, offer.cursor, offer.done_above, offer.counts);

@@ -200,11 +200,19 @@ TEST_F(EngineTest, RefusesALeaseThatContradictsItselfOrComesTooLate) {
   EXPECT_EQ(engine_->AddLease(offer, sequence + 1, now_).error().code, ErrorCode::kExpired);
   EXPECT_EQ(engine_->AddLease(offer, sequence, now_ + 50s).error().code, ErrorCode::kExpired);
   EXPECT_THAT(engine_->Leases(), IsEmpty());
-  for (std::int32_t shard = 0; shard < 66; ++shard) {
+}
+
+TEST_F(EngineTest, TakesWhatWasOnItsWayWhenItAskedForMoreAndNotAnyNumber) {
+  Make();
+  const auto sequence = engine_->clock().OnSend(now_);
+  LeaseOffer offer{
+      .key = {ShardId{0}, Attempt{1}}, .range = {0, 10}, .done_above = {}, .counts = {}};
+  for (std::int32_t shard = 0; shard < 2 + 64 + 256; ++shard) {
     offer.key.shard = ShardId{shard};
     ASSERT_TRUE(engine_->AddLease(offer, sequence, now_).ok());
   }
-  offer.key.shard = ShardId{66};
+  EXPECT_EQ(engine_->LeasesWanted(), 0u);
+  offer.key.shard = ShardId{2 + 64 + 256};
   EXPECT_EQ(engine_->AddLease(offer, sequence, now_).error().code, ErrorCode::kAborted);
 }
 
