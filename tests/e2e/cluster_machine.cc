@@ -14,6 +14,7 @@
 
 #include "operator/kube/client/kube_config.h"
 #include "operator/kube/client/rest_transport.h"
+#include "tests/operator/kube/cluster/server_access.h"
 
 namespace backfill::e2e {
 namespace {
@@ -56,6 +57,11 @@ void ClusterMachine::SetUp() {
   auto shared = cluster::ControlPlane::Shared();
   if (!shared.ok()) GTEST_SKIP() << shared.error().message;
   plane_.emplace(std::move(shared).value());
+  const auto access = kube::ReadAccess(plane_->kubeconfig());
+  ASSERT_TRUE(access.ok()) << access.error().message;
+  auto connected = kube::Connect(*access, "e2e", clock_);
+  ASSERT_TRUE(connected.ok()) << connected.error().message;
+  api_ = std::move(connected).value();
   for (const char* crd : {"backfills", "backfillledgers"})
     Kubectl({"apply", "--server-side", "-f",
              fmt::format("{}/backfill.dev_{}.yaml", BACKFILL_CRDS, crd)});
@@ -166,8 +172,11 @@ void ClusterMachine::Patch(const std::string& merge_patch, const std::string& na
 }
 
 nlohmann::json ClusterMachine::Get(const std::string& name) {
-  const auto said = plane_->Kubectl({"get", "backfill", name, "-n", ns_, "-o", "json"});
-  return said.ok() ? nlohmann::json::parse(*said, nullptr, false) : nlohmann::json();
+  const auto said = api_->Send(
+      {.target = fmt::format("/apis/backfill.dev/v1alpha1/namespaces/{}/backfills/{}", ns_, name)},
+      clock_.Steady() + 10s, {});
+  const bool found = said.ok() && said->status == 200;
+  return found ? nlohmann::json::parse(said->body, nullptr, false) : nlohmann::json();
 }
 
 std::string ClusterMachine::Condition(const std::string& type, const std::string& name) {
@@ -185,10 +194,14 @@ std::string ClusterMachine::Phase(const std::string& name) {
                             : "-";
 }
 
+bool ClusterMachine::Eventually(const std::function<bool()>& holds, Duration at_most) {
+  return TimeUntil(at_most, holds, 100ms).has_value();
+}
+
 bool ClusterMachine::Becomes(const std::string& type, const std::string& status_and_reason,
                              Duration at_most, const std::string& name) {
   const bool became =
-      TimeUntil(at_most, [&] { return Condition(type, name) == status_and_reason; }).has_value();
+      Eventually([&] { return Condition(type, name) == status_and_reason; }, at_most);
   if (!became)
     ADD_FAILURE() << type << " never became " << status_and_reason << ": "
                   << Get(name).value("status", nlohmann::json()).dump(1);

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "operator/kube/client/rest_transport.h"
 #include "tests/cli/temp_dir.h"
 #include "tests/cluster/control_plane.h"
 #include "tests/cluster/process_kubelet.h"
@@ -42,6 +44,8 @@ class ClusterMachine : public testing::Test {
   // "True/Running", "-" if there is none.
   std::string Condition(const std::string& type, const std::string& name = "touch");
   std::string Phase(const std::string& name = "touch");
+  // Looks ten times a second.
+  static bool Eventually(const std::function<bool()>& holds, Duration at_most = 60s);
   // Waits; false after that time, with what the operator and the status say in the failure.
   bool Becomes(const std::string& type, const std::string& status_and_reason,
                Duration at_most = 60s, const std::string& name = "touch");
@@ -61,7 +65,10 @@ class ClusterMachine : public testing::Test {
   };
   const std::string ns_ = cluster::UniqueName("e2e");
   const cli::TempDir dir_;
+  SystemClock clock_;
   std::optional<cluster::ControlPlane> plane_;
+  // For what is asked over and over: to start kubectl each time takes a whole core.
+  std::unique_ptr<kube::RestTransport> api_;
   std::unique_ptr<fakes::Sink> sink_;
   std::unique_ptr<Process> RunOperator(const Replica& replica,
                                        const std::vector<std::string>& more);

@@ -90,16 +90,15 @@ TEST_F(OperatorTest, F10_WorkGoesOnAfterTheOperatorWasKilled) {
 TEST_F(OperatorTest, F10_AnotherReplicaTakesOverFromOneThatIsKilled) {
   TargetIs({.bitmap = 40'000});
   StartOperator();
-  ASSERT_TRUE(TimeUntil(60s, [&] { return NotReady().empty(); }).has_value());
+  ASSERT_TRUE(Eventually([&] { return NotReady().empty(); }, 60s));
   Apply({.end = 40'000, .rate = 2'000, .replicas = 2});
   ASSERT_TRUE(TargetSees(5'000));
   const std::size_t follower = StartOperator();
-  ASSERT_TRUE(TimeUntil(60s, [&] { return NotReady(follower).empty(); }).has_value());
+  ASSERT_TRUE(Eventually([&] { return NotReady(follower).empty(); }, 60s));
   EXPECT_EQ(Metric("leader_election_master_status", follower), 0);
   Operator().Signal(SIGKILL);
-  ASSERT_TRUE(TimeUntil(60s, [&] {
-                return Metric("leader_election_master_status", follower) == 1;
-              }).has_value());
+  ASSERT_TRUE(
+      Eventually([&] { return Metric("leader_election_master_status", follower) == 1; }, 60s));
   ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 180s));
   EXPECT_EQ(sink_->stats().missing, 0u);
   EXPECT_EQ(kubelet_->started(), 2);
@@ -112,9 +111,7 @@ TEST_F(OperatorTest, F10_ALeaderThatWasStoppedAndWakesUpDoesNoHarm) {
   ASSERT_TRUE(TargetSees(5'000));
   const std::size_t other = StartOperator();
   Operator().Signal(SIGSTOP);
-  ASSERT_TRUE(TimeUntil(60s, [&] {
-                return Metric("leader_election_master_status", other) == 1;
-              }).has_value());
+  ASSERT_TRUE(Eventually([&] { return Metric("leader_election_master_status", other) == 1; }, 60s));
   Operator().Signal(SIGCONT);
   EXPECT_EQ(Operator().Wait(60s).code, 1) << "it exits once it sees that it leads no more";
   ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 180s));
@@ -240,10 +237,10 @@ TEST_F(FileOnAClusterTest, F10_TheWorkerThatPlansGoesOnUnderTheNextOperator) {
   Spec spec = OfTheFile(/*real=*/false);
   spec.source = "file: {path: '" + server.Url() + "', format: Csv, key: id}";
   Apply(spec);
-  ASSERT_TRUE(TimeUntil(60s, [&] { return server.requests() > 0; }).has_value());
+  ASSERT_TRUE(Eventually([&] { return server.requests() > 0; }, 60s));
   EXPECT_EQ(Condition("Ready"), "Unknown/Planning");
   RestartOperator();
-  ASSERT_TRUE(TimeUntil(120s, [&] { return Get().at("status").contains("plan"); }).has_value());
+  ASSERT_TRUE(Eventually([&] { return Get().at("status").contains("plan"); }, 120s));
   EXPECT_EQ(Get().at("status").at("plan").at("records"), 1'000);
   ASSERT_TRUE(Becomes("Ready", "True/DryRunCompleted", 90s));
   EXPECT_EQ(kubelet_->started(), 3) << "it was not started again";
@@ -256,7 +253,7 @@ TEST_F(FileOnAClusterTest, DeletedWhileItIsReadItLeavesNothing) {
   Spec spec = OfTheFile();
   spec.source = "file: {path: '" + server.Url() + "', format: Csv, key: id}";
   Apply(spec);
-  ASSERT_TRUE(TimeUntil(60s, [&] { return server.requests() > 0; }).has_value());
+  ASSERT_TRUE(Eventually([&] { return server.requests() > 0; }, 60s));
   Kubectl({"delete", "backfill", "touch", "-n", ns_, "--timeout=90s"});
   EXPECT_THAT(kubelet_->Running(), IsEmpty());
   EXPECT_THAT(Kubectl({"get", "jobs,pods", "-n", ns_, "-o", "name"}), IsEmpty());

@@ -35,11 +35,12 @@ void WriteFile(const std::filesystem::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-std::optional<Duration> TimeUntil(Duration at_most, const std::function<bool()>& holds) {
+std::optional<Duration> TimeUntil(Duration at_most, const std::function<bool()>& holds,
+                                  Duration every) {
   const Time start = std::chrono::steady_clock::now();
   while (!holds()) {
     if (std::chrono::steady_clock::now() - start > at_most) return std::nullopt;
-    std::this_thread::sleep_for(5ms);
+    std::this_thread::sleep_for(every);
   }
   return std::chrono::steady_clock::now() - start;
 }
@@ -85,7 +86,12 @@ bool Process::running() {
 }
 
 void Process::Signal(int signal) const {
-  if (!status_) kill(pid_, signal);
+  if (status_) return;
+  kill(pid_, signal);
+  // It goes on for a moment.
+  siginfo_t stopped;
+  if (signal == SIGSTOP)
+    waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT);
 }
 
 std::string Process::Out() const { return ReadFile(out_); }

@@ -61,6 +61,7 @@ std::string ReadFile(const std::filesystem::path& path);
 void WriteFile(const std::filesystem::path& path, const std::string& text);
 
 // Asks every 5 ms until it holds; returns how long that took, nothing if it never did.
-std::optional<Duration> TimeUntil(Duration at_most, const std::function<bool()>& holds);
+std::optional<Duration> TimeUntil(Duration at_most, const std::function<bool()>& holds,
+                                  Duration every = std::chrono::milliseconds(5));
 
 }  // namespace backfill::e2e
