@@ -77,8 +77,10 @@ bool Deciding::PlanInWorker() {
     Do(MakePlan{});
     return true;
   }
-  // What it reads is not what is asked for now, or it has failed and would only say so again.
-  const bool over = seen.open ? seen.open->outdated : o_.last_error && seen.pool.alive > 0;
+  // What it reads is not what is asked for now, or it has failed and would only say so again: also
+  // to one who has asked to try anew while it was ending.
+  const bool over = seen.open ? seen.open->outdated
+                              : seen.pool.alive > 0 && (o_.last_error || seen.pool.desired == 0);
   if (over) {
     Reconciling("Planning", "the worker that read the source ends; another one begins anew");
     (void)WindDownPlanning();

@@ -120,6 +120,15 @@ TEST_F(DecidePlanningTest, AFileThatCannotBePlannedNeedsAPerson) {
   EXPECT_THAT(Step().actions, IsEmpty());
 }
 
+// It would say once more what was wrong with a file that has been mended meanwhile.
+TEST_F(DecidePlanningTest, AWorkerThatWasStoppedEndsBeforeANewTryThatAPersonAsksForBegins) {
+  o_.planning.pool.alive = 1;
+  EXPECT_THAT(Step().actions, ElementsAre(kStop));
+  EXPECT_TRUE(decision_.observe_soon);
+  o_.planning = {};
+  EXPECT_THAT(Step().actions, ElementsAre(kOpen, kStart));
+}
+
 TEST_F(DecidePlanningTest, AFileThatIsNotThereIsTriedAgainOnItsSchedule) {
   LastTryFailed(ErrorCode::kUnavailable, "planning: /data/a.csv: no such file");
   o_.planning.pool.alive = o_.planning.pool.desired = 1;
