@@ -13,6 +13,7 @@
 #include "cli/backfill_file.h"
 #include "cli/exit_code.h"
 #include "cli/human.h"
+#include "cli/stored_backfill.h"
 #include "cli/terminal_text.h"
 #include "operator/decision_log/replay.h"
 

@@ -45,7 +45,7 @@ std::string WhatItWaitsFor(const ObservedStage& stage, bool paused) {
   if (open.target_held_for && !paused) {
     add("the target asks to be left alone (Retry-After) for " + Seconds(*open.target_held_for));
   }
-  if (!paused) {
+  if (!paused && !NobodyReachesTheTarget(open)) {  // which says it all
     if (open.held_by_workers.refused > 0)
       add(OfWorkers(open.held_by_workers.refused, open.working) +
           " less than they may: the target refuses them");

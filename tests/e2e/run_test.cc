@@ -46,8 +46,10 @@ TEST_F(RunTest, ARealRunReachesEveryRecordOnce) {
 TEST_F(RunTest, WhatItsGovernorDecidedIsDecidedAgainFromItsLog) {
   WriteSpec({});
   ASSERT_EQ(Run().code, 0);
-  const Exit replay =
-      Command({"replay-throttle", (state() / "default.touch.decisions.log").string()});
+  Process replaying({std::string(BACKFILL_BIN_DIR) + "/backfill", "replay-throttle",
+                     (state() / "default.touch.decisions.log").string()},
+                    {.dir = file().parent_path(), .env = {}, .max_files = {}});
+  const Exit replay = replaying.Wait(60s);
   EXPECT_EQ(replay.code, 0) << replay.err;
   EXPECT_THAT(replay.out, HasSubstr("of 1 governor, made again: all the same"));
 }

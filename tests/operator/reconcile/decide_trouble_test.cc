@@ -392,6 +392,11 @@ TEST_F(DecideTest, WhatWorkersHoldBackByThemselvesIsNamedWithTheReason) {
   Step();
   EXPECT_EQ(o_.backfill.status.rate->limited_by, "TargetRefusals");
   EXPECT_EQ(MessageOf("Ready"), "retries are as many as they may be");
+  open.working = open.without_target = 2;
+  open.target_trouble = "connection refused";
+  Step();
+  EXPECT_EQ(MessageOf("Ready"), "the target cannot be reached: connection refused")
+      << "then it is no wonder";
 }
 
 TEST_F(DecideTest, ATargetThatCannotBeReachedIsNamedWithTheReason) {
