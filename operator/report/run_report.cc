@@ -160,6 +160,21 @@ Result<RunReport> FromJson(const json& report, const std::string& name) {
   return r;
 }
 
+struct Stored {
+  kube::Object object;
+  RunReport report;
+};
+
+Result<Stored> ReadOurs(kube::ObjectStore& store, const api::Backfill& backfill) {
+  kube::Object object =
+      TRY(store.Get(Ref(backfill, RunReportName(backfill.name))).Annotate("reading the report"));
+  const json data = TRY(ParseData(object));
+  RunReport report = TRY(FromJson(data, object.ref.name));
+  if (report.backfill_uid != backfill.uid)
+    return Error{ErrorCode::kConflict, "the report belongs to another backfill"};
+  return Stored{.object = std::move(object), .report = std::move(report)};
+}
+
 }  // namespace
 
 std::string RunReportName(const std::string& backfill) { return backfill + "-report"; }
@@ -191,12 +206,7 @@ Status ReportStore::Begin(const api::Backfill& backfill, WallTime now) {
 
 Status ReportStore::AddThrottling(const api::Backfill& backfill,
                                   const std::vector<api::ThrottleChange>& changes) {
-  kube::Object object =
-      TRY(store_.Get(Ref(backfill, RunReportName(backfill.name))).Annotate("reading the report"));
-  const json data = TRY(ParseData(object));
-  RunReport report = TRY(FromJson(data, object.ref.name));
-  if (report.backfill_uid != backfill.uid)
-    return Error{ErrorCode::kConflict, "the report belongs to another backfill"};
+  auto [object, report] = TRY(ReadOurs(store_, backfill));
   if (report.result != RunResult::kStarted)
     return Error{ErrorCode::kConflict, "the report already says " + ToString(report.result)};
   Append(report.throttling, changes);
@@ -207,12 +217,7 @@ Status ReportStore::AddThrottling(const api::Backfill& backfill,
 
 Status ReportStore::Finish(const api::Backfill& backfill, RunResult result,
                            const api::ProgressStatus& outcome, WallTime now) {
-  kube::Object object =
-      TRY(store_.Get(Ref(backfill, RunReportName(backfill.name))).Annotate("reading the report"));
-  const json data = TRY(ParseData(object));
-  RunReport report = TRY(FromJson(data, object.ref.name));
-  if (report.backfill_uid != backfill.uid)
-    return Error{ErrorCode::kConflict, "the report belongs to another backfill"};
+  auto [object, report] = TRY(ReadOurs(store_, backfill));
   if (report.result == result) return Ok{};
   if (report.result != RunResult::kStarted)
     return Error{ErrorCode::kConflict, "the report already says " + ToString(report.result)};
