@@ -72,7 +72,8 @@ class ApiServer:
         return done
 
     def apply(self, objects):
-        return self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+        # Another test may make the same at the same time.
+        return self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
 
 class Somebody:
