@@ -238,7 +238,7 @@ TEST_F(FileOnAClusterTest, F10_TheWorkerThatPlansGoesOnUnderTheNextOperator) {
   spec.source = "file: {path: '" + server.Url() + "', format: Csv, key: id}";
   Apply(spec);
   ASSERT_TRUE(Eventually([&] { return server.requests() > 0; }, 60s));
-  EXPECT_EQ(Condition("Ready"), "Unknown/Planning");
+  ASSERT_TRUE(Becomes("Ready", "Unknown/Planning"));
   RestartOperator();
   ASSERT_TRUE(Eventually([&] { return Get().at("status").contains("plan"); }, 120s));
   EXPECT_EQ(Get().at("status").at("plan").at("records"), 1'000);
