@@ -17,7 +17,6 @@ namespace backfill::cli {
 namespace {
 
 using namespace std::chrono_literals;
-using Json = nlohmann::json;
 
 constexpr auto kCallTimeout = 10s;
 constexpr Duration kNiceToKnow = 3s;  // what is done without if it takes longer
@@ -108,9 +107,11 @@ std::string Cluster::WatchNote() const {
 Result<kube::Object> Cluster::PatchAnnotations(
     const kube::ObjectRef& ref, const std::string& version,
     const std::map<std::string, std::optional<std::string>>& annotations) {
-  Json texts = Json::object();
-  for (const auto& [name, text] : annotations) texts[name] = text ? Json(*text) : Json(nullptr);
-  const Json patch{{"metadata", {{"resourceVersion", version}, {"annotations", std::move(texts)}}}};
+  nlohmann::json texts = nlohmann::json::object();
+  for (const auto& [name, text] : annotations)
+    texts[name] = text ? nlohmann::json(*text) : nlohmann::json(nullptr);
+  const nlohmann::json patch{
+      {"metadata", {{"resourceVersion", version}, {"annotations", std::move(texts)}}}};
   kube::Query query;
   query.Add("fieldManager", "backfill-cli");
   const kube::StoredKind& kind = *kube::FindStoredKind(ref.kind);
@@ -118,21 +119,22 @@ Result<kube::Object> Cluster::PatchAnnotations(
       client_.Call({.method = kube::HttpMethod::kPatch,
                     .target = query.After(kube::PathOf(kind.type, ref.ns, ref.name)),
                     .content_type = "application/merge-patch+json",
-                    .body = patch.dump(-1, ' ', false, Json::error_handler_t::replace)},
+                    .body = patch.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)},
                    "patching " + kube::Describe(ref), Limits());
   if (!body.ok()) return Explain(body.error().ToError(), facts(), kEditor);
   return TRY(kube::ReadStored(kind, std::string_view(*body)).Annotate(kube::Describe(ref))).object;
 }
 
 std::string Cluster::UserName() {
-  const Json review{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "SelfSubjectReview"}};
+  const nlohmann::json review{{"apiVersion", "authentication.k8s.io/v1"},
+                              {"kind", "SelfSubjectReview"}};
   const auto body = client_.Call({.method = kube::HttpMethod::kPost,
                                   .target = "/apis/authentication.k8s.io/v1/selfsubjectreviews",
                                   .content_type = "application/json",
                                   .body = review.dump()},
                                  "asking who we are", {.deadline = clock_.Steady() + kNiceToKnow});
   if (!body.ok()) return "";
-  const Result<Json> answer = kube::ParseJson(*body);
+  const Result<nlohmann::json> answer = kube::ParseJson(*body);
   if (!answer.ok() || !answer->is_object()) return "";
   std::string problem;
   const kube::JsonFields fields(*answer, "", problem);

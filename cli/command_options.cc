@@ -17,7 +17,7 @@ constexpr char kAbout[] =
     "Applies a change to every record of a dataset through a live service: declared in a\n"
     "file, throttled, resumable, dry run by default.\n";
 
-constexpr char kExitCodes[] =
+constexpr char kRunnersExitCodes[] =
     "Exit codes:\n"
     "  0    ended as declared: completed, or the dry run is done\n"
     "  1    nothing was started: bad file, bad environment, already run by another process\n"
@@ -184,7 +184,7 @@ void AddRun(Commands& to) {
       std::string(
           "Running the same file again goes on where it stopped; a completed one does nothing.\n"
           "The first Ctrl-C waits for the requests in flight, the second does not.\n\n") +
-      kExitCodes +
+      kRunnersExitCodes +
       "\nExamples:\n"
       "  backfill run -f reprice.yaml\n"
       "  backfill run -f reprice.yaml --workers 1 --no-progress\n"

@@ -13,7 +13,7 @@ namespace backfill::cli {
 namespace {
 
 // For a shell. All texts are this program's own.
-std::string Quoted(std::string_view text) {
+std::string InQuotes(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -26,7 +26,7 @@ std::string Quoted(std::string_view text) {
 }
 
 std::string QuotedList(const std::vector<std::string>& words) {
-  return Quoted(fmt::format("{}", fmt::join(words, " ")));
+  return InQuotes(fmt::format("{}", fmt::join(words, " ")));
 }
 
 bool TakesPath(const CompletedOption& option) {
@@ -171,14 +171,14 @@ std::string FishOption(const CompletedOption& option) {
   } else if (!option.value.empty()) {
     out += " -x";
   }
-  return out + " -d " + Quoted(option.about);
+  return out + " -d " + InQuotes(option.about);
 }
 
 std::string FishScript(const std::vector<CompletedCommand>& commands) {
   std::string out = kFish;
   for (const CompletedCommand& c : commands) {
     out += fmt::format("complete -c backfill -n __fish_use_subcommand -a {} -d {}\n", c.name,
-                       Quoted(c.about));
+                       InQuotes(c.about));
     const std::string when =
         fmt::format("complete -c backfill -n '__fish_seen_subcommand_from {}'", c.name);
     if (!c.words.empty()) out += when + " -a " + QuotedList(c.words) + "\n";

@@ -12,6 +12,8 @@
 
 namespace backfill::cli {
 
+using Json = nlohmann::ordered_json;
+
 Result<std::vector<ledger::FailedRecord>> ReadFailuresOf(kube::ObjectStore& store,
                                                          const api::Backfill& backfill) {
   return coordinator::ReadFailures(store, StageOf(backfill));
@@ -35,7 +37,6 @@ std::string FailuresToTable(const std::vector<ledger::FailedRecord>& failures) {
 }
 
 std::string FailuresToJsonLines(const std::vector<ledger::FailedRecord>& failures) {
-  using Json = nlohmann::ordered_json;
   std::string out;
   for (const ledger::FailedRecord& f : failures) {
     const Json line{{"key", f.key},           {"class", ledger::ToString(f.failure_class)},

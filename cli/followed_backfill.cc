@@ -16,12 +16,12 @@ struct CachedBackfill final : kube::ApiObject {
   kube::Object object;
 };
 
-const kube::StoredKind& Kind() { return *kube::FindStoredKind(kube::kBackfillKind); }
+const kube::StoredKind& BackfillKind() { return *kube::FindStoredKind(kube::kBackfillKind); }
 
 Result<kube::ApiObjectPtr> Decode(const nlohmann::json& json) {
   auto cached = std::make_shared<CachedBackfill>();
   cached->meta = TRY(kube::DecodeMeta(json));
-  cached->object = TRY(kube::ReadStored(Kind(), json)).object;
+  cached->object = TRY(kube::ReadStored(BackfillKind(), json)).object;
   return kube::ApiObjectPtr(std::move(cached));
 }
 
@@ -44,7 +44,8 @@ FollowedBackfill::FollowedBackfill(kube::HttpTransport& watches, const Clock& cl
     : ref_(std::move(ref)),
       clock_(clock),
       link_(watches, clock),
-      informer_(link_, clock, {.type = Kind().type, .decode = Decode}, cache_, OptionsFor(ref_)) {
+      informer_(link_, clock, {.type = BackfillKind().type, .decode = Decode}, cache_,
+                OptionsFor(ref_)) {
   cache_.AddListener(this);
 }
 

@@ -58,7 +58,7 @@ the fields of spec:
 
 )";
 
-constexpr std::string_view kExitCodes =
+constexpr std::string_view kAllExitCodes =
     R"(run, watch and status --wait:
   0    ended as declared: completed, or the dry run is done
   1    nothing was started: bad file, bad environment, run by another process
@@ -195,7 +195,7 @@ std::span<const HelpTopic> HelpTopics() { return kTopics; }
 std::optional<std::string> HelpText(std::string_view topic) {
   if (topic == "concepts") return std::string(kConcepts);
   if (topic == "spec") return std::string(kSpec) + DescribeSpecFields(kColumns);
-  if (topic == "exit-codes") return std::string(kExitCodes);
+  if (topic == "exit-codes") return std::string(kAllExitCodes);
   if (topic == "throttling") return std::string(kThrottling);
   if (topic == "idempotency") return std::string(kIdempotency);
   if (topic == "files") return std::string(kFiles);

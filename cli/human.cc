@@ -62,9 +62,9 @@ std::string Lasting(double seconds) {
 }
 
 Result<Duration> ParseDuration(std::string_view text) {
-  constexpr std::size_t kMaxText = 32;
+  constexpr std::size_t kMostText = 32;
   constexpr auto kMost = std::chrono::hours(366 * 24);
-  const auto parsed = text.size() <= kMaxText ? api::ParseDuration(text) : std::nullopt;
+  const auto parsed = text.size() <= kMostText ? api::ParseDuration(text) : std::nullopt;
   if (!parsed || *parsed > kMost) {
     return Error{ErrorCode::kInvalid,
                  fmt::format("\"{}\" is not a duration: write 90s, 10m, 1h30m or 500ms",

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 constexpr Duration kLeastGap =
     10ms;  // between steps: our own writes announce themselves as changes, too
 constexpr Duration kRetry = 1s;  // after a step that failed
-constexpr Duration kPatience =
+constexpr Duration kFailingFor =
     10min;  // with steps that fail: then nobody who waits is helped by more
 
 void Rest(Duration d, const std::stop_token& stop) {
@@ -65,7 +65,7 @@ class Loop {
         if (stop_.stop_requested()) break;
         const Time now = clock_.Steady();
         if (!failing_since_) failing_since_ = now;
-        if (IsFinal(step.error()) || now - *failing_since_ >= kPatience) {
+        if (IsFinal(step.error()) || now - *failing_since_ >= kFailingFor) {
           out_.error = step.error();
           break;
         }

@@ -30,7 +30,7 @@ target_precompile_headers(backfill_headers PRIVATE
 option(BACKFILL_UNITY "compile the sources of a target a few at a time" ON)
 function(backfill_unity name)
   if(BACKFILL_UNITY)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
     if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
       # What is local to a source is still local to it, but the compiler sees it included.
       target_compile_options(${name} PRIVATE -Wno-subobject-linkage)

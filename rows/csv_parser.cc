@@ -63,8 +63,6 @@ bool HasBetween(std::string_view header, std::string_view name, char delimiter) 
   return false;
 }
 
-bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
-
 // Excel writes line breaks into names, in quotes; anywhere else control characters say that the
 // file is not what it is taken for. Empty: there is none.
 std::string ControlInHeader(std::string_view raw) {

@@ -11,6 +11,8 @@ namespace backfill::rows {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+constexpr bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
 // A key is 1 to kMaxKeyBytes bytes without control characters (below U+0020, and U+007F): it goes
 // into headers, which cannot carry them, and into logs. It does not begin with a byte order mark,
 // which nobody sees and no target knows.

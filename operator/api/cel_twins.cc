@@ -22,15 +22,6 @@ using namespace std::chrono_literals;
 
 bool Has(const Node& node, std::string_view path) { return node.At(path) != nullptr; }
 
-std::string Text(const Node& node, std::string_view path) {
-  const Node* text = node.At(path, Kind::kString);
-  return text == nullptr ? "" : text->text;
-}
-
-bool IsTrue(const Node& node, std::string_view path) {
-  const Node* flag = node.At(path, Kind::kBool);
-  return flag != nullptr && flag->boolean;
-}
 bool IsFalse(const Node& node, std::string_view path) {
   const Node* flag = node.At(path, Kind::kBool);
   return flag != nullptr && !flag->boolean;
@@ -41,7 +32,8 @@ bool Planned(const Node& before) { return Has(before, "status.plan"); }
 bool Ended(const Node& before) {
   const Node* conditions = before.At("status.conditions", Kind::kList);
   return conditions != nullptr && std::ranges::any_of(conditions->items, [](const Node& condition) {
-           return Text(condition, "type") == "Succeeded" && Text(condition, "status") != "Unknown";
+           return condition.TextAt("type") == "Succeeded" &&
+                  condition.TextAt("status") != "Unknown";
          });
 }
 
@@ -82,8 +74,8 @@ bool IsTimeout(const Node& self, const Node& /*before*/) {
 
 bool IsHarmless(const Node& self, const Node& /*before*/) {
   if (!Has(self, "method")) return true;
-  const std::string method = Text(self, "method");
-  return method == "GET" || method == "HEAD" || Text(self, "sideEffects") == "None";
+  const std::string method = self.TextAt("method");
+  return method == "GET" || method == "HEAD" || self.TextAt("sideEffects") == "None";
 }
 
 constexpr std::array kWorkTwins = {
@@ -93,11 +85,11 @@ constexpr std::array kWorkTwins = {
     Twin{"self.spec.dryRun || self.spec.performDisruptiveBackfill == self.metadata.name",
          [](const Node& self, const Node&) {
            return !IsFalse(self, "spec.dryRun") ||
-                  Text(self, "spec.performDisruptiveBackfill") == Text(self, "metadata.name");
+                  self.TextAt("spec.performDisruptiveBackfill") == self.TextAt("metadata.name");
          },
          [](const Node& self) {
            return "dryRun is false, so spec.performDisruptiveBackfill must repeat the name, \"" +
-                  Text(self, "metadata.name") + "\"";
+                  self.TextAt("metadata.name") + "\"";
          }},
     Twin{"self.spec.dryRun || has(self.spec.throttle.maxRecordsPerSecond)",
          [](const Node& self, const Node&) {
@@ -127,7 +119,8 @@ constexpr std::array kWorkTwins = {
          }},
     Twin{"!" PLANNED " || oldSelf.spec.dryRun || !self.spec.dryRun",
          [](const Node& self, const Node& before) {
-           return !Planned(before) || IsTrue(before, "spec.dryRun") || !IsTrue(self, "spec.dryRun");
+           return !Planned(before) || before.IsTrueAt("spec.dryRun") ||
+                  !self.IsTrueAt("spec.dryRun");
          }},
     Twin{"!" ENDED " || self.spec == oldSelf.spec",
          [](const Node& self, const Node& before) {
@@ -144,24 +137,24 @@ constexpr std::array kWorkTwins = {
     Twin{"has(self.key) != (self.format == 'Lines')",
          [](const Node& self, const Node&) {
            return !self.At("format", Kind::kString) ||
-                  Has(self, "key") != (Text(self, "format") == "Lines");
+                  Has(self, "key") != (self.TextAt("format") == "Lines");
          }},
     Twin{"!has(self.delimiter) || self.format == 'Csv'",
          [](const Node& self, const Node&) {
            return !Has(self, "delimiter") || !self.At("format", Kind::kString) ||
-                  Text(self, "format") == "Csv";
+                  self.TextAt("format") == "Csv";
          }},
     Twin{"!has(self.tls) || self.path.startsWith('https://')",
          [](const Node& self, const Node&) {
            return !Has(self, "tls") || !self.At("path", Kind::kString) ||
-                  Text(self, "path").starts_with("https://");
+                  self.TextAt("path").starts_with("https://");
          }},
     Twin{"!has(self.secretHeaders) || self.path.startsWith('https://') || "
          "self.path.startsWith('http://')",
          [](const Node& self, const Node&) {
            return !Has(self, "secretHeaders") || !self.At("path", Kind::kString) ||
-                  Text(self, "path").starts_with("https://") ||
-                  Text(self, "path").starts_with("http://");
+                  self.TextAt("path").starts_with("https://") ||
+                  self.TextAt("path").starts_with("http://");
          }},
     Twin{"self.start <= self.end", StartsBeforeEnd},
     Twin{"bytes(self).size() <= 128",

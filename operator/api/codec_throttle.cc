@@ -14,45 +14,45 @@ using Kind = Node::Kind;
 
 // As written, in the order of the values.
 template <typename Enum>
-struct Names;
+struct NamesOf;
 template <>
-struct Names<ThrottleMode> {
+struct NamesOf<ThrottleMode> {
   static constexpr std::array<std::string_view, 2> kAll = {"Enforce", "Observe"};
 };
 template <>
-struct Names<AtFloor> {
+struct NamesOf<AtFloor> {
   static constexpr std::array<std::string_view, 2> kAll = {"Yield", "Keep"};
 };
 template <>
-struct Names<OnMissing> {
+struct NamesOf<OnMissing> {
   static constexpr std::array<std::string_view, 4> kAll = {"Hold", "Floor", "Freeze", "Ignore"};
 };
 template <>
-struct Names<OnNoTraffic> {
+struct NamesOf<OnNoTraffic> {
   static constexpr std::array<std::string_view, 3> kAll = {"Missing", "Zero", "Probe"};
 };
 template <>
-struct Names<Reduce> {
+struct NamesOf<Reduce> {
   static constexpr std::array<std::string_view, 5> kAll = {"None", "Max", "Min", "Sum", "Avg"};
 };
 template <>
-struct Names<OnCritical> {
+struct NamesOf<OnCritical> {
   static constexpr std::array<std::string_view, 2> kAll = {"Hold", "Pause"};
 };
 template <>
-struct Names<ScrapeAs> {
+struct NamesOf<ScrapeAs> {
   static constexpr std::array<std::string_view, 3> kAll = {"Value", "Rate", "Quantile"};
 };
 template <>
-struct Names<WorkerSignal> {
+struct NamesOf<WorkerSignal> {
   static constexpr std::array<std::string_view, 2> kAll = {"ErrorRatio", "LatencyP99"};
 };
 template <>
-struct Names<OverrideType> {
+struct NamesOf<OverrideType> {
   static constexpr std::array<std::string_view, 2> kAll = {"Cap", "Pin"};
 };
 template <>
-struct Names<OutsideAction> {
+struct NamesOf<OutsideAction> {
   static constexpr std::array<std::string_view, 2> kAll = {"Pause", "Cap"};
 };
 
@@ -89,7 +89,7 @@ class Reader {
   void Choice(const char* key, Enum& value) {
     const Node* node = map_.At(key, Kind::kString);
     if (node == nullptr) return;
-    const auto& all = Names<Enum>::kAll;
+    const auto& all = NamesOf<Enum>::kAll;
     const auto found = std::ranges::find(all, node->text);
     if (found != all.end()) value = static_cast<Enum>(found - all.begin());
   }
@@ -154,7 +154,7 @@ class Writer {
   }
   template <typename Enum>
   void Choice(const char* key, Enum value) {
-    Text(key, std::string(Names<Enum>::kAll.at(static_cast<std::size_t>(value))));
+    Text(key, std::string(NamesOf<Enum>::kAll.at(static_cast<std::size_t>(value))));
   }
   void Words(const char* key, const std::vector<std::string>& words) {
     Node& list = map_.Add(key, Node::List());

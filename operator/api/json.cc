@@ -8,36 +8,36 @@
 namespace backfill::api {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr int kMaxJsonDepth = 64;
 
-Node FromJson(const json& value) {
+Node FromJson(const Json& value) {
   switch (value.type()) {
-    case json::value_t::null:
-    case json::value_t::binary:
-    case json::value_t::discarded:
+    case Json::value_t::null:
+    case Json::value_t::binary:
+    case Json::value_t::discarded:
       return Node{};
-    case json::value_t::boolean:
+    case Json::value_t::boolean:
       return Node::Bool(value.get<bool>());
-    case json::value_t::number_integer:
+    case Json::value_t::number_integer:
       return Node::Int(value.get<std::int64_t>());
-    case json::value_t::number_unsigned:
+    case Json::value_t::number_unsigned:
       return Node::Int(value.get<std::uint64_t>());
-    case json::value_t::number_float: {
+    case Json::value_t::number_float: {
       Node node = Node::Float(value.get<double>());
       node.text = value.dump();
       return node;
     }
-    case json::value_t::string:
+    case Json::value_t::string:
       return Node::String(value.get<std::string>());
-    case json::value_t::array: {
+    case Json::value_t::array: {
       Node list = Node::List();
-      for (const json& item : value) list.items.push_back(FromJson(item));
+      for (const Json& item : value) list.items.push_back(FromJson(item));
       return list;
     }
-    case json::value_t::object: {
+    case Json::value_t::object: {
       Node map = Node::Map();
       for (const auto& [key, item] : value.items()) map.Add(key, FromJson(item));
       return map;
@@ -78,7 +78,7 @@ Json ToJsonValue(const Node& node) {
 }
 
 // Builds nothing; keeps the first fault.
-struct FaultFinder final : nlohmann::json_sax<json> {
+struct FaultFinder final : nlohmann::json_sax<Json> {
   JsonFault fault;
 
   bool null() override { return true; }
@@ -113,11 +113,11 @@ Result<Node> ParseJsonObject(std::string_view text) {
   if (text.find('\0') != std::string_view::npos)  // where the library takes it for the end
     return Error{ErrorCode::kInvalid, "the JSON holds a NUL"};
   bool too_deep = false;
-  const auto callback = [&too_deep](int depth, json::parse_event_t /*event*/, json& /*parsed*/) {
+  const auto callback = [&too_deep](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
     if (depth > kMaxJsonDepth) too_deep = true;
     return !too_deep;  // false drops the value, so nothing deep is ever built
   };
-  const json value = json::parse(text, callback, /*allow_exceptions=*/false);
+  const Json value = Json::parse(text, callback, /*allow_exceptions=*/false);
   if (too_deep) return Error{ErrorCode::kInvalid, "the JSON is nested deeper than 64 levels"};
   if (!value.is_object()) return Error{ErrorCode::kInvalid, "this is not a JSON object"};
   return FromJson(value);
@@ -127,18 +127,18 @@ std::optional<JsonFault> FindJsonFault(std::string_view text) {
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
     return JsonFault{nul, "a NUL"};
   FaultFinder finder;
-  if (json::sax_parse(text, &finder)) return std::nullopt;
+  if (Json::sax_parse(text, &finder)) return std::nullopt;
   return finder.fault;
 }
 
 std::string WriteJson(const Node& node, int indent, MemberOrder order) {
-  constexpr auto kReplace = json::error_handler_t::replace;
+  constexpr auto kReplace = Json::error_handler_t::replace;
   switch (order) {
     case MemberOrder::kAsGiven:
       return ToJsonValue<ordered_json>(node).dump(indent, ' ', false,
                                                   ordered_json::error_handler_t::replace);
     case MemberOrder::kSorted:
-      return ToJsonValue<json>(node).dump(indent, ' ', false, kReplace);
+      return ToJsonValue<Json>(node).dump(indent, ' ', false, kReplace);
   }
   return {};
 }

@@ -77,6 +77,16 @@ const Node* Node::At(std::string_view path, Kind k) const {
   return node != nullptr && node->kind == k ? node : nullptr;
 }
 
+std::string Node::TextAt(std::string_view path) const {
+  const Node* node = At(path, Kind::kString);
+  return node == nullptr ? "" : node->text;
+}
+
+bool Node::IsTrueAt(std::string_view path) const {
+  const Node* node = At(path, Kind::kBool);
+  return node != nullptr && node->boolean;
+}
+
 Node& Node::Add(std::string key, Node value) {
   members.push_back({std::move(key), value.line, value.column, std::move(value)});
   return members.back().value;

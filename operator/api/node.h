@@ -51,6 +51,10 @@ struct Node {
   [[nodiscard]] const Node* At(std::string_view path) const;
   // As At(), but only if the value is of that kind.
   [[nodiscard]] const Node* At(std::string_view path, Kind k) const;
+  // The text of a string and whether a flag is set; empty and false of what is missing or of
+  // another kind.
+  [[nodiscard]] std::string TextAt(std::string_view path) const;
+  [[nodiscard]] bool IsTrueAt(std::string_view path) const;
 
   // Appends; the caller knows that the key is new.
   Node& Add(std::string key, Node value);

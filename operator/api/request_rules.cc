@@ -23,7 +23,7 @@ constexpr std::string_view kHttp = "http://", kHttps = "https://";
 
 enum class Place { kUrl, kHeader, kBody };
 
-const std::vector<std::string>& Names(bool batches) {
+const std::vector<std::string>& NamesFor(bool batches) {
   static const std::vector<std::string> one = {"key", "record", "backfill.name", "backfill.uid"};
   static const std::vector<std::string> many = {"records", "ndjson", "backfill.name",
                                                 "backfill.uid"};
@@ -173,12 +173,12 @@ class RequestChecker {
              (place == Place::kBody ? "; write {{records}} or {{ndjson}}, or set it to 1"
                                     : "; set it to 1, or take the records from the body");
     }
-    if (std::ranges::count(Names(batches), part.text) > 0) return "";
+    if (std::ranges::count(NamesFor(batches), part.text) > 0) return "";
     if (part.text.starts_with("field.") && has_fields && !batches)
       return "is unknown; did you mean {{fields." + part.text.substr(6) + "}}?";
-    const auto near = Nearest(part.text, Names(batches));
+    const auto near = Nearest(part.text, NamesFor(batches));
     if (near) return "is unknown; did you mean {{" + *near + "}}?";
-    return "is unknown; known: " + Listed(Names(batches)) +
+    return "is unknown; known: " + Listed(NamesFor(batches)) +
            (has_fields && !batches ? ", {{fields.NAME}}" : "");
   }
 

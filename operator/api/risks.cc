@@ -23,11 +23,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxApplyBytes = std::size_t{256} * 1024;
 
-std::string Text(const Node& root, std::string_view path) {
-  const Node* node = root.At(path, Kind::kString);
-  return node == nullptr ? "" : node->text;
-}
-
 bool NamesRecord(const std::string& text) {
   const auto parts = ParseTemplate(text);
   if (!parts.ok()) return true;  // reported elsewhere
@@ -45,7 +40,7 @@ bool Batches(const Node& root) {
 void CheckRealRun(const Node& root, Problems& risks) {
   const Node* dry_run = root.At("spec.dryRun", Kind::kBool);
   if (dry_run == nullptr || dry_run->boolean) return;
-  const std::string method = Text(root, "spec.target.http.method");
+  const std::string method = root.TextAt("spec.target.http.method");
   std::string message = "dryRun is false: running this file changes the target";
   if (method == "POST" || method == "PATCH") {
     message += ". A request may be sent again after a failure, so " + method +
@@ -65,7 +60,7 @@ bool IsOpenWay(const std::string& url) {
 
 void CheckWay(const Node& node, const std::string& path, const char* url, Problems& risks) {
   const Node* secrets = node.At("secretHeaders", Kind::kList);
-  if (secrets != nullptr && !secrets->items.empty() && IsOpenWay(Text(node, url))) {
+  if (secrets != nullptr && !secrets->items.empty() && IsOpenWay(node.TextAt(url))) {
     risks.Add(*secrets, path + ".secretHeaders",
               "over http:// they can be read by everybody on the way; https:// protects them");
   }
@@ -154,7 +149,7 @@ void CheckQuotes(const Node& http, bool numeric_keys, Problems& risks) {
 void CheckRequest(const Node& root, Problems& risks) {
   const Node* http = root.At("spec.target.http", Kind::kMap);
   if (http == nullptr) return;
-  const std::string method = Text(*http, "method");
+  const std::string method = http->TextAt("method");
   if (const Node* node = http->Find("method"); method == "GET" || method == "HEAD") {
     risks.Add(*node, "spec.target.http.method",
               method +
@@ -166,7 +161,7 @@ void CheckRequest(const Node& root, Problems& risks) {
       *http,
       root.At("spec.source.range") != nullptr || root.At("spec.source.failuresOf") != nullptr,
       risks);
-  bool differs = NamesRecord(Text(*http, "url")) || NamesRecord(Text(*http, "body"));
+  bool differs = NamesRecord(http->TextAt("url")) || NamesRecord(http->TextAt("body"));
   if (const Node* headers = http->At("headers", Kind::kMap)) {
     for (const Member& header : headers->members) {
       if (NamesRecord(header.value.text)) differs = true;
@@ -180,7 +175,7 @@ void CheckRequest(const Node& root, Problems& risks) {
     }
   }
   CheckWay(*http, "spec.target.http", "url", risks);
-  if (!differs && !Text(*http, "url").empty() && !Batches(root)) {
+  if (!differs && !http->TextAt("url").empty() && !Batches(root)) {
     risks.Add(
         *http, "spec.target.http",
         "no placeholder names the record, so all requests are alike but for the Idempotency-Key "

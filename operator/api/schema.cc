@@ -20,7 +20,7 @@ std::string Joined(const std::vector<std::string>& words) {
   return out;
 }
 
-std::vector<std::string> Names(const Schema& schema) {
+std::vector<std::string> FieldsOf(const Schema& schema) {
   std::vector<std::string> names;
   names.reserve(schema.properties.size());
   for (const auto& [name, property] : schema.properties) names.push_back(name);
@@ -148,7 +148,7 @@ class Validator {
         Check(*property, member.value, Join(path, member.key));
       } else if (!schema.preserve_unknown) {
         node.has_unknown_fields = true;
-        const auto near = Nearest(member.key, Names(schema));
+        const auto near = Nearest(member.key, FieldsOf(schema));
         if (near) meant.push_back(*near);
         problems_.Add(member.line, member.column, Join(path, member.key),
                       near ? "unknown field; did you mean " + *near + "?" + Invisible(member.key)
@@ -201,7 +201,7 @@ class Validator {
       return "unknown field." + invisible + "; write blanks only";
     if (const auto elsewhere = FindField(root_, key))
       return "unknown field here; it belongs to " + *elsewhere;
-    return "unknown field; known here: " + Joined(Names(schema));
+    return "unknown field; known here: " + Joined(FieldsOf(schema));
   }
 
   void CheckArray(const Schema& schema, Node& node, const std::string& path) {
@@ -269,7 +269,7 @@ std::string Allowed(const Schema& schema) {
   switch (schema.type) {
     case Schema::Type::kObject:
       return schema.properties.empty() ? "a map of names and values"
-                                       : "a map with " + Joined(Names(schema));
+                                       : "a map with " + Joined(FieldsOf(schema));
     case Schema::Type::kArray:
       return "a list";
     case Schema::Type::kString:

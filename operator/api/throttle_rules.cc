@@ -19,16 +19,6 @@ using namespace std::chrono_literals;
 using Kind = Node::Kind;
 using Millis = std::chrono::milliseconds;
 
-std::string Text(const Node& map, std::string_view path) {
-  const Node* node = map.At(path, Kind::kString);
-  return node == nullptr ? "" : node->text;
-}
-
-bool IsSet(const Node& map, std::string_view path) {
-  const Node* node = map.At(path, Kind::kBool);
-  return node != nullptr && node->boolean;
-}
-
 // Of what has the form of a time: no month 13, no February 30th.
 void CheckTime(const Node& map, const char* key, const std::string& path, Problems& problems) {
   const Node* node = map.At(key, Kind::kString);
@@ -79,18 +69,19 @@ void CheckZone(const Node& root, Problems& problems) {
 
 // Tells before saturation, whatever it is; a latency tells when it is there.
 bool IsLatency(const Node& budget) {
-  return Text(budget, "prometheus.query").find("quantile") != std::string::npos ||
-         Text(budget, "scrape.as") == "Quantile" || Text(budget, "workers.signal") == "LatencyP99";
+  return budget.TextAt("prometheus.query").find("quantile") != std::string::npos ||
+         budget.TextAt("scrape.as") == "Quantile" ||
+         budget.TextAt("workers.signal") == "LatencyP99";
 }
 
 void FindRisksOf(const Node& budget, const std::string& path, Problems& risks) {
-  if (Text(budget, "onMissing") == "Freeze") {
+  if (budget.TextAt("onMissing") == "Freeze") {
     risks.Add(*budget.Find("onMissing"), Join(path, "onMissing"),
               "with Freeze it goes on blindly for as long as the metric is missing");
   }
-  const std::string query = Text(budget, "prometheus.query");
+  const std::string query = budget.TextAt("prometheus.query");
   const auto range = LongestRange(query);
-  if (!query.empty() && !range && Text(budget, "prometheus.freshnessQuery").empty()) {
+  if (!query.empty() && !range && budget.TextAt("prometheus.freshnessQuery").empty()) {
     risks.Add(*budget.At("prometheus.query"), path + ".prometheus.query",
               "without a range such as [1m] a value may be 5 minutes old and look fresh; give a "
               "freshnessQuery");
@@ -99,7 +90,7 @@ void FindRisksOf(const Node& budget, const std::string& path, Problems& risks) {
   const auto window = given != nullptr ? ParseDuration(given->text) : range;
   if (!window) return;
   const Node& at = given != nullptr ? *given : budget;
-  const auto scrape = ParseDuration(Text(budget, "timing.scrapeInterval")).value_or(15s);
+  const auto scrape = ParseDuration(budget.TextAt("timing.scrapeInterval")).value_or(15s);
   if (*window > 120s) {
     risks.Add(at, path,
               "its window of " + WriteDuration(*window) +
@@ -117,9 +108,9 @@ void FindUnguarded(const Node& root, Problems& risks) {
   const Node* throttle = root.At("spec.throttle", Kind::kMap);
   if (dry_run == nullptr || dry_run->boolean || throttle == nullptr) return;
   const Node* budgets = Budgets(root);
-  const bool guarded = Text(root, "spec.throttle.mode") != "Observe" && budgets != nullptr &&
+  const bool guarded = root.TextAt("spec.throttle.mode") != "Observe" && budgets != nullptr &&
                        std::ranges::any_of(budgets->items, [](const Node& budget) {
-                         return IsSet(budget, "required") && IsSet(budget, "enforce");
+                         return budget.IsTrueAt("required") && budget.IsTrueAt("enforce");
                        });
   if (guarded) return;
   risks.Add(*throttle, "spec.throttle",
@@ -157,7 +148,7 @@ void FindThrottleRisks(const Node& root, Problems& risks) {
   for (std::size_t i = 0; i < budgets->items.size(); ++i) {
     const Node& budget = budgets->items[i];
     FindRisksOf(budget, PathOf(i), risks);
-    if (!IsSet(budget, "enforce")) continue;
+    if (!budget.IsTrueAt("enforce")) continue;
     if (!IsLatency(budget)) {
       leads = true;
     } else if (latency == nullptr) {

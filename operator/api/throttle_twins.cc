@@ -32,11 +32,6 @@ std::optional<Integer> WholeAt(const Node& self, std::string_view path) {
   return node == nullptr ? std::nullopt : std::optional(node->integer);
 }
 
-std::string TextAt(const Node& self, std::string_view path) {
-  const Node* node = self.At(path, Kind::kString);
-  return node == nullptr ? "" : node->text;
-}
-
 bool NotAbove(const Node& self, std::string_view low, std::string_view high) {
   const auto a = WholeAt(self, low), b = WholeAt(self, high);
   return !a || !b || *b < 1 || *a <= *b;
@@ -77,10 +72,10 @@ bool BelowIdeal(const Node& self, const Node& /*before*/) {
 }
 
 bool WindowHasTwoScrapes(const Node& self, const Node& /*before*/) {
-  const std::string as = TextAt(self, "scrape.as");
+  const std::string as = self.TextAt("scrape.as");
   if (as != "Rate" && as != "Quantile") return true;
-  const auto interval = ParseDuration(TextAt(self, "timing.interval"));
-  const std::string given = TextAt(self, "timing.window");
+  const auto interval = ParseDuration(self.TextAt("timing.interval"));
+  const std::string given = self.TextAt("timing.window");
   const auto window = given.empty() ? std::optional<Millis>(60s) : ParseDuration(given);
   return !interval || !window || 2 * *interval <= *window;
 }
@@ -132,7 +127,7 @@ constexpr std::array kTwins = {
     Twin{"!has(self.quantile) || self.__as__ == 'Quantile'",
          [](const Node& self, const Node&) {
            return self.Find("quantile") == nullptr || !self.At("as", Kind::kString) ||
-                  TextAt(self, "as") == "Quantile";
+                  self.TextAt("as") == "Quantile";
          }},
     Twin{"double(self) > 0.0 && double(self) < 1.0",
          [](const Node& self, const Node&) {
@@ -168,8 +163,8 @@ constexpr std::array kTwins = {
     Twin{"!has(self.duration) || !has(self.maxDuration) || duration(self.duration) <= "
          "duration(self.maxDuration)",
          [](const Node& self, const Node&) {
-           const auto duration = ParseDuration(TextAt(self, "duration"));
-           const auto most = ParseDuration(TextAt(self, "maxDuration"));
+           const auto duration = ParseDuration(self.TextAt("duration"));
+           const auto most = ParseDuration(self.TextAt("maxDuration"));
            return !duration || !most || *duration <= *most;
          }},
     Twin{"!has(self.outside) || self.windows.size() > 0",
@@ -179,18 +174,18 @@ constexpr std::array kTwins = {
          }},
     Twin{"self.from != self.to",
          [](const Node& self, const Node&) {
-           const std::string from = TextAt(self, "from");
-           return from.empty() || from != TextAt(self, "to");
+           const std::string from = self.TextAt("from");
+           return from.empty() || from != self.TextAt("to");
          }},
     Twin{"(self.action == 'Cap') == has(self.maxRecordsPerSecond)",
          [](const Node& self, const Node&) {
-           const std::string action = TextAt(self, "action");
+           const std::string action = self.TextAt("action");
            if (action != "Cap" && action != "Pause") return true;
            return (action == "Cap") == (self.Find("maxRecordsPerSecond") != nullptr);
          }},
     Twin{"self.from < self.to",
          [](const Node& self, const Node&) {
-           const std::string from = TextAt(self, "from"), to = TextAt(self, "to");
+           const std::string from = self.TextAt("from"), to = self.TextAt("to");
            return from.empty() || to.empty() || from < to;
          }},
 };

@@ -61,7 +61,7 @@ std::string Quoted(std::string_view text) {
   return out + '"';
 }
 
-std::string Text(const std::string& text) { return IsPlain(text) ? text : Quoted(text); }
+std::string PlainOrQuoted(const std::string& text) { return IsPlain(text) ? text : Quoted(text); }
 
 // A value that fits on the line of its key. Empty: it does not.
 std::string Inline(const Node& node) {
@@ -76,7 +76,7 @@ std::string Inline(const Node& node) {
     case Kind::kFloat:
       return fmt::format("{}", std::isfinite(node.number) ? node.number : 0.0);
     case Kind::kString:
-      return Text(node.text);
+      return PlainOrQuoted(node.text);
     case Kind::kMap:
       return node.members.empty() ? "{}" : "";
     case Kind::kList:
@@ -101,7 +101,7 @@ void WriteBelow(const Node& node, std::size_t indent, std::string& out) {
 
 void Write(const Node& node, std::size_t indent, std::string& out) {
   for (const Member& member : node.members) {
-    out += std::string(indent, ' ') + Text(member.key) + ":";
+    out += std::string(indent, ' ') + PlainOrQuoted(member.key) + ":";
     // As people write it, the dashes of a list stand under its key.
     WriteBelow(member.value, member.value.Is(Kind::kList) ? indent : indent + 2, out);
   }

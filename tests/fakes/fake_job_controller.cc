@@ -35,7 +35,7 @@ std::string PathTo(const json& object, const char* plural) {
          Text(object, "/metadata/name");
 }
 
-bool IsDeleting(const json& object) { return !Text(object, "/metadata/deletionTimestamp").empty(); }
+bool IsLeaving(const json& object) { return !Text(object, "/metadata/deletionTimestamp").empty(); }
 
 bool IsTracked(const json& pod) {
   const json list = pod["metadata"].value("finalizers", json::array());
@@ -154,7 +154,7 @@ void FakeJobController::Account(const Json& job, const std::vector<Json>& pods, 
                          Text(pod, "/metadata/name") +
                          " failed with exit code 78 matching FailJob rule at index 1";
       ++history.failed;
-    } else if (action != "Ignore" && !IsDeleting(pod)) {
+    } else if (action != "Ignore" && !IsLeaving(pod)) {
       Index& one = history.indexes[index];
       ++history.failed;
       ++one.failures;
@@ -194,14 +194,14 @@ void FakeJobController::LookAtJob(const Json& job) {
   const bool finished = HasCondition(job, "Complete") || HasCondition(job, "Failed");
   const auto completions = static_cast<int>(Number(job, "/spec/completions", 1));
   const bool suspended = job["spec"].value("suspend", false);
-  const bool ending = IsDeleting(job) || finished || !history.fail_job.empty();
+  const bool ending = IsLeaving(job) || finished || !history.fail_job.empty();
 
   std::set<int> present;
   for (const Json& pod : PodsOf(job)) {
     if (IsTerminal(pod)) continue;
     present.insert(IndexOf(pod));  // also those that end: podReplacementPolicy Failed
     const bool too_many = IndexOf(pod) >= completions;
-    if (!IsDeleting(job) && (ending || suspended || too_many) && !IsDeleting(pod)) DeletePod(pod);
+    if (!IsLeaving(job) && (ending || suspended || too_many) && !IsLeaving(pod)) DeletePod(pod);
   }
   if (!ending && !suspended && !pods_refused_) {
     for (int index = 0; index < completions; ++index) {
@@ -216,7 +216,7 @@ void FakeJobController::LookAtJob(const Json& job) {
   int active = 0, ready = 0, terminating = 0;
   for (const Json& pod : PodsOf(job)) {
     if (IsTerminal(pod)) continue;
-    if (IsDeleting(pod)) {
+    if (IsLeaving(pod)) {
       ++terminating;
     } else {
       ++active;
@@ -231,7 +231,7 @@ void FakeJobController::LookAtJob(const Json& job) {
   status["failed"] = history.failed;
   status["completedIndexes"] = Intervals(history.succeeded);
   status["failedIndexes"] = Intervals(history.given_up);
-  if (!finished && !IsDeleting(job)) {
+  if (!finished && !IsLeaving(job)) {
     if (suspended) {
       SetCondition(status, "Suspended", "True", "JobSuspended", "Job suspended", now);
     } else if (HasCondition(job, "Suspended")) {
@@ -292,11 +292,11 @@ void FakeJobController::DeletePod(const Json& pod) {
 void FakeJobController::LookAtPod(const Json& pod) {
   if (IsTerminal(pod)) {
     // Once its Job has counted it, it may go; the kubelet asks for that, with no grace left.
-    if (IsDeleting(pod) && !IsTracked(pod))
+    if (IsLeaving(pod) && !IsTracked(pod))
       server_.Do(HttpMethod::kDelete, PathTo(pod, "pods") + "?gracePeriodSeconds=0");
     return;
   }
-  if (IsDeleting(pod)) {
+  if (IsLeaving(pod)) {
     if (!ends_held_) End(pod, 143, "Error", false);
     return;
   }

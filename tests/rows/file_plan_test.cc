@@ -18,8 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const FileFormat kCsvById{.format = Format::kCsv, .key = "id"};
-
 PlanOptions Shards(std::uint64_t records) { return {.records_per_shard = records}; }
 
 TEST(FilePlanTest, CutsCountsAndKnowsTheColumns) {

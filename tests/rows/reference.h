@@ -9,6 +9,8 @@
 
 namespace backfill::rows {
 
+inline const FileFormat kCsvById{.format = Format::kCsv, .key = "id"};
+
 // What a file holds, found one byte at a time with the whole of it in memory: slow and simple, to
 // compare with.
 struct ReferenceRow {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "memory_source.h"
+#include "reference.h"
 #include "rows/file_plan.h"
 
 namespace backfill::rows {
@@ -11,8 +12,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-const FileFormat kCsvById{.format = Format::kCsv, .key = "id"};
 
 class ShardReaderTest : public ::testing::Test {
  protected:

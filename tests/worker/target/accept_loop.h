@@ -16,6 +16,8 @@
 
 namespace backfill::fakes {
 
+inline constexpr char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
 // Accepts connections and has a thread for each, which lives in `talk`. Destroyed, it ends all of
 // them: what `talk` uses is declared before it.
 class AcceptLoop {

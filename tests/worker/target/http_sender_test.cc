@@ -15,24 +15,13 @@ namespace {
 
 using fakes::BlackHole;
 using fakes::FakeResolver;
+using fakes::kOk;
 using fakes::RawServer;
 using fakes::SlowReader;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-constexpr char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-RawServer::Serve Always(const std::string& reply) {
-  return [reply](int fd, const std::string&, int) { return RawServer::Say(fd, reply); };
-}
-RawServer::Serve ThenClose(const std::string& reply) {
-  return [reply](int fd, const std::string&, int) {
-    RawServer::Say(fd, reply);
-    return false;
-  };
-}
 
 class HttpSenderTest : public ::testing::Test {
  protected:
@@ -97,7 +86,7 @@ class HttpSenderTest : public ::testing::Test {
 };
 
 TEST_F(HttpSenderTest, SendsTheRequestAndReusesItsConnection) {
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   Target(server.port());
   ExpectUpdated(Send({"17"}));
   ExpectUpdated(Send({"a/b"}));
@@ -157,7 +146,8 @@ TEST_F(HttpSenderTest, UnderstandsEveryKindOfReply) {
   };
   for (const Reply& reply : replies) {
     SCOPED_TRACE(reply.name);
-    RawServer server(reply.closes ? ThenClose(reply.bytes) : Always(reply.bytes));
+    RawServer server(reply.closes ? RawServer::ThenClose(reply.bytes)
+                                  : RawServer::Always(reply.bytes));
     Target(server.port());
     ExpectUpdated(Send());
     ExpectUpdated(Send());
@@ -166,13 +156,13 @@ TEST_F(HttpSenderTest, UnderstandsEveryKindOfReply) {
 }
 
 TEST_F(HttpSenderTest, NotModifiedHasNoBodyWhateverItSays) {
-  RawServer server(Always("HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n"));
+  RawServer server(RawServer::Always("HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n"));
   Target(server.port());
   EXPECT_EQ(Send().verdict.outcome, Outcome::kUnchanged);
 }
 
 TEST_F(HttpSenderTest, ARepliesToHeadHasNoBody) {
-  RawServer server(Always("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"));
+  RawServer server(RawServer::Always("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"));
   Target(server.port(), 2s, {}, "127.0.0.1", "HEAD");
   ExpectUpdated(Send());
   ExpectUpdated(Send());
@@ -208,7 +198,8 @@ TEST_F(HttpSenderTest, ABadReplyIsNoAnswer) {
   };
   for (const Reply& reply : replies) {
     SCOPED_TRACE(reply.name);
-    RawServer server(reply.closes ? ThenClose(reply.bytes) : Always(reply.bytes));
+    RawServer server(reply.closes ? RawServer::ThenClose(reply.bytes)
+                                  : RawServer::Always(reply.bytes));
     Target(server.port());
     ExpectLost(Send(), Delivery::kUnanswered);
     EXPECT_THAT(server.requests(), SizeIs(1)) << "the transport never sends twice by itself";
@@ -241,7 +232,7 @@ TEST_F(HttpSenderTest, AServerThatAcceptsAndSaysNothingIsATimeout) {
 TEST_F(HttpSenderTest, ARefusedConnectionIsNotSentAndTheTargetUnreachable) {
   int port = 0;
   {
-    RawServer server(Always(kOk));
+    RawServer server(RawServer::Always(kOk));
     port = server.port();
   }
   Target(port);
@@ -260,7 +251,7 @@ TEST_F(HttpSenderTest, ANameThatDoesNotExistIsUnreachable) {
 }
 
 TEST_F(HttpSenderTest, FindsTheAddressThatAnswersAmongSeveral) {
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   BlackHole hole("127.0.0.3");
   Target(80, 5s, {.max_age = 0s, .resolver = &resolver_}, "orders");
   for (int i = 0; i < 6; ++i) {
@@ -278,7 +269,7 @@ TEST_F(HttpSenderTest, FindsTheAddressThatAnswersAmongSeveral) {
 }
 
 TEST_F(HttpSenderTest, ABadAddressIsTriedLastForAWhile) {
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   BlackHole hole("127.0.0.3");
   Target(80, 5s, {.max_age = 0s, .resolver = &resolver_}, "orders");
   Start(0, {"1"});
@@ -290,7 +281,7 @@ TEST_F(HttpSenderTest, ABadAddressIsTriedLastForAWhile) {
 }
 
 TEST_F(HttpSenderTest, ALookupThatHangsDoesNotKeepItFromAddressesThatItKnows) {
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   Target(80, 2s, {.max_age = 0s, .dns_fresh = 50ms, .dns_patience = 200ms, .resolver = &resolver_},
          "orders");
   Start(0, {"1"});
@@ -315,7 +306,7 @@ TEST_F(HttpSenderTest, ALookupThatHangsFromTheBeginningIsATimeout) {
   const BatchResult r = Send();
   ExpectLost(r, Delivery::kNotSent, FailureClass::kTimeout);
   EXPECT_TRUE(r.unreachable);
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   resolver_.Answer({{"127.0.0.1", server.port()}});
   RunFor(30ms);
   EXPECT_EQ(server.accepted(), 0) << "too late for that request";
@@ -355,7 +346,7 @@ TEST_F(HttpSenderTest, WhatHasWrittenNothingCanBeWithdrawn) {
 }
 
 TEST_F(HttpSenderTest, AServerThatClosesWhatItPromisedToKeepCostsOneRecord) {
-  RawServer server(ThenClose(kOk));
+  RawServer server(RawServer::ThenClose(kOk));
   Target(server.port());
   int lost = 0;
   for (int i = 0; i < 50; ++i) lost += Send().verdict.outcome == Outcome::kUpdated ? 0 : 1;
@@ -395,7 +386,7 @@ TEST_F(HttpSenderTest, WhatIsBufferedDoesNotLeaveAfterTheDeadline) {
 }
 
 TEST_F(HttpSenderTest, SeesThatAnIdleConnectionWasClosedBeforeItSendsTheNextRecord) {
-  RawServer server(ThenClose(kOk));  // keep-alive promised, and closed
+  RawServer server(RawServer::ThenClose(kOk));  // keep-alive promised, and closed
   Target(server.port());
   for (int i = 0; i < 5; ++i) {
     ExpectUpdated(Send());
@@ -405,7 +396,7 @@ TEST_F(HttpSenderTest, SeesThatAnIdleConnectionWasClosedBeforeItSendsTheNextReco
 }
 
 TEST_F(HttpSenderTest, DropsAConnectionThatWasIdleTooLong) {
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   Target(server.port(), 2s, {.max_idle = 100ms});
   ExpectUpdated(Send());
   RunFor(200ms);
@@ -414,8 +405,8 @@ TEST_F(HttpSenderTest, DropsAConnectionThatWasIdleTooLong) {
 }
 
 TEST_F(HttpSenderTest, KeepAliveOfTheServerShortensTheIdleTime) {
-  RawServer server(
-      Always("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1, max=9\r\nContent-Length: 0\r\n\r\n"));
+  RawServer server(RawServer::Always(
+      "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1, max=9\r\nContent-Length: 0\r\n\r\n"));
   Target(server.port());
   ExpectUpdated(Send());
   RunFor(600ms);
@@ -424,7 +415,7 @@ TEST_F(HttpSenderTest, KeepAliveOfTheServerShortensTheIdleTime) {
 }
 
 TEST_F(HttpSenderTest, ReplacesConnectionsAfterTheirTime) {
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   Target(server.port(), 2s, {.max_age = 100ms});
   const Time until = std::chrono::steady_clock::now() + 500ms;
   while (std::chrono::steady_clock::now() < until) ExpectUpdated(Send());
@@ -434,8 +425,8 @@ TEST_F(HttpSenderTest, ReplacesConnectionsAfterTheirTime) {
 
 TEST_F(HttpSenderTest, ObeysRetryAfterInSecondsOrAsADate) {
   const auto retry_after = [&](const std::string& value) {
-    RawServer server(
-        Always("HTTP/1.1 503 Busy\r\nRetry-After: " + value + "\r\nContent-Length: 0\r\n\r\n"));
+    RawServer server(RawServer::Always("HTTP/1.1 503 Busy\r\nRetry-After: " + value +
+                                       "\r\nContent-Length: 0\r\n\r\n"));
     Target(server.port());
     return Send().retry_after;
   };
@@ -457,7 +448,7 @@ TEST_F(HttpSenderTest, ObeysRetryAfterInSecondsOrAsADate) {
 
 TEST_F(HttpSenderTest, NeverFollowsARedirect) {
   RawServer server(
-      Always("HTTP/1.1 307 Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"));
+      RawServer::Always("HTTP/1.1 307 Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"));
   Target(server.port());
   const BatchResult r = Send();
   EXPECT_EQ(r.verdict.failure, FailureClass::kPermanent);
@@ -468,8 +459,8 @@ TEST_F(HttpSenderTest, NeverFollowsARedirect) {
 TEST_F(HttpSenderTest, HonoursPerRecordOutcomesOfABatch) {
   const std::string body =
       R"({"outcomes":[{"key":"1","outcome":"updated"},{"key":"2","outcome":"failed","class":"conflict","message":"no"}]})";
-  RawServer server(Always("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) +
-                          "\r\n\r\n" + body));
+  RawServer server(RawServer::Always(
+      "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body));
   Target(server.port());
   const BatchResult r = Send({"1", "2", "3"});
   EXPECT_TRUE(r.per_record);
@@ -482,8 +473,8 @@ TEST_F(HttpSenderTest, AReplyThatNamesOutcomesAndCannotBeReadIsNoSuccess) {
   const std::string body = R"({"outcomes":[{"key":"1","outcome":"failed")";  // cut off
   for (const auto& [status, failure] : {std::pair("200 OK", FailureClass::kTransient),
                                         std::pair("422 No", FailureClass::kPermanent)}) {
-    RawServer server(Always("HTTP/1.1 " + std::string(status) + "\r\nContent-Length: " +
-                            std::to_string(body.size()) + "\r\n\r\n" + body));
+    RawServer server(RawServer::Always("HTTP/1.1 " + std::string(status) + "\r\nContent-Length: " +
+                                       std::to_string(body.size()) + "\r\n\r\n" + body));
     Target(server.port());
     const BatchResult r = Send({"1", "2"});
     EXPECT_FALSE(r.per_record);
@@ -495,8 +486,8 @@ TEST_F(HttpSenderTest, AReplyThatNamesOutcomesAndCannotBeReadIsNoSuccess) {
 
 TEST_F(HttpSenderTest, AnOverloadedTargetSaysNothingAboutRecords) {
   const std::string body = R"({"outcomes":[{"key":"1","outcome":"updated"}]})";
-  RawServer server(Always("HTTP/1.1 503 Busy\r\nContent-Length: " + std::to_string(body.size()) +
-                          "\r\n\r\n" + body));
+  RawServer server(RawServer::Always(
+      "HTTP/1.1 503 Busy\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body));
   Target(server.port());
   const BatchResult r = Send();
   EXPECT_FALSE(r.per_record);
@@ -520,7 +511,7 @@ TEST_F(HttpSenderTest, AStoppedProcessDoesNotFinishARequestPastTheDeadline) {
 }
 
 TEST_F(HttpSenderTest, AStoppedProcessWritesNothingPastTheDeadline) {
-  RawServer server(Always(kOk));
+  RawServer server(RawServer::Always(kOk));
   Target(server.port(), 50ms);
   Start(0, {"1"});  // connecting
   std::this_thread::sleep_for(

@@ -22,6 +22,16 @@ class RawServer {
   explicit RawServer(Serve serve, const char* address = "127.0.0.1", int port = 0)
       : serve_(std::move(serve)), loop_(address, port, [this](int fd) { Talk(fd); }) {}
 
+  // The same reply to every request; with ThenClose the connection ends behind it.
+  static Serve Always(const std::string& reply) {
+    return [reply](int fd, const std::string&, int) { return Say(fd, reply); };
+  }
+  static Serve ThenClose(const std::string& reply) {
+    return [reply](int fd, const std::string&, int) {
+      Say(fd, reply);
+      return false;
+    };
+  }
   // A reply that does not end by closing.
   static bool Say(int fd, std::string_view text) {
     return ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());

@@ -32,6 +32,16 @@ class TlsServer {
   TlsServer& operator=(const TlsServer&) = delete;
 
   static bool Say(SSL* ssl, const std::string& text);
+  // The same reply to every request; with ThenClose the connection ends behind it.
+  static Serve Always(const std::string& reply) {
+    return [reply](SSL* ssl, const std::string&, int) { return Say(ssl, reply); };
+  }
+  static Serve ThenClose(const std::string& reply) {
+    return [reply](SSL* ssl, const std::string&, int) {
+      Say(ssl, reply);
+      return false;
+    };
+  }
 
   // From the next connection on.
   void Present(const Identity& identity);

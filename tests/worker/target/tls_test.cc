@@ -17,24 +17,13 @@ namespace {
 
 using fakes::Authority;
 using fakes::Identity;
+using fakes::kOk;
 using fakes::RawServer;
 using fakes::TlsServer;
 using fakes::TlsServerOptions;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-constexpr char kOk[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-TlsServer::Serve Always(const std::string& reply) {
-  return [reply](SSL* ssl, const std::string&, int) { return TlsServer::Say(ssl, reply); };
-}
-TlsServer::Serve ThenClose(const std::string& reply) {
-  return [reply](SSL* ssl, const std::string&, int) {
-    TlsServer::Say(ssl, reply);
-    return false;
-  };
-}
 
 class TlsTest : public testing::Test {
  protected:
@@ -56,7 +45,7 @@ class TlsTest : public testing::Test {
     std::ofstream(dir_ / file) << text;
   }
 
-  void ServerWith(const Identity& identity, TlsServer::Serve serve = Always(kOk),
+  void ServerWith(const Identity& identity, TlsServer::Serve serve = TlsServer::Always(kOk),
                   const TlsServerOptions& options = {}) {
     target_.reset();
     server_ = std::make_unique<TlsServer>(identity, std::move(serve), options);
@@ -141,7 +130,7 @@ TEST_F(TlsTest, SendsTheRequestAndReusesItsConnection) {
 }
 
 TEST_F(TlsTest, WithTls12Too) {
-  ServerWith(localhost_, Always(kOk), {.max_version = TLS1_2_VERSION});
+  ServerWith(localhost_, TlsServer::Always(kOk), {.max_version = TLS1_2_VERSION});
   TargetAt("localhost");
   ExpectUpdated(Send());
   ExpectUpdated(Send());
@@ -151,8 +140,8 @@ TEST_F(TlsTest, WithTls12Too) {
 TEST_F(TlsTest, CarriesLongRequestsAndReplies) {
   body_ = "{{records}}";
   records_.assign(3000, {.position = 0, .key = std::string(1000, 'x')});
-  ServerWith(localhost_,
-             Always("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + std::string(60'000, 'y')));
+  ServerWith(localhost_, TlsServer::Always("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" +
+                                           std::string(60'000, 'y')));
   TargetAt("localhost", {}, 20s);
   ExpectUpdated(Send());
   ExpectUpdated(Send());
@@ -213,7 +202,8 @@ TEST_F(TlsTest, TheSystemsAuthoritiesDoNotCountBesideACaFile) {
 }
 
 TEST_F(TlsTest, AnOldVersionIsRefused) {
-  ServerWith(localhost_, Always(kOk), {.min_version = TLS1_VERSION, .max_version = TLS1_1_VERSION});
+  ServerWith(localhost_, TlsServer::Always(kOk),
+             {.min_version = TLS1_VERSION, .max_version = TLS1_1_VERSION});
   TargetAt("localhost");
   ExpectUnreachable(Send(), "TLS with localhost:");
 }
@@ -230,7 +220,7 @@ TEST_F(TlsTest, AServerWithoutTlsIsNoTarget) {
 TEST_F(TlsTest, ShowsItsCertificateToAServerThatAsksForIt) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     SCOPED_TRACE(version);
-    ServerWith(localhost_, Always(kOk),
+    ServerWith(localhost_, TlsServer::Always(kOk),
                {.max_version = version, .clients_of = authority_.certificate()});
     settings_.cert_file = settings_.key_file = "";
     TargetAt("localhost");
@@ -248,7 +238,7 @@ TEST_F(TlsTest, ShowsItsCertificateToAServerThatAsksForIt) {
 TEST_F(TlsTest, ACertificateThatTheServerRefusesIsNoFaultOfARecord) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     SCOPED_TRACE(version);
-    ServerWith(localhost_, Always(kOk),
+    ServerWith(localhost_, TlsServer::Always(kOk),
                {.max_version = version, .clients_of = authority_.certificate()});
     Authority("another").Issue("DNS:worker").WriteTo(cert(), key());
     settings_.cert_file = cert();
@@ -261,7 +251,7 @@ TEST_F(TlsTest, ACertificateThatTheServerRefusesIsNoFaultOfARecord) {
 TEST_F(TlsTest, LaterConnectionsTakeUpTheSession) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     SCOPED_TRACE(version);
-    ServerWith(localhost_, Always(kOk), {.max_version = version});
+    ServerWith(localhost_, TlsServer::Always(kOk), {.max_version = version});
     EachRequestConnectsAnew();
     for (int i = 0; i < 10; ++i) ExpectUpdated(Send());
     EXPECT_EQ(server_->handshakes(), 10);
@@ -283,13 +273,13 @@ TEST_F(TlsTest, AConnectionThatIsCutInAReplyDoesNotSpoilItsSession) {
 }
 
 TEST_F(TlsTest, ABodyThatEndsWithAGoodbyeIsComplete) {
-  ServerWith(localhost_, ThenClose("HTTP/1.1 200 OK\r\n\r\nsome text"));
+  ServerWith(localhost_, TlsServer::ThenClose("HTTP/1.1 200 OK\r\n\r\nsome text"));
   TargetAt("localhost");
   ExpectUpdated(Send());
 }
 
 TEST_F(TlsTest, ABodyThatEndsWithoutAGoodbyeMayHaveBeenCut) {
-  ServerWith(localhost_, ThenClose("HTTP/1.1 200 OK\r\n\r\nsome text"));
+  ServerWith(localhost_, TlsServer::ThenClose("HTTP/1.1 200 OK\r\n\r\nsome text"));
   server_->cuts = true;
   TargetAt("localhost");
   const BatchResult r = Send();
@@ -299,7 +289,7 @@ TEST_F(TlsTest, ABodyThatEndsWithoutAGoodbyeMayHaveBeenCut) {
 }
 
 TEST_F(TlsTest, AReplyOfKnownLengthNeedsNoGoodbye) {
-  ServerWith(localhost_, ThenClose(kOk));
+  ServerWith(localhost_, TlsServer::ThenClose(kOk));
   server_->cuts = true;
   TargetAt("localhost");
   ExpectUpdated(Send());
@@ -307,7 +297,7 @@ TEST_F(TlsTest, AReplyOfKnownLengthNeedsNoGoodbye) {
 
 TEST_F(TlsTest, AConnectionThatTheServerEndedIsNotUsedAgain) {
   for (const bool cuts : {false, true}) {
-    ServerWith(localhost_, ThenClose(kOk));
+    ServerWith(localhost_, TlsServer::ThenClose(kOk));
     server_->cuts = cuts;
     TargetAt("localhost");
     for (int i = 0; i < 3; ++i) {
@@ -378,7 +368,7 @@ TEST_F(TlsTest, AnotherAuthorityIsTrustedOnceItsFileIsThere) {
 }
 
 TEST_F(TlsTest, ANewClientCertificateIsShownOnceItsFilesAreThere) {
-  ServerWith(localhost_, Always(kOk), {.clients_of = authority_.certificate()});
+  ServerWith(localhost_, TlsServer::Always(kOk), {.clients_of = authority_.certificate()});
   Authority("another").Issue("DNS:worker").WriteTo(cert(), key());
   settings_.cert_file = cert();
   settings_.key_file = key();
@@ -416,8 +406,8 @@ TEST_F(TlsTest, ATokenThatTheReplyRepeatsIsNotPassedOn) {
   secrets_ = {{.name = "Authorization", .prefix = "Bearer ", .file = dir_ / "token"}};
   const std::string said =
       R"({"outcomes":[{"key":"17","outcome":"failed","class":"permanent","message":"Bearer s3cr3t is bad"}]})";
-  ServerWith(localhost_, Always("HTTP/1.1 200 OK\r\nContent-Length: " +
-                                std::to_string(said.size()) + "\r\n\r\n" + said));
+  ServerWith(localhost_, TlsServer::Always("HTTP/1.1 200 OK\r\nContent-Length: " +
+                                           std::to_string(said.size()) + "\r\n\r\n" + said));
   TargetAt("localhost");
   const BatchResult r = Send();
   ASSERT_THAT(r.records, SizeIs(1));
