@@ -59,6 +59,7 @@ demo: build ## the sample service, a dry run, a real run of 200,000 orders, what
 ROOT := $(filter 0,$(shell id -u))
 .PHONY: test
 test: PACKAGES += $(if $(ROOT),$(IMAGE_PACKAGES) $(CLUSTER_PACKAGES))
+test: CLUSTER_TOOL = $(if $(ROOT),$(shell tests/e2e/cluster/run.py --can-run >/dev/null && echo all))
 test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build and run every test
 	@$(if $(ROOT),if tests/cluster/go.sh version >/dev/null 2>&1 && tests/e2e/cluster/run.py --can-run; then \
 	  $(MAKE) -s --no-print-directory node-and-images; fi)
@@ -69,7 +70,7 @@ test: build cluster-tool build/dev/build.ninja build/tsan/build.ninja ## build a
 cluster-tool: deps ## the Kubernetes control plane, Helm and kstatus under the tests (minutes the first time, then nothing to do)
 	@tests/cluster/go.sh version >/dev/null || status=$$?; \
 	case $${status:-0} in \
-	  0) $(MAKE) -s --no-print-directory -C tests/cluster control-plane; \
+	  0) $(MAKE) -s --no-print-directory -C tests/cluster $(or $(CLUSTER_TOOL),control-plane); \
 	     $(MAKE) -s --no-print-directory -C tests/chart/tools all; \
 	     cd tests/gitops && ../cluster/go_build.sh -o ../../build/gitops/verdicts .;; \
 	  77) echo "tests that need a control plane will be skipped";; \

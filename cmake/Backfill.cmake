@@ -53,9 +53,9 @@ function(backfill_component name)
 endfunction()
 
 # backfill_test(ledger_test SOURCES a_test.cc LINK backfill::ledger [LABEL integration] [TIMEOUT 120] [SERIAL] [CONTROL_PLANE]
-# [WHOLE] [SLOTS 2] [ONE_THREAD])
+# [WHOLE] [SLOTS 3] [ONE_THREAD])
 # CONTROL_PLANE: ctest starts a real Kubernetes API first, whose kubeconfig is $BACKFILL_TEST_KUBECONFIG (tests/cluster).
-# SLOTS: of the two that each core has (tests/run.sh); without, a unit test takes both, any other test one, as it mostly waits.
+# SLOTS: of the three that each core has (tests/run.sh); without, a unit test takes all, any other test one, as it mostly waits.
 # WHOLE: one run of the binary for all of its tests, as unit tests have it (a start takes longer than most of them), and those
 # that share what takes long to start. tests/run.sh reads from the binary's own report which of them failed.
 # ONE_THREAD: nothing in it starts another, so the build with TSAN is without it.
@@ -96,7 +96,7 @@ function(backfill_test name)
   endif()
   # Before ctest has measured anything it begins with what may take long, so that none of that is left alone at the end.
   set(cost 0)
-  set(slots 2)
+  set(slots 3)
   if(NOT ARG_LABEL STREQUAL unit)
     set(cost 10)
     set(slots 1)

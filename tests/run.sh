@@ -20,7 +20,7 @@ jobs=${JOBS:-$(nproc)}
 # Tests that start many processes or measure time say RUN_SERIAL themselves.
 run() {  # BUILD [ARGUMENTS OF CTEST]
   rm -rf "build/$1/reports"
-  ctest --test-dir "build/$1" --parallel "$((2 * $(nproc)))" --output-on-failure --no-tests=$none \
+  ctest --test-dir "build/$1" --parallel "$((3 * $(nproc)))" --output-on-failure --no-tests=$none \
     --output-junit "$results/$1.xml" "${@:2}" | tee "$results/$1.log"
   return "${PIPESTATUS[0]}"
 }

@@ -58,7 +58,8 @@ func run(command string, args []string) (err error) {
 	switch command {
 	case "up":
 		flags.StringVar(&images, "images", "", "")
-		flags.BoolVar(&c.ControlPlaneOnly, "control-plane-only", node == nil, "")
+		only := node == nil || filepath.Base(os.Args[0]) == "control-plane"
+		flags.BoolVar(&c.ControlPlaneOnly, "control-plane-only", only, "")
 		flags.DurationVar(&c.Timeout, "timeout", 2*time.Minute, "")
 		flags.IntVar(&owner, "owner", 0, "")
 	case "start", "stop", "freeze":
