@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using kube::HttpMethod;
 using nlohmann::json;
 
-constexpr Duration kLook = 100ms;
+constexpr Duration kLook = 250ms;
 
 struct Pod {
   std::string name;

@@ -25,10 +25,6 @@ class ProcessKubeletTest : public ::testing::Test {
     Kubectl({"create", "namespace", ns_});
     Kubectl({"wait", "--for=create", "serviceaccount/default", "-n", ns_, "--timeout=30s"});
   }
-  void TearDown() override {
-    kubelet_.reset();
-    if (plane_) Kubectl({"delete", "namespace", ns_, "--wait=false"});
-  }
   // Every pod runs this script of the shell.
   void NodeRuns(const std::string& script) {
     auto started = ProcessKubelet::Start({.kubeconfig = plane_->kubeconfig(),

@@ -83,13 +83,6 @@ void ClusterMachine::TearDown() {
   }
   operators_.clear();
   kubelet_.reset();
-  // Nobody is left who could take finalizers off.
-  const auto left = plane_->Kubectl({"get", "backfills", "-n", ns_, "-o", "name"});
-  std::istringstream names(left.ok() ? *left : "");
-  for (std::string name; std::getline(names, name);)
-    (void)plane_->Kubectl(
-        {"patch", name, "-n", ns_, "--type=merge", "-p", R"({"metadata":{"finalizers":null}})"});
-  Kubectl({"delete", "namespace", ns_, "--wait=false"});
 }
 
 std::unique_ptr<Process> ClusterMachine::RunOperator(const Replica& replica,
@@ -195,7 +188,7 @@ std::string ClusterMachine::Phase(const std::string& name) {
 }
 
 bool ClusterMachine::Eventually(const std::function<bool()>& holds, Duration at_most) {
-  return TimeUntil(at_most, holds, 100ms).has_value();
+  return TimeUntil(at_most, holds, 250ms).has_value();
 }
 
 bool ClusterMachine::Becomes(const std::string& type, const std::string& status_and_reason,

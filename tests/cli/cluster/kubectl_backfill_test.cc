@@ -57,9 +57,6 @@ class KubectlBackfillTest : public testing::Test {
     store_.emplace(*transport_, *transport_, clock_, kube::ApiStore::Options{});
     Declare("reprice");
   }
-  void TearDown() override {
-    if (plane_) Admin({"delete", "namespace", space_, "--wait=false"});
-  }
 
   std::string Admin(const std::vector<std::string>& args) {
     const Result<std::string> said = plane_->Kubectl(args);

@@ -58,10 +58,6 @@ subjects: [{{kind: ServiceAccount, name: backfill-operator, namespace: {0}}}]
   while (!token_.empty() && token_.back() == '\n') token_.pop_back();
 }
 
-LimitedOperator::~LimitedOperator() {
-  Kubectl({"delete", "namespace", ns_, workers_, "--wait=false"});
-}
-
 std::unique_ptr<kube::RestTransport> LimitedOperator::Connect() {
   Result<kube::ServerAccess> access = kube::ReadAccess(plane_.kubeconfig());
   if (!access.ok()) {

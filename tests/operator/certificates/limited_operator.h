@@ -13,14 +13,13 @@
 namespace backfill::certificates {
 
 // An operator's namespace and one with workers on the API server of the tests, and a service
-// account with the rights that the chart gives, and no other. Both go with the object. Used by one
+// account with the rights that the chart gives, and no other. Used by one
 // thread; each verb fails the test if it does not succeed.
 class LimitedOperator {
  public:
   // `secret_verbs`: those of the one Secret.
   explicit LimitedOperator(const cluster::ControlPlane& plane,
                            const std::string& secret_verbs = "get, watch, update");
-  ~LimitedOperator();
   LimitedOperator(const LimitedOperator&) = delete;
   LimitedOperator& operator=(const LimitedOperator&) = delete;
 

@@ -115,7 +115,6 @@ class WorkerJobsClusterTest : public testing::Test {
   void TearDown() override {
     if (jobs_) jobs_->informer.Stop();
     if (pods_) pods_->informer.Stop();
-    if (plane_) (void)plane_->Kubectl({"delete", "namespace", ns_, "--wait=false"});
   }
 
   static bool Eventually(const std::function<bool()>& holds) {

@@ -61,9 +61,6 @@ class ApiClientClusterTest : public ::testing::Test {
     me_ = Connect(plane_->kubeconfig());
     ASSERT_TRUE(me_);
   }
-  void TearDown() override {
-    if (plane_) Kubectl({"delete", "namespace", ns_, "--wait=false"});
-  }
 
   std::string Kubectl(const std::vector<std::string>& args) {
     const Result<std::string> said = plane_->Kubectl(args);
