@@ -260,6 +260,12 @@ void Fields(Io& io, MissingPolicy& m) {
   io.Text("after", m.after);
 }
 template <typename Io>
+void Fields(Io& io, WorkerThrottle& w) {
+  io.Flag("latencyBackoff", w.latency_backoff);
+  io.Text("latencyHeadroom", w.latency_headroom);
+  io.Whole("retryBudgetPercent", w.retry_budget_percent);
+}
+template <typename Io>
 void Fields(Io& io, Override& o) {
   io.Choice("type", o.type);
   io.Whole("recordsPerSecond", o.records_per_second);
@@ -277,6 +283,7 @@ void Fields(Io& io, Throttle& t) {
   io.List("budgets", t.budgets);
   io.Map("hold", t.hold);
   io.Map("missing", t.missing);
+  io.Map("worker", t.worker);
   io.MaybeMap("override", t.override);
 }
 template <typename Io>

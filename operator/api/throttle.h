@@ -88,6 +88,14 @@ struct MissingPolicy {
   bool operator==(const MissingPolicy&) const = default;
 };
 
+// Of workers' inner loops.
+struct WorkerThrottle {
+  bool latency_backoff = true;
+  std::string latency_headroom = "1.25";  // decimal
+  int retry_budget_percent = 10;
+  bool operator==(const WorkerThrottle&) const = default;
+};
+
 enum class OverrideType { kCap, kPin };
 
 struct Override {
@@ -108,6 +116,7 @@ struct Throttle {
   std::vector<Budget> budgets;
   HoldPolicy hold;
   MissingPolicy missing;
+  WorkerThrottle worker;
   std::optional<Override> override;
   bool operator==(const Throttle&) const = default;
 };

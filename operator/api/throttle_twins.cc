@@ -139,6 +139,11 @@ constexpr std::array kTwins = {
            const auto value = Decimal(&self);
            return !value || (*value >= 0.5 && *value <= 0.97);
          }},
+    Twin{"double(self) >= 1.0 && double(self) <= 10.0",
+         [](const Node& self, const Node&) {
+           const auto value = Decimal(&self);
+           return !value || (*value >= 1 && *value <= 10);
+         }},
     Twin{"double(self) >= 0.01 && double(self) <= 1.0",
          [](const Node& self, const Node&) {
            const auto value = Decimal(&self);

@@ -39,7 +39,6 @@ struct StageOptions {
   Duration min_reconnect_window =
       100ms;  // full jitter: a hundredth of a second for each worker, between these two
   Duration max_reconnect_window = 10s;
-  int retry_budget_percent = 10;
   throttle::RateShareOptions grants;
 };
 

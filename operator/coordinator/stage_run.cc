@@ -328,6 +328,7 @@ StageRun::Terms StageRun::CurrentTerms() const {
   return {.paused = paused(),
           .concurrency = settings_.concurrency,
           .attempts = settings_.attempts,
+          .retry_budget_percent = settings_.retry_budget_percent,
           .latency_headroom = settings_.latency_headroom,
           .report_period = report_period_};
 }
@@ -384,7 +385,7 @@ v1::Limits StageRun::MakeLimits() const {
   v1::Limits limits;
   limits.set_concurrency(static_cast<std::uint32_t>(settings_.concurrency));
   limits.set_attempts(static_cast<std::uint32_t>(settings_.attempts));
-  limits.set_retry_budget_percent(static_cast<std::uint32_t>(options_.retry_budget_percent));
+  limits.set_retry_budget_percent(static_cast<std::uint32_t>(settings_.retry_budget_percent));
   limits.set_latency_headroom(settings_.latency_headroom);
   limits.set_report_period_ms(ToMillis(report_period_));
   return limits;
@@ -513,7 +514,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.granted = grants_.InForce(now);
   out.reported = grants_.Reported(now);
   const double retries = meter_.RetryPercent(now);
-  out.retries_spent = retries > 0 && retries >= kBudgetReached * options_.retry_budget_percent;
+  out.retries_spent = retries > 0 && retries >= kBudgetReached * settings_.retry_budget_percent;
   if (rate_is_held_ && HeldBack(now)) out.target_held_for = held_until_ - now;
   const lease::LeaseBook::Frozen frozen = book_.frozen();
   out.frozen_shards = frozen.shards;

@@ -111,7 +111,7 @@ class StageRun {
   // What workers are told besides leases and grants, and again when it has changed.
   struct Terms {
     bool paused = true;
-    int concurrency = 0, attempts = 0;
+    int concurrency = 0, attempts = 0, retry_budget_percent = 0;
     double latency_headroom = 0;
     Duration report_period{};
     bool operator==(const Terms&) const = default;

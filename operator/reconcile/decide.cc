@@ -129,6 +129,7 @@ LiveSettings Deciding::Settings(Stage stage) const {
   s.paused = FindPause().has_value();
   s.concurrency = b_.spec.workers.concurrency;
   s.attempts = b_.spec.failure_policy.attempts;
+  s.retry_budget_percent = b_.spec.throttle.worker.retry_budget_percent;
   s.records_per_second = static_cast<double>(b_.spec.throttle.max_records_per_second.value_or(0));
   // A dry run that sends nothing needs no limit; one with a request of its own has to declare a
   // rate.
@@ -136,6 +137,7 @@ LiveSettings Deciding::Settings(Stage stage) const {
   if (o_.throttle && !s.unlimited) {
     s.records_per_second = o_.throttle->rate;
     s.pressure = o_.throttle->pressure;
+    s.latency_headroom = o_.throttle->latency_headroom;
   }
   return s;
 }

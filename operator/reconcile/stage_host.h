@@ -50,7 +50,8 @@ struct LiveSettings {
   // Of workers' inner loops: how many times slower than usual the target may get. 0: whatever it
   // is.
   double latency_headroom = 1.25;
-  double pressure = 0;  // the largest of the target's budgets; over 1: exceeded
+  int retry_budget_percent = 10;  // records sent again per 100 sent for the first time
+  double pressure = 0;            // the largest of the target's budgets; over 1: exceeded
   bool operator==(const LiveSettings&) const = default;
 };
 

@@ -9,6 +9,7 @@
 #include "operator/api/codec.h"
 #include "operator/api/decode.h"
 #include "operator/api/promql_range.h"
+#include "operator/reconcile/throttle_view.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -159,6 +160,11 @@ Result<throttle::GovernorOptions> GovernorOptionsOf(const api::Throttle& spec) {
   if (const std::string problem = options.Validate(); !problem.empty())
     return Error{ErrorCode::kInvalid, "spec.throttle: " + problem};
   return options;
+}
+
+double LatencyHeadroomOf(const api::WorkerThrottle& spec) {
+  if (!spec.latency_backoff) return 0;
+  return DecimalOf(spec.latency_headroom).value_or(ThrottleView{}.latency_headroom);
 }
 
 Result<throttle::Schedule> ScheduleOf(const api::Schedule& spec, const std::string& uid) {

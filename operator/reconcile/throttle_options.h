@@ -19,6 +19,10 @@ Result<throttle::GovernorOptions> GovernorOptionsOf(const api::Throttle& spec);
 // Over how long the value of a budget is a mean, as far as its file tells; else 60 s.
 Duration BudgetWindow(const api::Budget& budget);
 
+// How many times slower than usual the target may get before workers send less by themselves; 0:
+// they do not look at it.
+double LatencyHeadroomOf(const api::WorkerThrottle& spec);
+
 // kInvalid: there is no such zone; kUnavailable: no zone can be read. `uid` as for Schedule.
 Result<throttle::Schedule> ScheduleOf(const api::Schedule& spec, const std::string& uid);
 

@@ -12,6 +12,8 @@ struct ThrottleView {
   double rate = 0;         // records/s for all workers together
   std::string limited_by;  // what keeps it from being higher, as in status.rate
   double pressure = 0;     // the largest of the enforced budgets; over 1: exceeded
+  // As in LiveSettings.
+  double latency_headroom = 1.25;
   // Absent where the file asks for no more than a rate.
   std::optional<api::ThrottleStatus> status;
   // Of the condition Throttled: empty while it is False.

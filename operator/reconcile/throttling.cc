@@ -133,6 +133,7 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
                     .pin = hand.pin,
                     .reported = Reported(seen)};
   ThrottleView view;
+  view.latency_headroom = LatencyHeadroomOf(spec_->worker);
   // A stage may be open by then: of a run that was paused, or whose operator was another.
   const bool sent = seen.begun || (seen.open != nullptr && (seen.open->attempts_per_second > 0 ||
                                                             seen.open->totals.counts.total() > 0));

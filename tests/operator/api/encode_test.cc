@@ -93,6 +93,7 @@ rc::Gen<Backfill> AnyBackfill() {
       budget.timing.window = *rc::gen::element<std::string>("", "1m30s");
       budget.on_missing = *rc::gen::element(OnMissing::kHold, OnMissing::kIgnore);
       budget.reduce = Reduce::kAvg;
+      spec.throttle.worker = {false, "1.50", *rc::gen::inRange(0, 101)};
       spec.throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident"};
       spec.schedule = Schedule{"Europe/Berlin",
                                {{{"Mon", "Sun"}, "22:00", "06:00", 5}},

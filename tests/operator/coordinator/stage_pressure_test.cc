@@ -96,5 +96,31 @@ TEST_F(StagePressureTest, WorkersAreToldHowSlowTheTargetMayGet) {
   EXPECT_EQ(bench.Last(worker, CoordinatorMessage::kLimits)->limits().latency_headroom(), 0);
 }
 
+TEST_F(StagePressureTest, WorkersAreToldHowMuchTheyMayRepeatWhileTheyRun) {
+  StageBench& bench = Open();
+  const SessionId worker = bench.Hello("run-0");
+  reconcile::LiveSettings settings = Running();
+  settings.retry_budget_percent = 0;
+  bench.run().Configure(settings);
+  ASSERT_TRUE(bench.Last(worker, CoordinatorMessage::kLimits).has_value());
+  EXPECT_EQ(bench.Last(worker, CoordinatorMessage::kLimits)->limits().retry_budget_percent(), 0u);
+}
+
+TEST_F(StagePressureTest, TheRetryBudgetOfTheFileSaysWhenItIsSpent) {
+  StageBench& bench = Open();
+  reconcile::LiveSettings settings = Running();
+  settings.retry_budget_percent = 50;
+  bench.run().Configure(settings);
+  const SessionId worker = bench.Hello("run-0");
+  for (std::uint64_t i = 0; i < 20; ++i) {  // a tenth is sent again
+    bench.Progress(worker, 0, {}, i * 110, i * 10);
+    bench.Pass(250ms);
+  }
+  EXPECT_FALSE(Seen().retries_spent);
+  settings.retry_budget_percent = 10;
+  bench.run().Configure(settings);
+  EXPECT_TRUE(Seen().retries_spent);
+}
+
 }  // namespace
 }  // namespace backfill::coordinator

@@ -128,12 +128,14 @@ TEST_F(DecideTest, LiveFieldsReachTheStage) {
   o_.backfill.spec.workers.concurrency = 3;
   o_.backfill.spec.workers.replicas = 9;
   o_.backfill.spec.failure_policy.attempts = 2;
+  o_.backfill.spec.throttle.worker.retry_budget_percent = 0;
   Step();
   EXPECT_EQ(*Configured(), (LiveSettings{.paused = false,
                                          .records_per_second = 7,
                                          .unlimited = false,
                                          .concurrency = 3,
-                                         .attempts = 2}));
+                                         .attempts = 2,
+                                         .retry_budget_percent = 0}));
   EXPECT_THAT(decision_.actions, Contains(VariantWith<ScaleWorkers>(ScaleWorkers{Stage::kRun, 9})));
 }
 

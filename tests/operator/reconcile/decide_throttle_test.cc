@@ -54,6 +54,16 @@ TEST_F(DecideThrottleTest, TheRateOfTheGovernorIsWhatWorkersGet) {
   EXPECT_EQ(o_.backfill.status.throttle->state, "Steady");
 }
 
+TEST_F(DecideThrottleTest, WhatWorkersDoByThemselvesReachesThemWhileTheyRun) {
+  Opened(o_.run);
+  o_.throttle->latency_headroom = 0;
+  Step();
+  EXPECT_EQ(Configured()->latency_headroom, 0);
+  o_.throttle->latency_headroom = 3;
+  Step();
+  EXPECT_EQ(Configured()->latency_headroom, 3);
+}
+
 TEST_F(DecideThrottleTest, WhatBindsIsNamedWhereTheRateIsUsedUp) {
   o_.throttle->limited_by = "Budget";
   StageSnapshot& open = Opened(o_.run);

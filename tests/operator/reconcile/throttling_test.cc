@@ -103,6 +103,20 @@ TEST_F(ThrottlingTest, AChangeOfTheMaximumActsAtOnce) {
   EXPECT_EQ(Step().rate, 900);
 }
 
+TEST_F(ThrottlingTest, TheFileSaysHowSlowWorkersLetTheTargetGet) {
+  EXPECT_EQ(Step().latency_headroom, 1.25);
+  b_.spec.throttle.worker.latency_headroom = "2.50";
+  EXPECT_EQ(Step().latency_headroom, 2.5) << "at once";
+  b_.spec.throttle.worker.latency_backoff = false;
+  EXPECT_EQ(Step().latency_headroom, 0) << "they do not look at it";
+  AddBudget("p99", "0.25").required = true;
+  observations_ = {{throttle::Answer::kError, 0, now_, "down"}};
+  closed_ = true;
+  b_.spec.throttle.worker = {};
+  EXPECT_NE(Step().waits_for, "");
+  EXPECT_EQ(view_.latency_headroom, 1.25) << "also while it waits for a metric";
+}
+
 TEST_F(ThrottlingTest, AfterAPauseItGoesOnAsFastAsBefore) {
   Step();
   paused_ = true;

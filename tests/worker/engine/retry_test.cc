@@ -43,6 +43,18 @@ TEST(RetryBudgetTest, KeepsRetriesAShareOfFirstAttempts) {
   EXPECT_EQ(started, 100);
 }
 
+TEST(RetryBudgetTest, AChangeOfTheShareActsAtOnce) {
+  RetryBudget budget(10);
+  budget.OnFirstAttempts(100, kStart);
+  budget.OnRetryStarted(10, kStart);
+  EXPECT_FALSE(budget.Allows(1, kStart));
+  budget.SetPercent(20);
+  EXPECT_TRUE(budget.Allows(10, kStart));
+  EXPECT_FALSE(budget.Allows(11, kStart));
+  budget.SetPercent(0);
+  EXPECT_FALSE(budget.Allows(1, kStart)) << "one is in flight";
+}
+
 TEST(RetryBudgetTest, ForgetsAfterThirtySeconds) {
   RetryBudget budget(10);
   budget.OnFirstAttempts(1000, kStart);
