@@ -10,6 +10,8 @@
 #include "cli/plan.h"
 #include "cli/source_file.h"
 #include "cli/terminal_text.h"
+#include "operator/api/budget_presets.h"
+#include "operator/api/codec_throttle.h"
 
 namespace backfill::cli {
 namespace {
@@ -101,6 +103,46 @@ std::string PeakText(const PlanPreview& p) {
   return text;
 }
 
+// "cpu: at most 0.80, aims at 0.95 of it, critical at 0.9 (Utilization sets critical 0.9, target
+// 0.95)"
+std::string BudgetTerms(const api::Budget& given) {
+  const api::Budget budget = api::Filled(given);
+  std::string text = budget.name + ": ";
+  text += budget.max.empty() ? "at least " + budget.min : "at most " + budget.max;
+  text += ", aims at " + budget.target + " of it";
+  if (!budget.critical.empty()) text += ", critical at " + budget.critical;
+  if (budget.preset) {
+    std::string sets;
+    for (const api::PresetField& said : api::ByPreset(given))
+      sets += fmt::format("{}{} {}", sets.empty() ? "" : ", ", said.field, said.value);
+    text += fmt::format(" ({} sets {})", api::ToString(*budget.preset),
+                        sets.empty() ? "nothing more" : sets);
+  }
+  if (!budget.enforce) return text + "; measured only";
+  return budget.required ? text : text + "; not required";
+}
+
+Json BudgetsTree(const std::vector<api::Budget>& budgets) {
+  Json list = Json::array();
+  for (const api::Budget& given : budgets) {
+    const api::Budget budget = api::Filled(given);
+    Json& tree = list.emplace_back(Json{{"name", budget.name}});
+    tree[budget.max.empty() ? "min" : "max"] = budget.max.empty() ? budget.min : budget.max;
+    if (!budget.critical.empty()) tree["critical"] = budget.critical;
+    tree["target"] = budget.target;
+    tree["required"] = budget.required;
+    tree["enforce"] = budget.enforce;
+    tree["onNoTraffic"] = api::ToString(*budget.on_no_traffic);
+    tree["reduce"] = api::ToString(*budget.reduce);
+    if (!budget.preset) continue;
+    tree["preset"] = api::ToString(*budget.preset);
+    Json sets = Json::array();
+    for (const api::PresetField& said : api::ByPreset(given)) sets.push_back(said.field);
+    tree["setByPreset"] = std::move(sets);
+  }
+  return list;
+}
+
 Json SamplesTree(const std::vector<RequestSample>& samples) {
   Json list = Json::array();
   for (const RequestSample& s : samples)
@@ -150,6 +192,7 @@ Json ToTree(const PlanPreview& p) {
   tree["recordsPerShard"] = p.records_per_shard;
   const auto& rate = spec.throttle.max_records_per_second;
   tree["maxRecordsPerSecond"] = rate ? Json(*rate) : Json();
+  if (!spec.throttle.budgets.empty()) tree["budgets"] = BudgetsTree(spec.throttle.budgets);
   tree["durationSeconds"] = seconds(p.Seconds());
   tree["worstCase"] = {{"attempts", p.WorstAttempts()},
                        {"durationSeconds", seconds(p.WorstSeconds())}};
@@ -209,6 +252,7 @@ std::vector<PlanRow> PlanRows(const PlanPreview& p) {
                   ? fmt::format("at most {} records a second",
                                 Grouped(*spec.throttle.max_records_per_second))
                   : "no limit");
+  for (const api::Budget& budget : spec.throttle.budgets) row("Budget", BudgetTerms(budget));
   const std::optional<double> seconds = p.Seconds();
   row("Duration", seconds ? Lasting(*seconds) + " at that rate" : "as fast as the workers go");
   std::string worst = fmt::format("every record tried {}: {} attempts",

@@ -36,6 +36,11 @@ struct NamesOf<Reduce> {
   static constexpr std::array<std::string_view, 5> kAll = {"None", "Max", "Min", "Sum", "Avg"};
 };
 template <>
+struct NamesOf<Preset> {
+  static constexpr std::array<std::string_view, 5> kAll = {"LatencyP99", "HttpErrorRatio",
+                                                           "Utilization", "KafkaLag", "ReplicaLag"};
+};
+template <>
 struct NamesOf<OnCritical> {
   static constexpr std::array<std::string_view, 2> kAll = {"Hold", "Pause"};
 };
@@ -55,6 +60,11 @@ template <>
 struct NamesOf<OutsideAction> {
   static constexpr std::array<std::string_view, 2> kAll = {"Pause", "Cap"};
 };
+
+template <typename Enum>
+std::string_view NameOf(Enum value) {
+  return NamesOf<Enum>::kAll.at(static_cast<std::size_t>(value));
+}
 
 // Reading and writing know the fields from one list each, the templates Fields() below.
 class Reader {
@@ -92,6 +102,10 @@ class Reader {
     const auto& all = NamesOf<Enum>::kAll;
     const auto found = std::ranges::find(all, node->text);
     if (found != all.end()) value = static_cast<Enum>(found - all.begin());
+  }
+  template <typename Enum>
+  void MaybeChoice(const char* key, std::optional<Enum>& value) {
+    if (map_.At(key, Kind::kString) != nullptr) Choice(key, value.emplace());
   }
   void Words(const char* key, std::vector<std::string>& words) {
     const Node* node = map_.At(key, Kind::kList);
@@ -154,7 +168,11 @@ class Writer {
   }
   template <typename Enum>
   void Choice(const char* key, Enum value) {
-    Text(key, std::string(NamesOf<Enum>::kAll.at(static_cast<std::size_t>(value))));
+    Text(key, std::string(NameOf(value)));
+  }
+  template <typename Enum>
+  void MaybeChoice(const char* key, const std::optional<Enum>& value) {
+    if (value) Choice(key, *value);
   }
   void Words(const char* key, const std::vector<std::string>& words) {
     Node& list = map_.Add(key, Node::List());
@@ -228,6 +246,7 @@ void Fields(Io& io, BudgetTiming& t) {
 template <typename Io>
 void Fields(Io& io, Budget& b) {
   io.Text("name", b.name);
+  io.MaybeChoice("preset", b.preset);
   io.MaybeMap("prometheus", b.prometheus);
   io.MaybeMap("scrape", b.scrape);
   io.MaybeMap("http", b.http);
@@ -236,13 +255,13 @@ void Fields(Io& io, Budget& b) {
   io.MaybeText("min", b.min);
   io.MaybeText("critical", b.critical);
   io.MaybeText("ideal", b.ideal);
-  io.Text("target", b.target);
+  io.MaybeText("target", b.target);
   io.Flag("required", b.required);
   io.Flag("enforce", b.enforce);
   io.Map("timing", b.timing);
   io.Choice("onMissing", b.on_missing);
-  io.Choice("onNoTraffic", b.on_no_traffic);
-  io.Choice("reduce", b.reduce);
+  io.MaybeChoice("onNoTraffic", b.on_no_traffic);
+  io.MaybeChoice("reduce", b.reduce);
 }
 template <typename Io>
 void Fields(Io& io, HoldPolicy& h) {
@@ -354,6 +373,10 @@ Node Write(T value) {
 }
 
 }  // namespace
+
+std::string_view ToString(Preset preset) { return NameOf(preset); }
+std::string_view ToString(OnNoTraffic on_no_traffic) { return NameOf(on_no_traffic); }
+std::string_view ToString(Reduce reduce) { return NameOf(reduce); }
 
 Throttle ReadThrottle(const Node& throttle) { return Read<Throttle>(throttle); }
 Schedule ReadSchedule(const Node& schedule) { return Read<Schedule>(schedule); }

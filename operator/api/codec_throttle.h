@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "operator/api/node.h"
 #include "operator/api/throttle.h"
@@ -19,5 +20,9 @@ Node WriteThrottle(const Throttle& throttle);
 Node WriteSchedule(const Schedule& schedule);
 Node WriteThrottleStatus(const ThrottleStatus& throttle);
 Node WriteOverride(const Override& override);
+
+std::string_view ToString(Preset preset);
+std::string_view ToString(OnNoTraffic on_no_traffic);
+std::string_view ToString(Reduce reduce);
 
 }  // namespace backfill::api

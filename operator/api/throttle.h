@@ -15,6 +15,8 @@ enum class AtFloor { kYield, kKeep };
 enum class OnMissing { kHold, kFloor, kFreeze, kIgnore };
 enum class OnNoTraffic { kMissing, kZero, kProbe };
 enum class Reduce { kNone, kMax, kMin, kSum, kAvg };
+// What kind of metric it is; what that means: budget_presets.h.
+enum class Preset { kLatencyP99, kHttpErrorRatio, kUtilization, kKafkaLag, kReplicaLag };
 enum class OnCritical { kHold, kPause };
 enum class ScrapeAs { kValue, kRate, kQuantile };
 enum class WorkerSignal { kErrorRatio, kLatencyP99 };
@@ -52,22 +54,24 @@ struct BudgetTiming {
   bool operator==(const BudgetTiming&) const = default;
 };
 
-// A bound on a metric. Exactly one of the four metrics, exactly one of max and min.
+// A bound on a metric. Exactly one of the four metrics, exactly one of max and min. As in the file:
+// Filled() of budget_presets.h says what holds where nothing is said.
 struct Budget {
   std::string name;
+  std::optional<Preset> preset;
   std::optional<PrometheusMetric> prometheus;
   std::optional<ScrapeMetric> scrape;
   std::optional<HttpMetric> http;
   std::optional<WorkersMetric> workers;
   std::string max, min;         // decimals; empty: not given
   std::string critical, ideal;  // likewise
-  std::string target = "0.85";
+  std::string target;           // likewise
   bool required = true;
   bool enforce = true;
   BudgetTiming timing;
   OnMissing on_missing = OnMissing::kHold;
-  OnNoTraffic on_no_traffic = OnNoTraffic::kMissing;
-  Reduce reduce = Reduce::kNone;
+  std::optional<OnNoTraffic> on_no_traffic;
+  std::optional<Reduce> reduce;
   bool operator==(const Budget&) const = default;
 };
 

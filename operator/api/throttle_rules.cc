@@ -71,7 +71,7 @@ void CheckZone(const Node& root, Problems& problems) {
 bool IsLatency(const Node& budget) {
   return budget.TextAt("prometheus.query").find("quantile") != std::string::npos ||
          budget.TextAt("scrape.as") == "Quantile" ||
-         budget.TextAt("workers.signal") == "LatencyP99";
+         budget.TextAt("workers.signal") == "LatencyP99" || budget.TextAt("preset") == "LatencyP99";
 }
 
 void FindRisksOf(const Node& budget, const std::string& path, Problems& risks) {

@@ -120,6 +120,10 @@ constexpr std::array kTwins = {
            const auto critical = DecimalAt(self, "critical"), min = DecimalAt(self, "min");
            return !critical || !min || *critical < *min;
          }},
+    Twin{"!has(self.preset) || !has(self.min)",
+         [](const Node& self, const Node&) {
+           return self.Find("preset") == nullptr || self.Find("min") == nullptr;
+         }},
     Twin{"!has(self.scrape) || self.scrape.__as__ == 'Value' || duration(self.timing.interval) + "
          "duration(self.timing.interval) <= duration(has(self.timing.window) ? self.timing.window "
          ": '60s')",

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "operator/api/budget_presets.h"
 #include "operator/api/codec.h"
 #include "operator/reconcile/throttle_options.h"
 
@@ -15,8 +16,8 @@ Duration ParsedDuration(const std::string& text) {
   return duration ? Duration(*duration) : Duration(std::chrono::seconds(5));
 }
 
-observe::Reduce ReduceOf(api::Reduce reduce) {
-  switch (reduce) {
+observe::Reduce ReduceOf(const api::Budget& budget) {
+  switch (*api::Filled(budget).reduce) {
     case api::Reduce::kNone:
       return observe::Reduce::kNone;
     case api::Reduce::kMax:
@@ -52,7 +53,7 @@ observe::ScrapeQuery ScrapeOf(const api::Budget& budget) {
   query.window = BudgetWindow(budget);
   query.credentials = spec.credentials;
   query.timeout = ParsedDuration(spec.timeout);
-  query.reduce = ReduceOf(budget.reduce);
+  query.reduce = ReduceOf(budget);
   return query;
 }
 
@@ -66,7 +67,7 @@ observe::Query QueryOf(const api::Budget& budget, const std::string& uid) {
                                     .freshness_query = spec.freshness_query,
                                     .credentials = spec.credentials,
                                     .timeout = ParsedDuration(spec.timeout),
-                                    .reduce = ReduceOf(budget.reduce)};
+                                    .reduce = ReduceOf(budget)};
   }
   if (budget.scrape) return ScrapeOf(budget);
   if (budget.http) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "operator/api/budget_presets.h"
 #include "operator/api/codec.h"
 #include "operator/api/decode.h"
 #include "operator/api/promql_range.h"
@@ -58,7 +59,8 @@ throttle::OnNoTraffic ToGovernor(api::OnNoTraffic on_no_traffic) {
   return throttle::OnNoTraffic::kMissing;
 }
 
-throttle::Budget BudgetOf(const api::Budget& spec) {
+throttle::Budget BudgetOf(const api::Budget& given) {
+  const api::Budget spec = api::Filled(given);
   throttle::Budget budget;
   budget.name = spec.name;
   budget.direction = spec.max.empty() ? throttle::Direction::kMin : throttle::Direction::kMax;
@@ -75,7 +77,7 @@ throttle::Budget BudgetOf(const api::Budget& spec) {
   budget.timing.delay = DurationOf(spec.timing.delay).value_or(budget.timing.delay);
   budget.timing.stale_after = DurationOf(spec.timing.stale_after);
   budget.on_missing = ToGovernor(spec.on_missing);
-  budget.on_no_traffic = ToGovernor(spec.on_no_traffic);
+  budget.on_no_traffic = ToGovernor(*spec.on_no_traffic);
   // What workers measure is there only once they send: waited for, it would never come.
   if (spec.workers && budget.on_no_traffic == throttle::OnNoTraffic::kMissing)
     budget.on_no_traffic = throttle::OnNoTraffic::kProbe;

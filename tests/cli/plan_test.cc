@@ -1,5 +1,7 @@
 #include "cli/plan.h"
 
+#include <nlohmann/json.hpp>
+
 #include "cli/exit_code.h"
 #include "tests/cli/command_fixture.h"
 #include "tests/cli/golden.h"
@@ -48,6 +50,30 @@ TEST_F(PlanTest, ShowsADryRun) {
   ExpectGolden("plan_dry_run.yaml", out());
   EXPECT_EQ(Run({"plan", "-f", file(), "-o", "markdown"}), kExitDone);
   ExpectGolden("plan_dry_run.md", out());
+}
+
+TEST_F(PlanTest, SaysWhatTheBudgetsAreAndWhatPresetsSetOfThem) {
+  std::string text = kRealRun;
+  const std::string rate = "maxRecordsPerSecond: 500";
+  ASSERT_NE(text.find(rate), std::string::npos);
+  text.insert(text.find(rate) + rate.size(), R"(, budgets: [
+    {name: p99, preset: LatencyP99, http: {url: "http://a/p99"}, max: "0.250", target: "0.80"},
+    {name: cpu, preset: Utilization, http: {url: "http://a/cpu"}, max: "0.80", enforce: false},
+    {name: ok, http: {url: "http://a/ok"}, min: "0.99", critical: "0.9", required: false}])");
+  WriteFile(text);
+  EXPECT_EQ(Run({"plan", "-f", file()}), kExitDone) << err();
+  EXPECT_THAT(out(), HasSubstr("p99: at most 0.250, aims at 0.80 of it (LatencyP99 sets "
+                               "onNoTraffic Probe)\n"));
+  EXPECT_THAT(out(), HasSubstr("cpu: at most 0.80, aims at 0.95 of it, critical at 0.9 "
+                               "(Utilization sets critical 0.9, target 0.95); measured only\n"));
+  EXPECT_THAT(out(), HasSubstr("ok: at least 0.99, aims at 0.85 of it, critical at 0.9; not "
+                               "required\n"));
+  EXPECT_EQ(Run({"plan", "-f", file(), "-o", "json"}), kExitDone);
+  const auto budgets = nlohmann::json::parse(out())["budgets"];
+  ASSERT_EQ(budgets.size(), 3U);
+  EXPECT_EQ(budgets[0]["setByPreset"], (std::vector<std::string>{"onNoTraffic"}));
+  EXPECT_EQ(budgets[1]["critical"], "0.9");
+  EXPECT_FALSE(budgets[2].contains("preset"));
 }
 
 TEST_F(PlanTest, TouchesNoState) {

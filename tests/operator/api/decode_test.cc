@@ -71,6 +71,7 @@ spec:
     deadTime: 2m
     budgets:
     - name: p99
+      preset: ReplicaLag
       prometheus: {address: "http://p:9090", query: q, freshnessQuery: f, credentials: c, timeout: 1s}
       max: "0.250"
       critical: "0.5"
@@ -141,6 +142,7 @@ TEST(DecodeTest, ReadsEveryField) {
   throttle.dead_time = "2m";
   Budget p99;
   p99.name = "p99";
+  p99.preset = Preset::kReplicaLag;
   p99.prometheus = PrometheusMetric{"http://p:9090", "q", "f", "c", "1s"};
   p99.max = "0.250";
   p99.critical = "0.5";

@@ -92,7 +92,11 @@ rc::Gen<Backfill> AnyBackfill() {
           PrometheusMetric{"http://p:9090", "rate(a[1m])", *Text(), "prod", "1500ms"};
       budget.timing.window = *rc::gen::element<std::string>("", "1m30s");
       budget.on_missing = *rc::gen::element(OnMissing::kHold, OnMissing::kIgnore);
-      budget.reduce = Reduce::kAvg;
+      budget.preset = *rc::gen::element<std::optional<Preset>>(std::nullopt, Preset::kKafkaLag);
+      budget.target = *rc::gen::element<std::string>("", "0.60");
+      budget.on_no_traffic =
+          *rc::gen::element<std::optional<OnNoTraffic>>(std::nullopt, OnNoTraffic::kMissing);
+      budget.reduce = *rc::gen::element<std::optional<Reduce>>(std::nullopt, Reduce::kAvg);
       spec.throttle.worker = {false, "1.50", *rc::gen::inRange(0, 101)};
       spec.throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident"};
       spec.schedule = Schedule{"Europe/Berlin",

@@ -47,5 +47,18 @@ TEST(QueryOfTest, EachMetricIsAskedAsTheFileSays) {
   EXPECT_EQ(IntervalOf(budget), 7s);
 }
 
+TEST(QueryOfTest, SeveralSeriesAreOneWhereThePresetSaysSo) {
+  api::Budget budget = NamedBudget("lag");
+  budget.prometheus = api::PrometheusMetric{"http://p:9090", "lag", "", "", "5s"};
+  const auto reduce = [&budget] {
+    return std::get<observe::PrometheusQuery>(QueryOf(budget, "uid")).reduce;
+  };
+  EXPECT_EQ(reduce(), observe::Reduce::kNone);
+  budget.preset = api::Preset::kKafkaLag;
+  EXPECT_EQ(reduce(), observe::Reduce::kSum);
+  budget.reduce = api::Reduce::kNone;
+  EXPECT_EQ(reduce(), observe::Reduce::kNone) << "what is given counts";
+}
+
 }  // namespace
 }  // namespace backfill::reconcile

@@ -501,6 +501,29 @@ TEST(GovernorOptionsTest, TheWindowIsThatOfTheQueryUnlessItIsSaid) {
   EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 45s);
 }
 
+TEST(GovernorOptionsTest, APresetFillsInWhatTheGovernorIsTold) {
+  api::Throttle spec;
+  spec.max_records_per_second = 10;
+  api::Budget& budget = spec.budgets.emplace_back();
+  budget.name = "a";
+  budget.max = "0.80";
+  budget.http = api::HttpMetric{.url = "http://a", .pointer = {}, .credentials = {}};
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].target, 0.85);
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].on_no_traffic, throttle::OnNoTraffic::kMissing);
+  budget.preset = api::Preset::kUtilization;
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].target, 0.95);
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].critical, 0.9);
+  budget.preset = api::Preset::kLatencyP99;
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].target, 0.70);
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].on_no_traffic, throttle::OnNoTraffic::kProbe);
+  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].critical, std::nullopt);
+  for (const char* max : {"0.989", "0.98999999999999", "0.0000000000001", "99999999999999"}) {
+    budget.preset = api::Preset::kUtilization;
+    budget.max = max;
+    EXPECT_TRUE(GovernorOptionsOf(spec).ok()) << max;
+  }
+}
+
 TEST(GovernorOptionsTest, DefaultsOfTheFileAreThoseOfTheGovernor) {
   api::Throttle spec;
   spec.max_records_per_second = 10;
