@@ -127,6 +127,7 @@ class LocalOperator final : public Operator {
     reconciler_options.planning = settings.planning;
     reconciler_options.budgets = &budgets_;
     reconciler_options.decisions = &decisions_;
+    reconciler_options.asked_for_glass = true;
     reconciler_ = std::make_unique<reconcile::Reconciler>(store_, coordinator_, *pool_, clock_,
                                                           reconciler_options);
     return Ok{};

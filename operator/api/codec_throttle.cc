@@ -290,6 +290,7 @@ void Fields(Io& io, Override& o) {
   io.Whole("recordsPerSecond", o.records_per_second);
   io.Text("until", o.until);
   io.Text("reason", o.reason);
+  io.Flag("breakGlass", o.break_glass);
 }
 template <typename Io>
 void Fields(Io& io, Throttle& t) {
@@ -354,6 +355,8 @@ void Fields(Io& io, ThrottleStatus& t) {
   io.Number("rateBeforeHold", t.rate_before_hold);
   io.MaybeText("heldSince", t.held_since);
   io.MaybeText("lastCriticalTime", t.last_critical_time);
+  io.MaybeText("glassBrokenUntil", t.glass_broken_until);
+  io.MaybeText("glassRefusedUntil", t.glass_refused_until);
 }
 
 template <typename T>

@@ -110,7 +110,11 @@ Result<Override> DecodeOverride(std::string_view json) {
   Validate(schema, override, problems);
   CheckOverride(override, "", problems);
   if (!problems.empty()) return Error{ErrorCode::kInvalid, ToString(problems.Take("", "").front())};
-  return ReadOverride(override);
+  Override read = ReadOverride(override);
+  // Whoever may write an annotation was not asked for the right to.
+  if (read.break_glass)
+    return Error{ErrorCode::kInvalid, "breakGlass: is of spec.throttle.override alone"};
+  return read;
 }
 
 Result<Backfill> FromObject(const kube::Object& object) {

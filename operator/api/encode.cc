@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
 #include <string_view>
 
 #include "base/utf8.h"
@@ -27,18 +28,22 @@ void CutMessages(Node& status, std::size_t bytes) {
   }
 }
 
-// As Kubernetes wants reasons; it also bounds what escaping can add.
+// As Kubernetes wants reasons, and times are; it also bounds what escaping can add.
 void MakeWords(Node& status) {
-  Node* conditions = status.Find("conditions");
-  if (conditions == nullptr) return;
   const auto odd = [](unsigned char c) {
     static constexpr std::string_view kSigns = "_:.,+-";
     return std::isalnum(c) == 0 && kSigns.find(static_cast<char>(c)) == kSigns.npos;
   };
-  for (Node& condition : conditions->items) {
-    for (const char* field : {"type", "reason", "lastTransitionTime"}) {
-      if (Node* word = condition.Find(field)) std::ranges::replace_if(word->text, odd, '_');
-    }
+  const auto make = [&odd](Node& map, std::initializer_list<const char*> fields) {
+    for (const char* field : fields)
+      if (Node* word = map.Find(field)) std::ranges::replace_if(word->text, odd, '_');
+  };
+  if (Node* throttle = status.Find("throttle"))
+    make(*throttle,
+         {"since", "heldSince", "lastCriticalTime", "glassBrokenUntil", "glassRefusedUntil"});
+  if (Node* conditions = status.Find("conditions")) {
+    for (Node& condition : conditions->items)
+      make(condition, {"type", "reason", "lastTransitionTime"});
   }
 }
 

@@ -107,6 +107,7 @@ struct Override {
   std::int64_t records_per_second = 0;
   std::string until;  // RFC 3339
   std::string reason;
+  bool break_glass = false;  // of a Pin: passes holds, too
   bool operator==(const Override&) const = default;
 };
 
@@ -186,6 +187,8 @@ struct ThrottleStatus {
   int holds = 0;
   std::optional<double> rate_before_hold;
   std::string held_since, last_critical_time;
+  // Of overrides with breakGlass: `until` of the one in force, and of the one that was refused.
+  std::string glass_broken_until, glass_refused_until;
   bool operator==(const ThrottleStatus&) const = default;
 };
 

@@ -140,6 +140,11 @@ void CheckOverride(const Node& override, const std::string& path, Problems& prob
 
 void FindThrottleRisks(const Node& root, Problems& risks) {
   FindUnguarded(root, risks);
+  if (root.IsTrueAt("spec.throttle.override.breakGlass")) {
+    risks.Add(*root.At("spec.throttle.override"), "spec.throttle.override.breakGlass",
+              "until its end no budget stops it, however bad it is for the target; only a pause or "
+              "a blackout does");
+  }
   const Node* budgets = Budgets(root);
   if (budgets == nullptr) return;
   bool leads = false;

@@ -176,6 +176,11 @@ constexpr std::array kTwins = {
            const auto most = ParseDuration(self.TextAt("maxDuration"));
            return !duration || !most || *duration <= *most;
          }},
+    Twin{"!has(self.breakGlass) || !self.breakGlass || self.type == 'Pin'",
+         [](const Node& self, const Node&) {
+           return !self.IsTrueAt("breakGlass") || !self.At("type", Kind::kString) ||
+                  self.TextAt("type") == "Pin";
+         }},
     Twin{"!has(self.outside) || self.windows.size() > 0",
          [](const Node& self, const Node&) {
            const Node* windows = self.At("windows", Kind::kList);

@@ -174,6 +174,7 @@ struct Scope {
     options.budgets = &with.budgets;
     options.decisions = with.decisions;
     options.throttle_watcher = &with.throttle_figures;
+    options.asked_for_glass = settings.break_glass;
     options.observe_period = 1s;
     options.status_period = settings.status_period;
     options.status_period_each = 250ms;

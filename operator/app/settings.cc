@@ -125,6 +125,10 @@ class Parser {
         ->capture_default_str();
     Text("metric-credentials-dir", s_.metric_credentials_dir,
          "Has a folder of files for each name of credentials that budgets give");
+    cli_.add_flag("--break-glass", s_.break_glass,
+                  "Obey overrides with breakGlass; an admission policy must ask whoever writes one "
+                  "for the verb breakglass, as the chart's does")
+        ->envname(VariableOf("break-glass"));
     Text("decision-log-dir", s_.decision_log_dir,
          "Where every decision about a rate is written, for backfill replay-throttle; of this "
          "replica alone");

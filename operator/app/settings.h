@@ -48,6 +48,8 @@ struct Settings {
 
   // Has a folder of files for each name that budgets give as credentials. Empty: there are none.
   std::string metric_credentials_dir;
+  // Overrides with breakGlass are obeyed: a policy asks whoever writes one for the verb.
+  bool break_glass = false;
   // Every decision about a rate is written there (operator/decision_log). Empty: nowhere.
   std::string decision_log_dir;
   int decision_log_mebibytes = 16;

@@ -109,8 +109,18 @@ class Telling {
     const auto overridden = [](const api::Status& status) {
       return status.throttle && status.throttle->state == "Overridden";
     };
-    if (overridden(after_) && !overridden(before_))
-      Normal("RateOverridden", "Throttle", after_.throttle->reason);
+    const api::ThrottleStatus was = before_.throttle.value_or(api::ThrottleStatus{});
+    const api::ThrottleStatus is = after_.throttle.value_or(api::ThrottleStatus{});
+    const auto begins = [](const std::string& then, const std::string& now) {
+      return !now.empty() && now != then;
+    };
+    if (begins(was.glass_broken_until, is.glass_broken_until)) {
+      Warning("GlassBroken", "Throttle", is.reason);
+    } else if (overridden(after_) && !overridden(before_)) {
+      Normal("RateOverridden", "Throttle", is.reason);
+    }
+    if (begins(was.glass_refused_until, is.glass_refused_until))
+      Warning("OverrideRefused", "Throttle", is.reason);
     if (Is(before_, "Throttled", ConditionStatus::kTrue) &&
         Is(after_, "Throttled", ConditionStatus::kFalse))
       Normal("ThrottleReleased", "Throttle", "the target is within its budgets again");

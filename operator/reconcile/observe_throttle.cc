@@ -23,6 +23,7 @@ void ObserveThrottle(Observed& observed, Throttling& throttling, const Reconcile
                         .log = options.decisions,
                         .watcher = options.throttle_watcher};
   if (stage.open) seen.open = &*stage.open;
+  seen.asked_for_glass = options.asked_for_glass;
   seen.begun = stage.ledger && stage.ledger->totals.counts.total() > 0;
   seen.paused = b.spec.paused || b.annotations.contains(api::kPausedAnnotation);
   if (options.budgets != nullptr) {

@@ -42,6 +42,9 @@ struct ReconcilerOptions {
   // Get every decision about a rate. Must outlive the Reconciler. Null: nobody does.
   decision_log::DecisionSink* decisions = nullptr;
   ThrottleWatcher* throttle_watcher = nullptr;
+  // Whoever writes an override with breakGlass has been asked for the right to: on a cluster by an
+  // admission policy; on one machine it is theirs. Otherwise none is obeyed.
+  bool asked_for_glass = false;
   PlanningProgress planning = nullptr;  // called from within Reconcile while a file is read
 };
 

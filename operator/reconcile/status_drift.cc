@@ -32,6 +32,8 @@ api::Status Lasting(api::Status status) {
     const std::string& state = status.throttle->state;
     if (state != "Ramping" && state != "Steady" && state != "Limited") lasting.state = state;
     lasting.holds = status.throttle->holds;
+    lasting.glass_broken_until = status.throttle->glass_broken_until;
+    lasting.glass_refused_until = status.throttle->glass_refused_until;
     status.throttle = std::move(lasting);
   }
   // Counts down while a run waits for something, or says anew at each try what is refused.

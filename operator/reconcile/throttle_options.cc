@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 
 // Further ahead a Pin is not in force yet: nobody remembers it by then.
 constexpr auto kLongestPin = std::chrono::hours(24);
+// So long the glass may be broken, and so much clocks may differ.
+constexpr auto kLongestGlass = std::chrono::hours(1) + std::chrono::minutes(1);
 
 // Both of checked texts; what is none would be a fault of the schema.
 std::optional<double> DecimalOf(const std::string& text) {
@@ -104,22 +106,46 @@ std::optional<double> RateOf(const std::optional<std::int64_t>& records_per_seco
 
 void Lower(std::optional<double>& rate, double to) { rate = std::min(rate.value_or(to), to); }
 
-void Apply(const api::Override& override, WallTime now, HandRate& hand) {
+void Complain(HandRate& hand, const std::string& what) {
+  hand.trouble += (hand.trouble.empty() ? "" : "; ") + what;
+}
+
+// Why the glass is not to be broken; empty: it may. One that was written for later is refused for
+// good: by then nobody would expect it.
+std::string WhyGlassHolds(const api::Override& override, WallTime until, WallTime now,
+                          const GlassRules& rules) {
+  if (!rules.asked)
+    return "breakGlass is refused: this operator was installed without the policy that asks who "
+           "may";
+  if (until - now > kLongestGlass) return "breakGlass is refused: until is more than 1 h ahead";
+  if (override.until == rules.refused_until)
+    return "breakGlass is refused: until was more than 1 h ahead when it was written; write "
+           "another one";
+  return "";
+}
+
+void Apply(const api::Override& override, WallTime now, const GlassRules& rules, HandRate& hand) {
   const auto until = ParseWallTime(override.until);
-  const bool cap = override.type == api::OverrideType::kCap;
-  const std::string shown = std::string(cap ? "Cap " : "Pin ") +
-                            std::to_string(override.records_per_second) + "/s until " +
-                            override.until + ": " + override.reason;
   if (!until || *until <= now) return;
-  if (!cap && *until - now > kLongestPin) {
-    hand.trouble = "a Pin acts in the 24 hours before its end only: " + shown;
-    return;
+  const bool cap = override.type == api::OverrideType::kCap;
+  const bool glass = override.break_glass && !cap;
+  const std::string shown =
+      std::string(cap ? "Cap " : "Pin ") + std::to_string(override.records_per_second) + "/s" +
+      (glass ? " past critical" : "") + " until " + override.until + ": " + override.reason;
+  if (glass) {
+    if (const std::string why = WhyGlassHolds(override, *until, now, rules); !why.empty()) {
+      hand.glass_refused_until = override.until;
+      return Complain(hand, why + ": " + shown);
+    }
   }
+  if (!cap && *until - now > kLongestPin)
+    return Complain(hand, "a Pin acts in the 24 hours before its end only: " + shown);
   const auto rate = static_cast<double>(override.records_per_second);
   if (cap) {
     Lower(hand.cap, rate);
   } else if (!hand.pin || rate < hand.pin->records_per_second) {
-    hand.pin = throttle::Pin{.records_per_second = rate};
+    hand.pin = throttle::Pin{.records_per_second = rate, .break_glass = glass};
+    hand.glass_broken_until = glass ? override.until : "";
   }
   hand.reason += (hand.reason.empty() ? "" : "; ") + shown;
 }
@@ -190,17 +216,17 @@ Result<throttle::Schedule> ScheduleOf(const api::Schedule& spec, const std::stri
   return throttle::Schedule(std::move(options), zone, uid);
 }
 
-HandRate HandRateOf(const api::Backfill& backfill, WallTime now) {
+HandRate HandRateOf(const api::Backfill& backfill, WallTime now, const GlassRules& glass) {
   HandRate hand;
-  if (backfill.spec.throttle.override) Apply(*backfill.spec.throttle.override, now, hand);
+  if (backfill.spec.throttle.override) Apply(*backfill.spec.throttle.override, now, glass, hand);
   const auto annotation = backfill.annotations.find(api::kOverrideAnnotation);
   if (annotation == backfill.annotations.end()) return hand;
   const auto override = api::DecodeOverride(annotation->second);
   if (override.ok()) {
-    Apply(*override, now, hand);
+    Apply(*override, now, glass, hand);
   } else {
-    hand.trouble =
-        "annotation " + std::string(api::kOverrideAnnotation) + ": " + override.error().message;
+    Complain(hand, "annotation " + std::string(api::kOverrideAnnotation) + ": " +
+                       override.error().message);
   }
   return hand;
 }

@@ -33,7 +33,14 @@ struct HandRate {
   std::optional<throttle::Pin> pin;
   std::string reason;  // "Cap 50/s until 2026-10-01T18:00:00Z: incident 4711"; empty: there is none
   std::string trouble;  // what of it is not understood, or not in force
+  // Of a Pin with breakGlass: its `until`, if it is in force, or is refused.
+  std::string glass_broken_until = {}, glass_refused_until = {};
 };
-HandRate HandRateOf(const api::Backfill& backfill, WallTime now);
+// Which Pins with breakGlass are refused.
+struct GlassRules {
+  bool asked = false;              // whoever writes one was asked for the right to
+  std::string refused_until = {};  // one with this end was refused once, and stays so
+};
+HandRate HandRateOf(const api::Backfill& backfill, WallTime now, const GlassRules& glass = {});
 
 }  // namespace backfill::reconcile

@@ -68,6 +68,7 @@ Status Throttling::Configure(const Seen& seen, Time now, WallTime wall) {
   if (spec_ != backfill.spec.throttle) {
     throttle::GovernorOptions options = TRY(GovernorOptionsOf(backfill.spec.throttle));
     const auto& last = backfill.status.throttle;
+    if (last && !governor_) glass_refused_until_ = last->glass_refused_until;
     const std::string name = backfill.ns + "/" + backfill.name;
     if (governor_) {
       governor_->Reconfigure(std::move(options));
@@ -124,7 +125,10 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
   TRY(Configure(seen, now, wall));
   const throttle::ScheduleAnswer clock =
       schedule_ ? schedule_->At(wall) : throttle::ScheduleAnswer{};
-  const HandRate hand = HandRateOf(seen.backfill, wall);
+  const HandRate hand = HandRateOf(
+      seen.backfill, wall, {.asked = seen.asked_for_glass, .refused_until = glass_refused_until_});
+  glass_broken_until_ = hand.glass_broken_until;
+  glass_refused_until_ = hand.glass_refused_until;
   overridden_ = overridden_ || !hand.reason.empty() || !hand.trouble.empty();
   const Asked asked{.paused = seen.paused,
                     .blackout = clock.paused,
@@ -192,7 +196,7 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
 
 void Throttling::NoteChange(const std::string& reason, WallTime wall) {
   const std::string limited_by(throttle::ToString(decision_->limited_by));
-  std::string now = state_ + " " + limited_by;
+  std::string now = state_ + " " + limited_by + " " + glass_broken_until_;
   if (now == noted_) return;
   noted_ = std::move(now);
   const auto& budgets = governor_->governor().options().budgets;
@@ -227,6 +231,8 @@ api::ThrottleStatus Throttling::StatusOf(const throttle::Decision& decision,
   if (saved.before_hold > 0) out.rate_before_hold = saved.before_hold;
   out.held_since = TextOf(saved.held_since);
   out.last_critical_time = TextOf(saved.last_critical);
+  out.glass_broken_until = glass_broken_until_;
+  out.glass_refused_until = glass_refused_until_;
   return out;
 }
 

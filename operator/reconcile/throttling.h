@@ -27,6 +27,7 @@ class Throttling {
     const StageSnapshot* open = nullptr;  // null: no stage is open
     bool begun = false;                   // some record has an outcome already
     bool paused = false;                  // by people
+    bool asked_for_glass = false;         // as GlassRules::asked
     // Of the budgets, in their order.
     std::vector<throttle::Observation> observations;
     // Gets every decision. Must outlive this; the same with each call. Null: nobody.
@@ -76,8 +77,9 @@ class Throttling {
   std::string state_;  // likewise, and since when
   WallTime since_;
   std::vector<api::ThrottleChange> changes_;
-  std::string noted_;        // the last of them
-  bool overridden_ = false;  // an override was in force once
+  std::string noted_;                                     // the last of them
+  bool overridden_ = false;                               // an override was in force once
+  std::string glass_broken_until_, glass_refused_until_;  // as in the status
 };
 
 }  // namespace backfill::reconcile

@@ -30,11 +30,14 @@ bool OverrideActs(const Tick& tick) {
   return tick.inputs.pin || (LimitIs(tick, tick.inputs.cap) && AtLimit(tick));
 }
 
+// Holds are in force, unless people break the glass.
+bool ObeysHolds(const Tick& tick) { return !(tick.inputs.pin && tick.inputs.pin->break_glass); }
+
 GovernorState StateOf(const Tick& tick) {
   const GovernorMemory& memory = tick.memory;
   if (tick.inputs.paused) return GovernorState::kPaused;
   if (tick.inputs.blackout) return GovernorState::kBlackout;
-  const bool obeys = !(tick.inputs.pin && tick.inputs.pin->break_glass);
+  const bool obeys = ObeysHolds(tick);
   if (obeys && memory.hold_began)
     return tick.probing ? GovernorState::kProbing : GovernorState::kHeld;
   if (obeys && tick.metric_hold) return GovernorState::kHeld;
@@ -54,8 +57,9 @@ GovernorState StateOf(const Tick& tick) {
 LimitedBy LimitedByOf(const Tick& tick, GovernorState state) {
   if (tick.inputs.paused) return LimitedBy::kPause;
   if (tick.inputs.blackout) return LimitedBy::kSchedule;
-  if (tick.metric_hold) return LimitedBy::kMissingMetric;
-  if (state == GovernorState::kHeld || tick.memory.hold_began) return LimitedBy::kHold;
+  const bool obeys = ObeysHolds(tick);
+  if (obeys && tick.metric_hold) return LimitedBy::kMissingMetric;
+  if (obeys && (state == GovernorState::kHeld || tick.memory.hold_began)) return LimitedBy::kHold;
   if (state == GovernorState::kOverridden) return LimitedBy::kOverride;
   if (tick.memory.yielding) return LimitedBy::kBudget;
   if (tick.memory.missing && Degraded(tick)) return LimitedBy::kMissingMetric;

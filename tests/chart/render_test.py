@@ -185,6 +185,16 @@ class Promises(unittest.TestCase):
         others = {k: v for k, v in service["spec"]["selector"].items() if k != "backfill.dev/leader"}
         self.assertLessEqual(others.items(), pod.items())
 
+    def test_without_the_policy_the_operator_is_not_told_to_obey(self):
+        with_it, without = chart.objects(), chart.objects(rbac__breakGlassPolicy="false")
+
+        def told(rendered):
+            return "--break-glass" in chart.only(rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+        self.assertTrue(told(with_it))
+        self.assertTrue(any(o["kind"] == "ValidatingAdmissionPolicy" for o in with_it))
+        self.assertFalse(told(without))
+        self.assertFalse(any(o["kind"].startswith("ValidatingAdmissionPolicy") for o in without))
+
     def test_names_of_two_operators_in_a_cluster_do_not_meet(self):
         def names(namespace):
             rendered = chart.objects(namespace=namespace, rbac__peopleRoles="false", crds__enabled="false",

@@ -82,6 +82,13 @@ def collection(group, resource, namespace):
     return f"{base}{place}/{resource.partition('/')[0]}"
 
 
+def bound(namespace, who, role):
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": f"{who}-{role}", "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"backfill-{role}-{namespace}"},
+            "subjects": [{"kind": "ServiceAccount", "name": who, "namespace": namespace}]}
+
+
 def setUpModule():
     server = api_server.ApiServer()
     server.apply([o for o in chart.objects() if o["kind"] == "CustomResourceDefinition"])
@@ -288,7 +295,7 @@ class People(unittest.TestCase):
         self.addCleanup(server.close)
         roles = [o for o in chart.objects() if o["kind"] == "ClusterRole" and o["metadata"]["name"].startswith("backfill-")
                  and ":" not in o["metadata"]["name"]]
-        self.assertEqual(sorted(r["metadata"]["name"] for r in roles), ["backfill-approver", "backfill-editor", "backfill-viewer"])
+        self.assertEqual(sorted(r["metadata"]["name"] for r in roles), ["backfill-approver", "backfill-breakglass", "backfill-editor", "backfill-viewer"])
         server.apply(roles)
 
         def verbs(role, resource):
@@ -306,6 +313,7 @@ class People(unittest.TestCase):
             time.sleep(0.1)
         self.assertEqual(found, wanted)
         self.assertIn("approve", verbs("backfill-approver", "backfills"))
+        self.assertIn("breakglass", verbs("backfill-breakglass", "backfills"))
 
 
 class Approval(unittest.TestCase):
@@ -323,7 +331,7 @@ class Approval(unittest.TestCase):
         roles = [{**o, "metadata": {"name": f"{o['metadata']['name']}-{namespace}"}} for o in chart.installed()
                  if o["metadata"]["name"] in ("backfill-editor", "backfill-approver") and o["kind"] == "ClusterRole"]
         server.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, policy, binding, *roles,
-                      *(self.bound(namespace, who, role) for who, role in
+                      *(bound(namespace, who, role) for who, role in
                         (("editor", "editor"), ("both", "editor"), ("both", "approver")))])
         self.addCleanup(server.kubectl, "delete", "namespace", "--wait=false", namespace)
         self.addCleanup(server.kubectl, "delete", "clusterrole", *(r["metadata"]["name"] for r in roles))
@@ -352,12 +360,99 @@ class Approval(unittest.TestCase):
         status, answer = patch(editor, {"spec": {"paused": True}})  # what is approved can be stopped by anybody
         self.assertEqual(status, 200, answer)
 
-    @staticmethod
-    def bound(namespace, who, role):
-        return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": {"name": f"{who}-{role}", "namespace": namespace},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"backfill-{role}-{namespace}"},
-                "subjects": [{"kind": "ServiceAccount", "name": who, "namespace": namespace}]}
+
+class BreakGlass(unittest.TestCase):
+    """The chart's policy: who may have a Pin pass what is critical."""
+
+    UNTIL = "2099-01-01T00:00:00Z"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = api_server.ApiServer()
+        cls.addClassCleanup(cls.server.close)
+        cls.namespace = f"glass-{uuid.uuid4().hex[:8]}"  # names are of it: others use this API server at the same time
+        rendered = chart.installed(namespace=cls.namespace, watchNamespaces=f'["{cls.namespace}"]')
+        policies = [o for o in rendered if o["kind"].startswith("ValidatingAdmissionPolicy")]
+        assert len(policies) == 2, policies
+        roles = [{**o, "metadata": {"name": f"{o['metadata']['name']}-{cls.namespace}"}} for o in rendered
+                 if o["metadata"]["name"] in ("backfill-editor", "backfill-breakglass") and o["kind"] == "ClusterRole"]
+        assert len(roles) == 2, roles
+        cls.server.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cls.namespace}}, *policies, *roles,
+                          *(bound(cls.namespace, who, role) for who, role in
+                            (("editor", "editor"), ("both", "editor"), ("both", "breakglass")))])
+        names = [r["metadata"]["name"] for r in roles]
+        cls.addClassCleanup(cls.server.kubectl, "delete", "namespace", "--wait=false", cls.namespace)
+        cls.addClassCleanup(cls.server.kubectl, "delete", "clusterrole", *names)
+        cls.addClassCleanup(cls.server.kubectl, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding",
+                            policies[0]["metadata"]["name"])
+        cls.editor, cls.both = (api_server.Somebody(cls.server, cls.namespace, who) for who in ("editor", "both"))
+        cls.path = collection("backfill.dev", "backfills", cls.namespace)
+        for _ in range(100):  # the policy is in force a moment after it was made
+            status, answer = cls.editor.request("POST", f"{cls.path}?dryRun=All", cls.broken("first"))
+            if status == 403 and "asks for the verb" in answer["message"]:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{status}: {answer}")
+
+    @classmethod
+    def override(cls, **more):
+        return {"type": "Pin", "recordsPerSecond": 100, "until": cls.UNTIL, "reason": "incident", **more}
+
+    @classmethod
+    def broken(cls, name):
+        return cls.pinned(name, breakGlass=True)
+
+    @classmethod
+    def pinned(cls, name, **more):
+        made = backfill(name)
+        made["spec"]["throttle"] = {"maxRecordsPerSecond": 1000, "override": cls.override(**more)}
+        return made
+
+    def make(self, who, made):
+        return who.request("POST", self.path, made)
+
+    def patch(self, who, name, spec):
+        return who.request("PATCH", f"{self.path}/{name}", {"spec": spec}, content_type="application/merge-patch+json")
+
+    def assert_refused(self, answered):
+        status, answer = answered
+        self.assertEqual(status, 403, answer)
+        self.assertIn('the verb "breakglass"', answer["message"])
+
+    def assert_taken(self, answered):
+        status, answer = answered
+        self.assertIn(status, (200, 201), answer)
+
+    def test_only_who_has_the_verb_may_make_one_with_broken_glass(self):
+        self.assert_refused(self.make(self.editor, self.broken("made")))
+        self.assert_taken(self.make(self.both, self.broken("made")))
+
+    def test_only_who_has_the_verb_may_break_the_glass_of_one_that_is_there(self):
+        self.assert_taken(self.make(self.editor, backfill("there")))
+        self.assert_taken(self.patch(self.editor, "there", {"throttle": {"override": self.override()}}))
+        self.assert_refused(self.patch(self.editor, "there", {"throttle": {"override": {"breakGlass": True}}}))
+        self.assert_taken(self.patch(self.both, "there", {"throttle": {"override": {"breakGlass": True}}}))
+
+    def test_who_has_not_the_verb_may_not_make_more_of_it(self):
+        self.assert_taken(self.make(self.both, self.broken("more")))
+        for override in ({"recordsPerSecond": 101}, {"until": "2099-01-01T00:30:00Z"}, {"reason": "mine"}):
+            with self.subTest(**override):
+                self.assert_refused(self.patch(self.editor, "more", {"throttle": {"override": override}}))
+        self.assert_refused(self.patch(self.editor, "more", {"throttle": {"maxRecordsPerSecond": 1001}}))
+
+    def test_who_has_not_the_verb_may_stop_it_and_look_after_it(self):
+        self.assert_taken(self.make(self.both, self.broken("stopped")))
+        self.assert_taken(self.patch(self.editor, "stopped", {"paused": True}))
+        self.assert_taken(self.patch(self.editor, "stopped", {"throttle": {"maxRecordsPerSecond": 5}}))
+        self.assert_taken(self.editor.request("PATCH", f"{self.path}/stopped", {"metadata": {"finalizers": []}},
+                                              content_type="application/merge-patch+json"))
+        self.assert_taken(self.patch(self.editor, "stopped", {"throttle": {"override": None}}))
+        self.assert_refused(self.patch(self.editor, "stopped", {"throttle": {"override": self.override(breakGlass=True)}}))
+
+    def test_it_is_of_a_pin_alone(self):
+        status, answer = self.make(self.both, self.pinned("cap", breakGlass=True, type="Cap"))
+        self.assertEqual(status, 422, answer)
+        self.assertIn("is of type Pin alone", answer["message"])
 
 
 class Admission(unittest.TestCase):

@@ -89,7 +89,7 @@ spec:
     hold: {onCritical: Pause, confirmations: 3, duration: 20s, maxDuration: 1h, goodSamples: 4, resumeFactor: "0.5", pauseAfter: 6}
     missing: {landEvery: 40s, after: 6m}
     worker: {latencyBackoff: false, latencyHeadroom: "2.5", retryBudgetPercent: 0}
-    override: {type: Pin, recordsPerSecond: 7, until: "2026-10-01T18:00:00Z", reason: incident}
+    override: {type: Pin, recordsPerSecond: 7, until: "2026-10-01T18:00:00Z", reason: incident, breakGlass: true}
   schedule:
     timeZone: Asia/Kathmandu
     windows: [{days: [Mon], from: "22:00", to: "06:00", maxRecordsPerSecond: 8}]
@@ -167,13 +167,25 @@ TEST(DecodeTest, ReadsEveryField) {
   throttle.hold = {OnCritical::kPause, 3, "20s", "1h", 4, "0.5", 6};
   throttle.missing = {"40s", "6m"};
   throttle.worker = {false, "2.5", 0};
-  throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident"};
+  throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident", true};
   spec.schedule = Schedule{"Asia/Kathmandu",
                            {{{"Mon"}, "22:00", "06:00", 8}},
                            Outside{OutsideAction::kCap, 9},
                            {{"2026-11-27T00:00:00Z", "2026-11-30T00:00:00Z", "peak"}}};
   spec.failure_policy = {7, 8, "9.5", OnExceeded::kFail};
   EXPECT_EQ(b.spec, spec);
+}
+
+TEST(DecodeTest, NoAnnotationBreaksTheGlass) {
+  const auto read = [](const std::string& glass) {
+    return DecodeOverride(R"({"type": "Pin", "recordsPerSecond": 5, "until": )"
+                          R"("2026-10-01T18:00:00Z", "reason": "x", "breakGlass": )" +
+                          glass + "}");
+  };
+  EXPECT_TRUE(read("false").ok());
+  ASSERT_FALSE(read("true").ok());
+  EXPECT_EQ(read("true").error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(read("true").error().message, "breakGlass: is of spec.throttle.override alone");
 }
 
 TEST(DecodeTest, ReadsAnOverrideOfAnAnnotation) {

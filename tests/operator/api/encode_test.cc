@@ -98,7 +98,8 @@ rc::Gen<Backfill> AnyBackfill() {
           *rc::gen::element<std::optional<OnNoTraffic>>(std::nullopt, OnNoTraffic::kMissing);
       budget.reduce = *rc::gen::element<std::optional<Reduce>>(std::nullopt, Reduce::kAvg);
       spec.throttle.worker = {false, "1.50", *rc::gen::inRange(0, 101)};
-      spec.throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident"};
+      spec.throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident",
+                                        *rc::gen::arbitrary<bool>()};
       spec.schedule = Schedule{"Europe/Berlin",
                                {{{"Mon", "Sun"}, "22:00", "06:00", 5}},
                                Outside{OutsideAction::kCap, 1},
@@ -150,6 +151,8 @@ Status WorstStatus(const std::string& filling) {
               1e-9,
               std::numeric_limits<int>::max(),
               5.5,
+              text(),
+              text(),
               text(),
               text()};
   status.eta = text();

@@ -65,6 +65,11 @@ TEST_F(SettingsTest, TheDecisionLogHasASize) {
   EXPECT_THAT(WhyNot({"--decision-log-mebibytes", "0"}), HasSubstr("--decision-log-mebibytes"));
 }
 
+TEST_F(SettingsTest, TheGlassIsWholeUnlessItIsSaid) {
+  EXPECT_FALSE(Read({})->break_glass);
+  EXPECT_TRUE(Read({"--break-glass"})->break_glass);
+}
+
 TEST_F(SettingsTest, WhatWorkersGetIsReadAsItStands) {
   const std::string resources = R"({"requests":{"cpu":"2","memory":"1Gi"},"limits":{"cpu":2.5}})";
   const auto read = Read({"--worker-resources", resources, "--worker-idle-timeout", "90s",

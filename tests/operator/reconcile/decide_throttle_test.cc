@@ -1,5 +1,6 @@
 // What the governor of the rate changes in the life of a Backfill.
 
+#include "operator/reconcile/status_drift.h"
 #include "tests/operator/reconcile/decide_fixture.h"
 
 namespace backfill::reconcile {
@@ -151,6 +152,32 @@ TEST_F(DecideThrottleTest, EachTransitionIsToldOnce) {
   EXPECT_THAT(told(), testing::ElementsAre("ThrottleReleased"));
   o_.throttle->status->state = "Overridden";
   EXPECT_THAT(told(), testing::ElementsAre("RateOverridden"));
+  EXPECT_THAT(told(), IsEmpty());
+}
+
+TEST_F(DecideThrottleTest, BrokenGlassIsAWarningAndSoIsOneThatIsRefused) {
+  Opened(o_.run);
+  const auto told = [this] {
+    const api::Status before = o_.backfill.status;
+    Step();
+    std::vector<std::string> reasons;
+    for (const BackfillEvent& event : EventsOf(before, o_.backfill.status))
+      if (event.action == "Throttle")
+        reasons.push_back((event.warning ? "Warning " : "Normal ") + event.reason);
+    return reasons;
+  };
+  (void)told();
+  const api::Status whole = o_.backfill.status;
+  o_.throttle->status->state = "Overridden";
+  o_.throttle->status->glass_broken_until = "2027-01-15T08:30:00Z";
+  EXPECT_THAT(told(), testing::ElementsAre("Warning GlassBroken")) << "which says it all";
+  EXPECT_NE(Lasting(o_.backfill.status), Lasting(whole)) << "so it is written at once";
+  EXPECT_THAT(told(), IsEmpty());
+  o_.throttle->status->glass_broken_until = "2027-01-15T08:50:00Z";
+  EXPECT_THAT(told(), testing::ElementsAre("Warning GlassBroken")) << "again";
+  o_.throttle->status->glass_broken_until = "";
+  o_.throttle->status->glass_refused_until = "2027-01-15T18:00:00Z";
+  EXPECT_THAT(told(), testing::ElementsAre("Warning OverrideRefused"));
   EXPECT_THAT(told(), IsEmpty());
 }
 

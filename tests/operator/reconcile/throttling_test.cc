@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "operator/reconcile/throttle_options.h"
-
 namespace backfill::reconcile {
 namespace {
 
@@ -49,6 +47,7 @@ class ThrottlingTest : public testing::Test {
                                    .open = closed_ ? nullptr : &open_,
                                    .begun = begun_,
                                    .paused = paused_,
+                                   .asked_for_glass = asked_for_glass_,
                                    .observations = observations_},
                                   now_, wall_);
     EXPECT_TRUE(view.ok()) << view.error().message;
@@ -76,7 +75,7 @@ class ThrottlingTest : public testing::Test {
 
   api::Backfill b_;
   StageSnapshot open_;
-  bool closed_ = false, begun_ = false, paused_ = false;
+  bool closed_ = false, begun_ = false, paused_ = false, asked_for_glass_ = true;
   std::vector<throttle::Observation> observations_;
   std::optional<Throttling> throttling_{std::in_place};
   ThrottleView view_;
@@ -194,6 +193,98 @@ TEST_F(ThrottlingTest, APinIsForADayAtMost) {
   Step();
   EXPECT_LT(view_.rate, 300);
   EXPECT_THAT(view_.status->reason, HasSubstr("a Pin acts in the 24 hours before its end only"));
+}
+
+TEST_F(ThrottlingTest, BrokenGlassPassesCriticalUntilItsEnd) {
+  AddBudget("queue", "100");
+  Says(10);
+  Step();
+  For(10min, 10);
+  For(20s, 250);
+  ASSERT_EQ(view_.rate, 0);
+  Override(api::OverrideType::kPin, 300, 30min);
+  EXPECT_EQ(Step().rate, 0) << "a pin alone does not";
+  b_.spec.throttle.override->break_glass = true;
+  EXPECT_EQ(Step().rate, 300) << "at once";
+  EXPECT_EQ(view_.limited_by, "Override");
+  EXPECT_EQ(view_.status->state, "Overridden");
+  EXPECT_THAT(view_.status->reason, HasSubstr("Pin 300/s past critical until 2026-11-28T12:"));
+  EXPECT_EQ(view_.status->glass_broken_until, b_.spec.throttle.override->until);
+  EXPECT_EQ(throttling_->changes().back().rate, 300) << "for the report";
+  EXPECT_EQ(For(29min, 250).rate, 300);
+  EXPECT_EQ(For(1min, 250).rate, 0);
+  EXPECT_EQ(view_.status->glass_broken_until, "");
+}
+
+TEST_F(ThrottlingTest, BreakingTheGlassOfAPinStandsInTheReport) {
+  AddBudget("queue", "100");
+  Says(10);
+  Override(api::OverrideType::kPin, 300, 30min);
+  Step();
+  const std::size_t before = throttling_->changes().size();
+  b_.spec.throttle.override->break_glass = true;
+  Step();
+  ASSERT_EQ(throttling_->changes().size(), before + 1) << "though the rate is the same";
+  EXPECT_THAT(throttling_->changes().back().reason, HasSubstr("past critical"));
+}
+
+TEST_F(ThrottlingTest, BrokenGlassStopsForAPause) {
+  Override(api::OverrideType::kPin, 300, 30min).break_glass = true;
+  EXPECT_EQ(Step().rate, 300);
+  paused_ = true;
+  EXPECT_EQ(Step().rate, 0);
+}
+
+TEST_F(ThrottlingTest, GlassThatIsToBeBrokenLaterIsRefusedForGood) {
+  AddBudget("queue", "100");
+  Says(10);
+  Override(api::OverrideType::kPin, 300, 3h).break_glass = true;
+  EXPECT_LT(Step().rate, 300);
+  EXPECT_EQ(view_.status->glass_refused_until, b_.spec.throttle.override->until);
+  EXPECT_THAT(view_.status->reason,
+              HasSubstr("breakGlass is refused: until is more than 1 h ahead: Pin 300/s"));
+  Later(150min);
+  Says(10);
+  EXPECT_LT(Step().rate, 300) << "nobody expects it by then";
+  EXPECT_THAT(view_.status->reason, HasSubstr("write another one"));
+  TakeOver();
+  Later(1s);
+  Says(10);
+  EXPECT_LT(Step().rate, 300) << "nor by the next operator";
+  EXPECT_EQ(view_.status->glass_broken_until, "");
+  Override(api::OverrideType::kPin, 300, 59min).break_glass = true;
+  EXPECT_EQ(Step().rate, 300);
+  EXPECT_EQ(view_.status->glass_refused_until, "");
+}
+
+TEST_F(ThrottlingTest, ClocksMayDifferByAMinuteWhereTheGlassIsBroken) {
+  Override(api::OverrideType::kPin, 300, 61min).break_glass = true;
+  EXPECT_EQ(Step().rate, 300);
+  Override(api::OverrideType::kPin, 300, 62min).break_glass = true;
+  EXPECT_EQ(Step().rate, 500) << "without budgets the maximum";
+}
+
+TEST_F(ThrottlingTest, WithoutSomebodyWhoAsksTheGlassIsWhole) {
+  asked_for_glass_ = false;
+  Override(api::OverrideType::kPin, 300, 30min).break_glass = true;
+  EXPECT_EQ(Step().rate, 500);
+  EXPECT_THAT(view_.status->reason, HasSubstr("installed without the policy that asks who may"));
+}
+
+TEST_F(ThrottlingTest, NoAnnotationBreaksTheGlass) {
+  b_.annotations[api::kOverrideAnnotation] =
+      R"({"type":"Pin","recordsPerSecond":300,"until":"2026-11-28T12:30:00Z","reason":"a",)"
+      R"("breakGlass":true})";
+  EXPECT_EQ(Step().rate, 500);
+  EXPECT_THAT(view_.status->reason, HasSubstr("breakGlass: is of spec.throttle.override alone"));
+}
+
+TEST_F(ThrottlingTest, OfTwoPinsTheLowerOneSaysWhetherTheGlassIsBroken) {
+  Override(api::OverrideType::kPin, 300, 30min).break_glass = true;
+  b_.annotations[api::kOverrideAnnotation] =
+      R"({"type":"Pin","recordsPerSecond":200,"until":"2026-11-28T12:30:00Z","reason":"a"})";
+  EXPECT_EQ(Step().rate, 200);
+  EXPECT_EQ(view_.status->glass_broken_until, "");
 }
 
 TEST_F(ThrottlingTest, ABudgetBeginsLowRisesAndFalls) {
@@ -470,89 +561,6 @@ TEST_F(ThrottlingTest, OfManyBudgetsTheUnreadableAndTheTightestAreShown) {
   std::vector<std::string> names;
   for (const api::BudgetStatus& budget : view_.status->budgets) names.push_back(budget.name);
   EXPECT_THAT(names, testing::ElementsAre("b2", "b7", "b6", "b5", "b4"));
-}
-
-TEST(GovernorOptionsTest, TheShortestIntervalOfAFileIsTaken) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  api::Budget& budget = spec.budgets.emplace_back();
-  budget.name = "a";
-  budget.max = "1";
-  budget.workers = api::WorkersMetric{};
-  budget.timing.interval = "250ms";
-  EXPECT_TRUE(GovernorOptionsOf(spec).ok());
-  budget.timing.interval = "249ms";
-  EXPECT_FALSE(GovernorOptionsOf(spec).ok());
-}
-
-TEST(GovernorOptionsTest, TheWindowIsThatOfTheQueryUnlessItIsSaid) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  api::Budget& budget = spec.budgets.emplace_back();
-  budget.name = "a";
-  budget.max = "0.25";
-  budget.prometheus = api::PrometheusMetric{"http://p", "rate(a[2m])", "", ""};
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 2min);
-  budget.timing.window = "30s";
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 30s);
-  budget.timing.window.clear();
-  budget.prometheus.reset();
-  budget.workers = api::WorkersMetric{api::WorkerSignal::kErrorRatio, "45s"};
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 45s);
-}
-
-TEST(GovernorOptionsTest, APresetFillsInWhatTheGovernorIsTold) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  api::Budget& budget = spec.budgets.emplace_back();
-  budget.name = "a";
-  budget.max = "0.80";
-  budget.http = api::HttpMetric{.url = "http://a", .pointer = {}, .credentials = {}};
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].target, 0.85);
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].on_no_traffic, throttle::OnNoTraffic::kMissing);
-  budget.preset = api::Preset::kUtilization;
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].target, 0.95);
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].critical, 0.9);
-  budget.preset = api::Preset::kLatencyP99;
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].target, 0.70);
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].on_no_traffic, throttle::OnNoTraffic::kProbe);
-  EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].critical, std::nullopt);
-  for (const char* max : {"0.989", "0.98999999999999", "0.0000000000001", "99999999999999"}) {
-    budget.preset = api::Preset::kUtilization;
-    budget.max = max;
-    EXPECT_TRUE(GovernorOptionsOf(spec).ok()) << max;
-  }
-}
-
-TEST(GovernorOptionsTest, DefaultsOfTheFileAreThoseOfTheGovernor) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  const throttle::GovernorOptions ours = *GovernorOptionsOf(spec);
-  throttle::GovernorOptions theirs;
-  EXPECT_EQ(ours.floor, theirs.floor);
-  EXPECT_EQ(ours.hold.duration, theirs.hold.duration);
-  EXPECT_EQ(ours.hold.max_duration, theirs.hold.max_duration);
-  EXPECT_EQ(ours.hold.confirmations, theirs.hold.confirmations);
-  EXPECT_EQ(ours.hold.good_samples, theirs.hold.good_samples);
-  EXPECT_EQ(ours.hold.resume_factor, theirs.hold.resume_factor);
-  EXPECT_EQ(ours.hold.pause_after, theirs.hold.pause_after);
-  EXPECT_EQ(ours.missing.land_every, theirs.missing.land_every);
-  EXPECT_EQ(ours.missing.after, theirs.missing.after);
-  EXPECT_EQ(ours.initial, theirs.initial);
-  EXPECT_EQ(ours.dead_time, theirs.dead_time);
-}
-
-TEST(GovernorOptionsTest, WhatTheGovernorWouldNotTakeIsAnError) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  spec.min_records_per_second = 50;  // the schema refuses it
-  const auto options = GovernorOptionsOf(spec);
-  EXPECT_TRUE(options.ok() || options.error().code == ErrorCode::kInvalid);
-  spec.min_records_per_second = 1;
-  api::Budget& budget = spec.budgets.emplace_back();
-  budget.name = "a";
-  budget.max = "0";
-  EXPECT_FALSE(GovernorOptionsOf(spec).ok()) << "a bound of nothing";
 }
 
 }  // namespace

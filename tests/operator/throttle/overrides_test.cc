@@ -105,6 +105,8 @@ TEST_F(OverridesTest, BreakingTheGlassPassesCritical) {
   ASSERT_EQ(rate(), 0);
   inputs_.pin = Pin{.records_per_second = 500, .break_glass = true};
   EXPECT_EQ(Tick().rate, 500);
+  EXPECT_EQ(last_.state, GovernorState::kOverridden);
+  EXPECT_EQ(last_.limited_by, LimitedBy::kOverride) << "it is not held";
   EXPECT_EQ(last_.holds, 1) << "and counts no further hold";
   inputs_.pin.reset();
   EXPECT_EQ(Tick().rate, 0) << "the hold is still there";
