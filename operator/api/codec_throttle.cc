@@ -285,6 +285,11 @@ void Fields(Io& io, WorkerThrottle& w) {
   io.Whole("retryBudgetPercent", w.retry_budget_percent);
 }
 template <typename Io>
+void Fields(Io& io, GrantTimes& g) {
+  io.Text("ttl", g.ttl);
+  io.Text("refresh", g.refresh);
+}
+template <typename Io>
 void Fields(Io& io, Override& o) {
   io.Choice("type", o.type);
   io.Whole("recordsPerSecond", o.records_per_second);
@@ -304,6 +309,7 @@ void Fields(Io& io, Throttle& t) {
   io.Map("hold", t.hold);
   io.Map("missing", t.missing);
   io.Map("worker", t.worker);
+  io.Map("grants", t.grants);
   io.MaybeMap("override", t.override);
 }
 template <typename Io>

@@ -100,6 +100,12 @@ struct WorkerThrottle {
   bool operator==(const WorkerThrottle&) const = default;
 };
 
+struct GrantTimes {
+  std::string ttl = "30s";
+  std::string refresh = "5s";
+  bool operator==(const GrantTimes&) const = default;
+};
+
 enum class OverrideType { kCap, kPin };
 
 struct Override {
@@ -122,6 +128,7 @@ struct Throttle {
   HoldPolicy hold;
   MissingPolicy missing;
   WorkerThrottle worker;
+  GrantTimes grants;
   std::optional<Override> override;
   bool operator==(const Throttle&) const = default;
 };

@@ -167,6 +167,17 @@ constexpr std::array kTwins = {
          LastsBetween<5 * kSecond, kHour>},
     Twin{"duration(self) >= duration('10s') && duration(self) <= duration('24h')",
          LastsBetween<10 * kSecond, 24 * kHour>},
+    Twin{"duration(self) >= duration('20s') && duration(self) < duration('50s')",
+         LastsBetween<20 * kSecond, 50 * kSecond - 1>},
+    Twin{"duration(self) >= duration('1s') && duration(self) <= duration('15s')",
+         LastsBetween<kSecond, 15 * kSecond>},
+    Twin{"!has(self.ttl) || !has(self.refresh) || duration(self.refresh) + duration(self.refresh) "
+         "+ duration(self.refresh) <= duration(self.ttl)",
+         [](const Node& self, const Node&) {
+           const auto ttl = ParseDuration(self.TextAt("ttl"));
+           const auto refresh = ParseDuration(self.TextAt("refresh"));
+           return !ttl || !refresh || 3 * *refresh <= *ttl;
+         }},
     Twin{"duration(self) <= duration('1h')", LastsBetween<0, kHour>},
     Twin{"duration(self) <= duration('10m')", LastsBetween<0, 10 * kMinute>},
     Twin{"!has(self.duration) || !has(self.maxDuration) || duration(self.duration) <= "

@@ -22,6 +22,7 @@
 #include "operator/coordinator/takeover.h"
 #include "operator/coordinator/workload.h"
 #include "operator/observe/worker_signals.h"
+#include "operator/reconcile/throttle_options.h"
 
 namespace backfill::coordinator {
 namespace {
@@ -453,6 +454,7 @@ Status Coordinator::OpenOnce(const api::Backfill& backfill, const StageKey& key)
           .epoch = taken.epoch,
           .target_timeout = timeout,
           .batch_size = backfill.spec.workers.batch_size,
+          .grants = reconcile::GrantTimesOf(backfill.spec.throttle.grants),
           .predecessors = gone ? lease::Predecessors::kProvenGone : lease::Predecessors::kMayLive,
           .sent_at_most = std::move(sent_at_most),
           .on_granted = [impl](Duration took) { impl->metrics.Granted(took); },

@@ -33,6 +33,13 @@ void Grants::Free(Time now) {
   share_.SetRate(0, now);
 }
 
+void Grants::SetTimes(const throttle::GrantTimes& times, Time now) {
+  if (times == options_.times) return;
+  options_.times = times;
+  share_.SetTimes(times, now);
+  for (auto& [session, member] : members_) member.renew_at = now;
+}
+
 void Grants::Join(SessionId session, const std::string& process, const std::optional<Held>& held,
                   Time now) {
   // The same process on a new stream: what it says it holds replaces what the old stream was given.
@@ -43,7 +50,8 @@ void Grants::Join(SessionId session, const std::string& process, const std::opti
   processes_[process] = {.session = session, .left = std::nullopt};
   share_.Join(session, now);
   if (held) {
-    const Duration valid_for = std::clamp(held->valid_for, Duration::zero(), options_.ttl);
+    const Duration valid_for =
+        std::clamp(held->valid_for, Duration::zero(), throttle::kMostGrantTtl);
     const double rate = Bounded(held->records_per_second, kFree);
     if (limited_ && valid_for > Duration::zero() && rate > 0) {
       share_.Adopt(session, rate, valid_for, now);
@@ -78,7 +86,7 @@ void Grants::OnDemand(SessionId session, double wanted, std::uint64_t grant_sequ
 std::vector<throttle::GrantAction> Grants::Tick(Time now) {
   // After its grant has expired nothing depends on a process that is away.
   std::erase_if(processes_, [&](const auto& entry) {
-    return entry.second.left && now - *entry.second.left > options_.ttl;
+    return entry.second.left && now - *entry.second.left > throttle::kMostGrantTtl;
   });
   std::vector<throttle::GrantAction> actions;
   if (limited_) {
@@ -94,12 +102,12 @@ std::vector<throttle::GrantAction> Grants::Tick(Time now) {
     if (grant.sent != 0 && grant.running == free_running_ && now < grant.renew_at) continue;
     grant.sent += 1;
     grant.running = free_running_;
-    grant.renew_at = now + options_.refresh;
+    grant.renew_at = now + options_.times.refresh;
     actions.push_back({.session = session,
                        .sequence = grant.share_sequence + grant.sent,
                        .records_per_second = free_running_ ? kFree : 0,
                        .burst = free_running_ ? kFree : batch_size_,
-                       .valid_for = options_.ttl});
+                       .valid_for = options_.times.ttl});
   }
   return actions;
 }

@@ -29,6 +29,8 @@ class Grants {
   void Stop(Time now);
   void Limit(double records_per_second, Time now);
   void Free(Time now);
+  // Of grants from now on.
+  void SetTimes(const throttle::GrantTimes& times, Time now);
 
   // `process` names it uniquely.
   void Join(SessionId session, const std::string& process, const std::optional<Held>& held,
@@ -59,7 +61,7 @@ class Grants {
     std::optional<Time> left;  // since when it has none
   };
 
-  const throttle::RateShareOptions options_;
+  throttle::RateShareOptions options_;
   const double batch_size_;
   throttle::RateShare share_;
   bool free_running_ = false;

@@ -54,10 +54,13 @@ namespace {
 
 throttle::RateShareOptions MakeShareOptions(const StageOptions& options, const StageSetup& setup) {
   throttle::RateShareOptions out = options.grants;
+  out.times = setup.grants;
   // An earlier leader's grants may be in force, and its numbers must not be taken for ours.
   const bool predecessor =
       setup.epoch.value > 1 && setup.predecessors == lease::Predecessors::kMayLive;
-  out.learning = predecessor ? out.ttl : Duration::zero();
+  // Nobody knows for how long; it may have been as usual.
+  const Duration longest = std::max(out.times.ttl, throttle::GrantTimes{}.ttl);
+  out.learning = predecessor ? longest : Duration::zero();
   out.first_sequence = setup.epoch.value << 32;
   return out;
 }
@@ -287,6 +290,7 @@ void StageRun::OnWritten(const WriteOutcome& outcome) {
 void StageRun::Configure(const reconcile::LiveSettings& settings) {
   settings_ = settings;
   book_.SetPaused(paused() || closing_);
+  grants_.SetTimes(settings_.grants, clock_.Steady());
   ApplyRate(clock_.Steady());
   TellTerms();
 }

@@ -55,6 +55,7 @@ struct StageSetup {
   Epoch epoch;
   Duration target_timeout{};
   int batch_size = 1;
+  throttle::GrantTimes grants{};  // until the first Configure()
   lease::Predecessors predecessors = lease::Predecessors::kMayLive;
   std::map<ShardId, std::uint64_t> sent_at_most{};  // as of LeaseBook
   // A worker was sent a shard so long after it had asked for one and there was one. Must return at

@@ -138,6 +138,7 @@ LiveSettings Deciding::Settings(Stage stage) const {
     s.records_per_second = o_.throttle->rate;
     s.pressure = o_.throttle->pressure;
     s.latency_headroom = o_.throttle->latency_headroom;
+    s.grants = o_.throttle->grants;
   }
   return s;
 }

@@ -16,6 +16,7 @@
 #include "operator/ledger/ledger.h"
 #include "operator/plan/found_source.h"
 #include "operator/plan/plan.h"
+#include "operator/throttle/grant_times.h"
 
 namespace backfill::reconcile {
 
@@ -52,6 +53,7 @@ struct LiveSettings {
   double latency_headroom = 1.25;
   int retry_budget_percent = 10;  // records sent again per 100 sent for the first time
   double pressure = 0;            // the largest of the target's budgets; over 1: exceeded
+  throttle::GrantTimes grants = {};
   bool operator==(const LiveSettings&) const = default;
 };
 

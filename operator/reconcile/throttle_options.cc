@@ -185,6 +185,7 @@ Result<throttle::GovernorOptions> GovernorOptionsOf(const api::Throttle& spec) {
   options.missing.land_every =
       DurationOf(spec.missing.land_every).value_or(options.missing.land_every);
   options.missing.after = DurationOf(spec.missing.after).value_or(options.missing.after);
+  options.grant_refresh = GrantTimesOf(spec.grants).refresh;
   if (const std::string problem = options.Validate(); !problem.empty())
     return Error{ErrorCode::kInvalid, "spec.throttle: " + problem};
   return options;
@@ -193,6 +194,13 @@ Result<throttle::GovernorOptions> GovernorOptionsOf(const api::Throttle& spec) {
 double LatencyHeadroomOf(const api::WorkerThrottle& spec) {
   if (!spec.latency_backoff) return 0;
   return DecimalOf(spec.latency_headroom).value_or(ThrottleView{}.latency_headroom);
+}
+
+throttle::GrantTimes GrantTimesOf(const api::GrantTimes& spec) {
+  throttle::GrantTimes times;
+  times.ttl = std::min(DurationOf(spec.ttl).value_or(times.ttl), throttle::kMostGrantTtl);
+  times.refresh = DurationOf(spec.refresh).value_or(times.refresh);
+  return times;
 }
 
 Result<throttle::Schedule> ScheduleOf(const api::Schedule& spec, const std::string& uid) {

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "operator/api/backfill.h"
 #include "operator/throttle/governor.h"
+#include "operator/throttle/grant_times.h"
 #include "operator/throttle/schedule.h"
 
 // What spec.throttle and spec.schedule mean to the governor. Pure, but for the database of time
@@ -22,6 +23,8 @@ Duration BudgetWindow(const api::Budget& budget);
 // How many times slower than usual the target may get before workers send less by themselves; 0:
 // they do not look at it.
 double LatencyHeadroomOf(const api::WorkerThrottle& spec);
+
+throttle::GrantTimes GrantTimesOf(const api::GrantTimes& spec);
 
 // kInvalid: there is no such zone; kUnavailable: no zone can be read. `uid` as for Schedule.
 Result<throttle::Schedule> ScheduleOf(const api::Schedule& spec, const std::string& uid);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "operator/api/throttle.h"
+#include "operator/throttle/grant_times.h"
 
 namespace backfill::reconcile {
 
@@ -14,6 +15,7 @@ struct ThrottleView {
   double pressure = 0;     // the largest of the enforced budgets; over 1: exceeded
   // As in LiveSettings.
   double latency_headroom = 1.25;
+  throttle::GrantTimes grants = {};
   // Absent where the file asks for no more than a rate.
   std::optional<api::ThrottleStatus> status;
   // Of the condition Throttled: empty while it is False.

@@ -138,6 +138,7 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
                     .reported = Reported(seen)};
   ThrottleView view;
   view.latency_headroom = LatencyHeadroomOf(spec_->worker);
+  view.grants = GrantTimesOf(spec_->grants);
   // A stage may be open by then: of a run that was paused, or whose operator was another.
   const bool sent = seen.begun || (seen.open != nullptr && (seen.open->attempts_per_second > 0 ||
                                                             seen.open->totals.counts.total() > 0));

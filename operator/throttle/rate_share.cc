@@ -49,6 +49,12 @@ void RateShare::SetRate(double records_per_second, Time now) {
   rate_ = Sane(records_per_second);
 }
 
+void RateShare::SetTimes(const GrantTimes& times, Time now) {
+  if (times == options_.times) return;
+  options_.times = times;
+  for (auto& [session, worker] : workers_) worker.refresh_at = now;
+}
+
 void RateShare::Join(SessionId session, Time now) {
   if (!learning_until_) learning_until_ = now + options_.learning;
   Worker& worker = workers_[session];
@@ -60,7 +66,8 @@ void RateShare::Join(SessionId session, Time now) {
 void RateShare::Adopt(SessionId session, double records_per_second, Duration valid_for, Time now) {
   Join(session, now);
   Worker& worker = workers_[session];
-  const Duration valid = std::min(valid_for, options_.ttl);
+  // By an earlier leader, whose grants may have lasted longer than ours.
+  const Duration valid = std::min(valid_for, kMostGrantTtl);
   if (valid <= Duration::zero()) return;
   worker.adopted = Sane(records_per_second);
   worker.granted = worker.adopted;
@@ -137,7 +144,7 @@ std::vector<RateShare::Worker*> RateShare::Eligible(Time now) {
   std::vector<Worker*> eligible;
   for (auto& [session, worker] : workers_) {
     worker.target = 0;
-    if (worker.joined && now - worker.heard < options_.ttl / 2) {
+    if (worker.joined && now - worker.heard < options_.times.ttl / 2) {
       eligible.push_back(&worker);
     } else {
       worker.chosen = false;
@@ -264,7 +271,7 @@ GrantAction RateShare::Send(Worker& worker, double rate, Time now) {
   const std::uint64_t sequence = next_sequence_++;
   worker.greeted = true;
   worker.granted = rate;
-  worker.refresh_at = now + Jittered(options_.refresh, sequence);
+  worker.refresh_at = now + Jittered(options_.times.refresh, sequence);
   if (worker.sent.size() >= kMaxSent) {
     // The two oldest as one: the higher rate for the longer time.
     const Sent oldest = worker.sent.front();
@@ -272,13 +279,13 @@ GrantAction RateShare::Send(Worker& worker, double rate, Time now) {
     worker.sent.front().rate = std::max(worker.sent.front().rate, oldest.rate);
     worker.sent.front().expires = std::max(worker.sent.front().expires, oldest.expires);
   }
-  worker.sent.push_back({.sequence = sequence, .rate = rate, .expires = now + options_.ttl});
+  worker.sent.push_back({.sequence = sequence, .rate = rate, .expires = now + options_.times.ttl});
   const double burst = rate > 0 ? std::max({kBurstSeconds * rate, batch_size_, 1.0}) : 0;
   return {.session = worker.session,
           .sequence = sequence,
           .records_per_second = rate,
           .burst = burst,
-          .valid_for = options_.ttl};
+          .valid_for = options_.times.ttl};
 }
 
 }  // namespace backfill::throttle

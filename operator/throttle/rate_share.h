@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "operator/throttle/grant_times.h"
 
 // One rate over many workers; method and reasons: rate_share.md beside this file.
 namespace backfill::throttle {
@@ -16,8 +17,7 @@ namespace backfill::throttle {
 using namespace std::chrono_literals;
 
 struct RateShareOptions {
-  Duration ttl = 30s;     // a grant lasts this long from the sending of the message that it answers
-  Duration refresh = 5s;  // grants are renewed this often, +-20 %, or at once when lowered
+  GrantTimes times = {};
   Duration rotation =
       60s;  // when the rate is too small for all workers, who has it changes this often
   // Grants of an earlier leader may be in force for this long after the first call: until then only
@@ -52,6 +52,8 @@ class RateShare {
   RateShare(const RateShareOptions& options, int batch_size);
 
   void SetRate(double records_per_second, Time now);  // 0: stop everything
+  // From now on; what was granted before lasts as long as it was said to. All is granted anew.
+  void SetTimes(const GrantTimes& times, Time now);
   // The worker gets a grant with the next Tick(), be it of 0.
   void Join(SessionId session, Time now);
   // The worker has an unexpired grant from an earlier leader or stream: it counts as outstanding.
@@ -102,7 +104,7 @@ class RateShare {
   void Fill(std::vector<Worker*>& workers) const;
   GrantAction Send(Worker& worker, double rate, Time now);
 
-  const RateShareOptions options_;
+  RateShareOptions options_;
   const double batch_size_;
   double rate_ = 0;
   Workers workers_;

@@ -89,6 +89,7 @@ spec:
     hold: {onCritical: Pause, confirmations: 3, duration: 20s, maxDuration: 1h, goodSamples: 4, resumeFactor: "0.5", pauseAfter: 6}
     missing: {landEvery: 40s, after: 6m}
     worker: {latencyBackoff: false, latencyHeadroom: "2.5", retryBudgetPercent: 0}
+    grants: {ttl: 45s, refresh: 15s}
     override: {type: Pin, recordsPerSecond: 7, until: "2026-10-01T18:00:00Z", reason: incident, breakGlass: true}
   schedule:
     timeZone: Asia/Kathmandu
@@ -167,6 +168,7 @@ TEST(DecodeTest, ReadsEveryField) {
   throttle.hold = {OnCritical::kPause, 3, "20s", "1h", 4, "0.5", 6};
   throttle.missing = {"40s", "6m"};
   throttle.worker = {false, "2.5", 0};
+  throttle.grants = {"45s", "15s"};
   throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident", true};
   spec.schedule = Schedule{"Asia/Kathmandu",
                            {{{"Mon"}, "22:00", "06:00", 8}},

@@ -97,6 +97,7 @@ rc::Gen<Backfill> AnyBackfill() {
       budget.on_no_traffic =
           *rc::gen::element<std::optional<OnNoTraffic>>(std::nullopt, OnNoTraffic::kMissing);
       budget.reduce = *rc::gen::element<std::optional<Reduce>>(std::nullopt, Reduce::kAvg);
+      spec.throttle.grants = {"20s", "1500ms"};
       spec.throttle.worker = {false, "1.50", *rc::gen::inRange(0, 101)};
       spec.throttle.override = Override{OverrideType::kPin, 7, "2026-10-01T18:00:00Z", "incident",
                                         *rc::gen::arbitrary<bool>()};

@@ -131,6 +131,16 @@ TEST_F(GrantsTest, UnderANewLeaderWhatProcessesSayThatTheyHoldIsReported) {
   EXPECT_EQ(grants_.Reported(now_), std::nullopt) << "there was no other leader";
 }
 
+TEST_F(GrantsTest, WhoRunsFreeIsToldOfOtherTimesToo) {
+  grants_.Free(now_);
+  grants_.Join({1}, "a", std::nullopt, now_);
+  Tick();
+  EXPECT_EQ(latest_[{1}].valid_for, 30s);
+  grants_.SetTimes({.ttl = 45s, .refresh = 10s}, now_);
+  Tick();
+  EXPECT_EQ(latest_[{1}].valid_for, 45s);
+}
+
 TEST_F(GrantsTest, NumbersOfWorkersAreTakenWithBounds) {
   grants_.Limit(100, now_);
   const double infinity = std::numeric_limits<double>::infinity();

@@ -106,6 +106,18 @@ TEST_F(StagePressureTest, WorkersAreToldHowMuchTheyMayRepeatWhileTheyRun) {
   EXPECT_EQ(bench.Last(worker, CoordinatorMessage::kLimits)->limits().retry_budget_percent(), 0u);
 }
 
+TEST_F(StagePressureTest, GrantsLastAsLongAsTheFileSaysNow) {
+  StageBench& bench = Open();
+  const SessionId worker = bench.Hello("run-0");
+  bench.Pass(100ms);
+  EXPECT_EQ(bench.Last(worker, CoordinatorMessage::kGrant)->grant().valid_for_ms(), 30'000u);
+  reconcile::LiveSettings settings = Running();
+  settings.grants = {.ttl = 20s, .refresh = 2s};
+  bench.run().Configure(settings);
+  bench.Pass(100ms);
+  EXPECT_EQ(bench.Last(worker, CoordinatorMessage::kGrant)->grant().valid_for_ms(), 20'000u);
+}
+
 TEST_F(StagePressureTest, TheRetryBudgetOfTheFileSaysWhenItIsSpent) {
   StageBench& bench = Open();
   reconcile::LiveSettings settings = Running();

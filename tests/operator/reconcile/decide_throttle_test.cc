@@ -58,7 +58,9 @@ TEST_F(DecideThrottleTest, TheRateOfTheGovernorIsWhatWorkersGet) {
 TEST_F(DecideThrottleTest, WhatWorkersDoByThemselvesReachesThemWhileTheyRun) {
   Opened(o_.run);
   o_.throttle->latency_headroom = 0;
+  o_.throttle->grants = {.ttl = 45s, .refresh = 9s};
   Step();
+  EXPECT_EQ(Configured()->grants, o_.throttle->grants);
   EXPECT_EQ(Configured()->latency_headroom, 0);
   o_.throttle->latency_headroom = 3;
   Step();

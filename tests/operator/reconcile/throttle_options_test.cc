@@ -59,6 +59,25 @@ TEST(GovernorOptionsTest, APresetFillsInWhatTheGovernorIsTold) {
   }
 }
 
+TEST(GovernorOptionsTest, TheRenewalOfGrantsIsAPartOfTheDeadTime) {
+  api::Throttle spec;
+  spec.max_records_per_second = 10;
+  api::Budget& budget = spec.budgets.emplace_back();
+  budget.name = "a";
+  budget.max = "1";
+  budget.workers = api::WorkersMetric{};
+  const Duration usual = throttle::DeadTime(*GovernorOptionsOf(spec));
+  spec.grants = {"45s", "12s"};
+  EXPECT_EQ(throttle::DeadTime(*GovernorOptionsOf(spec)), usual + 7s);
+}
+
+TEST(GrantTimesTest, TheDefaultsOfTheFileAreOurs) {
+  EXPECT_EQ(GrantTimesOf({}), throttle::GrantTimes{});
+  EXPECT_EQ(GrantTimesOf({"45s", "1500ms"}), (throttle::GrantTimes{45s, 1500ms}));
+  EXPECT_EQ(GrantTimesOf({"9h", "x"}), (throttle::GrantTimes{50s, 5s}))
+      << "which the schema refuses";
+}
+
 TEST(GovernorOptionsTest, DefaultsOfTheFileAreThoseOfTheGovernor) {
   api::Throttle spec;
   spec.max_records_per_second = 10;

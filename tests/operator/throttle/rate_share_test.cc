@@ -354,8 +354,44 @@ TEST_F(RateShareTest, AnAdoptedGrantCountsAsOutstanding) {
 TEST_F(RateShareTest, AnAdoptedGrantLastsNoLongerThanAnyGrant) {
   share_->SetRate(0, now_);
   share_->Adopt(kA, 60, std::chrono::hours(100), now_);
-  now_ += 30s;
+  now_ += 49s;
+  EXPECT_EQ(Outstanding(), 60) << "an earlier leader's may have lasted longer than ours";
+  now_ += 1s;
   EXPECT_EQ(Outstanding(), 0);
+}
+
+TEST_F(RateShareTest, OtherTimesActAtOnceAndWhatWasGrantedLastsAsItWasSaid) {
+  share_->SetRate(100, now_);
+  Join(kA);
+  Settle();
+  ASSERT_THAT(Rate(kA), DoubleNear(100, 1e-3));
+  share_->SetTimes({.ttl = 20s, .refresh = 2s}, now_);
+  const auto renewed = Tick();
+  ASSERT_THAT(renewed, SizeIs(1)) << "without waiting for its renewal";
+  EXPECT_EQ(renewed[0].valid_for, 20s);
+  now_ += 21s;
+  EXPECT_THAT(Outstanding(), DoubleNear(100, 1e-3)) << "it has not said that it obeys the new one";
+  now_ += 10s;
+  EXPECT_EQ(Outstanding(), 0);
+}
+
+TEST_F(RateShareTest, ALaterCutIsKeptWithShorterTimesToo) {
+  share_->SetRate(100, now_);
+  Join(kA);
+  Join(kB);
+  Settle();
+  share_->SetTimes({.ttl = 20s, .refresh = 2s}, now_);
+  Settle();
+  share_->Leave(kB);
+  share_->SetRate(60, now_);
+  Tick();
+  EXPECT_THAT(Outstanding(), DoubleNear(100, 1e-3)) << "who is here gets no more for now";
+  Acknowledge(kA);
+  EXPECT_THAT(Outstanding(), DoubleNear(100, 1e-3)) << "the lost one may go on for 20 s";
+  now_ += 20s;
+  Acknowledge(kA);
+  Settle();
+  EXPECT_THAT(Outstanding(), DoubleNear(60, 1e-3)) << "what the lost one had is given away";
 }
 
 TEST_F(RateShareTest, AWorkerThatMayHaveAPredecessorsGrantGetsNoMoreThanItReportsWhileLearning) {
