@@ -39,9 +39,10 @@ BACKFILL_NAMES(GovernorState, 10, {kRamping, "Ramping"}, {kSteady, "Steady"}, {k
                {kHeld, "Held"}, {kLanding, "Landing"}, {kProbing, "Probing"},
                {kYielding, "Yielding"}, {kBlackout, "Blackout"}, {kPaused, "Paused"},
                {kOverridden, "Overridden"});
-BACKFILL_NAMES(LimitedBy, 9, {kMax, "Max"}, {kSchedule, "Schedule"}, {kOverride, "Override"},
+BACKFILL_NAMES(LimitedBy, 10, {kMax, "Max"}, {kSchedule, "Schedule"}, {kOverride, "Override"},
                {kBudget, "Budget"}, {kHold, "Hold"}, {kMissingMetric, "MissingMetric"},
-               {kTargetLatency, "TargetLatency"}, {kWorkers, "Workers"}, {kPause, "Pause"});
+               {kTargetLatency, "TargetLatency"}, {kWorkers, "Workers"}, {kPause, "Pause"},
+               {kGroup, "Group"});
 BACKFILL_NAMES(ThrottledReason, 5, {kNone, ""}, {kBudgetExceeded, "BudgetExceeded"},
                {kCriticalHold, "CriticalHold"},
                {kTargetOverloadedByOthers, "TargetOverloadedByOthers"},
@@ -113,7 +114,7 @@ void Fields(A& a, throttle::GovernorMemory& x) {
       a("pinned", x.pinned);
   a("capped", x.capped), a("throttled", x.throttled), a("exceeded", x.exceeded);
   a("toldMissing", x.told_missing), a("lastStep", x.last_step), a("sent", x.sent);
-  a("budgets", x.budgets);
+  a("reported", x.reported), a("budgets", x.budgets);
 }
 
 template <typename A>

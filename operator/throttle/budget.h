@@ -44,6 +44,8 @@ struct Timing {
   Duration delay = 5s;             // from the sample to the answer
   std::optional<Duration> stale_after =
       std::nullopt;  // unset: the larger of 3 scrape intervals and 60 s
+
+  bool operator==(const Timing&) const = default;
 };
 
 struct Budget {
@@ -62,6 +64,8 @@ struct Budget {
   OnNoTraffic on_no_traffic = OnNoTraffic::kMissing;
 
   [[nodiscard]] std::string Validate() const;  // empty: fine
+
+  bool operator==(const Budget&) const = default;
 };
 
 // How much of the budget the value takes: 0 at the ideal, 1 on the bound, for both directions.

@@ -68,6 +68,8 @@ std::string_view ToString(LimitedBy limited_by) {
       return "Workers";
     case LimitedBy::kPause:
       return "Pause";
+    case LimitedBy::kGroup:
+      return "Group";
   }
   std::abort();
 }

@@ -46,6 +46,7 @@ enum class LimitedBy {
   kTargetLatency,  // workers slow down by themselves
   kWorkers,        // they cannot send more
   kPause,
+  kGroup,  // others of its group have the rest
 };
 
 // Reasons of the condition Throttled.

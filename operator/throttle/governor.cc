@@ -58,14 +58,8 @@ void EndLearning(GovernorMemory& memory, double floor) {
   memory.reported.reset();
 }
 
-// What is left of the rate when a boundary of the schedule is near.
-double ClosingShare(const Tick& tick) {
-  if (!tick.inputs.closes_in) return 1;
-  for (int ticks = 1; ticks <= kClosingTicks; ++ticks) {
-    if (*tick.inputs.closes_in <= ticks * tick.options.tick)
-      return static_cast<double>(ticks - 1) / kClosingTicks;
-  }
-  return 1;
+double ClosingShareOf(const Tick& tick) {
+  return ClosingShare(tick.inputs.closes_in, tick.options.tick);
 }
 
 void FollowOverrides(Tick& tick) {
@@ -117,10 +111,18 @@ double RateToGrant(const Tick& tick) {
         tick.inputs.cap ? Rate(*tick.inputs.cap) : tick.options.max_records_per_second;
     rate = std::min({Rate(pin->records_per_second), cap, tick.options.max_records_per_second});
   }
-  return rate * ClosingShare(tick);
+  return rate * ClosingShareOf(tick);
 }
 
 }  // namespace
+
+double ClosingShare(std::optional<Duration> closes_in, Duration tick) {
+  if (!closes_in) return 1;
+  for (int ticks = 1; ticks <= kClosingTicks; ++ticks) {
+    if (*closes_in <= ticks * tick) return static_cast<double>(ticks - 1) / kClosingTicks;
+  }
+  return 1;
+}
 
 Governor::Governor(GovernorOptions options) : options_(std::move(options)) {
   CheckOrDie(options_);
@@ -190,7 +192,7 @@ Decision Governor::Step(const Inputs& inputs, Time now) {
   tick.mean_sent = memory_.sent.Mean().value_or(tick.sent);
   FollowOverrides(tick);
   memory_.rate = std::min(memory_.rate, tick.limit);
-  if (ClosingShare(tick) < 1) tick.may_raise = false;
+  if (ClosingShareOf(tick) < 1) tick.may_raise = false;
 
   if (Governed(options_)) {
     Govern(tick, inputs.pin.has_value());

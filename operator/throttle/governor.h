@@ -133,6 +133,10 @@ class Governor {
   GovernorMemory memory_;
 };
 
+// What is left of the rate so long before a boundary of the schedule at which it has to be 0: two
+// thirds, one third and nothing in the last three ticks.
+double ClosingShare(std::optional<Duration> closes_in, Duration tick);
+
 // Before the first record: whether each required budget has been seen well enough to start, that is
 // one plausible fresh sample, or no traffic where that is to be probed. Empty: yes; else why not.
 std::string Preflight(const GovernorOptions& options, const std::vector<Observation>& observations,

@@ -7,7 +7,6 @@
 namespace backfill::throttle {
 namespace {
 
-constexpr double kMostRate = 10'000'000;
 constexpr double kInitialShare = 0.01;
 constexpr double kLeastProbe = 1;  // records/s
 constexpr Duration kDay = std::chrono::hours(24);
@@ -41,7 +40,7 @@ std::string ValidateBudgets(const std::vector<Budget>& budgets) {
 }  // namespace
 
 std::string GovernorOptions::Validate() const {
-  if (!(max_records_per_second > 0 && max_records_per_second <= kMostRate))
+  if (!(max_records_per_second > 0 && max_records_per_second <= kMostRecordsPerSecond))
     return "maxRecordsPerSecond must be more than 0 and at most 10000000";
   if (!(floor >= 0 && floor <= max_records_per_second))
     return "minRecordsPerSecond must be 0 to maxRecordsPerSecond";

@@ -10,6 +10,8 @@
 
 namespace backfill::throttle {
 
+inline constexpr double kMostRecordsPerSecond = 10'000'000;
+
 enum class Mode {
   kEnforce,
   kObserve,  // all is computed and shown; only limits, schedule and override act
@@ -26,11 +28,15 @@ struct HoldOptions {
   int good_samples = 3;         // consecutive new samples below the target that end a hold
   double resume_factor = 0.25;  // of the rate before; halved for each hold in a row
   int pause_after = 5;          // the hold in a row with which to ask for a person; 0: never
+
+  bool operator==(const HoldOptions&) const = default;
 };
 
 struct MissingOptions {
   Duration land_every = 30s;
   Duration after = 5min;
+
+  bool operator==(const MissingOptions&) const = default;
 };
 
 // What a spec says about throttling, except for what changes by the clock (Inputs).
@@ -49,6 +55,8 @@ struct GovernorOptions {
   Duration tick = 10s;                               // between decisions
 
   [[nodiscard]] std::string Validate() const;  // empty: fine
+
+  bool operator==(const GovernorOptions&) const = default;
 };
 
 // From a decision until the metrics show it; never less than a tick.

@@ -90,6 +90,23 @@ TEST_F(ReplayTest, MakesTheSameDecisionsBitForBit) {
   EXPECT_EQ(counts.invalid, 0u) << replay_.problem();
 }
 
+// What workers still have of the grants of the operator before is a part of where it stands.
+TEST_F(ReplayTest, AlsoThoseAfterATakeover) {
+  Time now{1h};
+  const WallTime wall(std::chrono::seconds(1'800'000'000));
+  LoggedGovernor governor(
+      "shop/reprice", throttle::Governor::Restore(TwoBudgets(), {.rate = 100}, now, wall), &sink_);
+  for (int i = 0; i < 6; ++i) {
+    throttle::Inputs inputs;
+    inputs.observations.assign(
+        2, {.answer = Answer::kValue, .value = 0.004, .time = now, .detail = ""});
+    if (i < 3) inputs.reported = 10.0 * i;
+    (void)governor.Step(inputs, now += 10s, wall);
+  }
+  EXPECT_EQ(ReplayAll().decisions, 6u);
+  EXPECT_EQ(replay_.counts().different, 0u);
+}
+
 TEST_F(ReplayTest, ADecisionIsOneLine) {
   Run(10);
   ASSERT_EQ(log_.size(), 11u);
