@@ -57,6 +57,7 @@ std::string ByWhatLimits(const api::Status& status) {
   if (limit == "Schedule") return Because("the schedule", throttle.reason);
   if (limit == "Override") return Because("a person has set the rate", throttle.reason);
   if (limit == "Budget") return BindingBudget(throttle);
+  if (limit == "Group") return Because("others of its group have the rest", throttle.reason);
   if (limit == "Hold") return Because("a budget was critical", throttle.reason);
   if (limit == "MissingMetric") return Because("a metric cannot be read", throttle.reason);
   if (limit == "TargetLatency") return Because("the target is slow", WhatWorkersSay(status));

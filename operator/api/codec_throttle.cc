@@ -298,6 +298,11 @@ void Fields(Io& io, Override& o) {
   io.Flag("breakGlass", o.break_glass);
 }
 template <typename Io>
+void Fields(Io& io, ThrottleGroup& g) {
+  io.Text("name", g.name);
+  io.Whole("weight", g.weight);
+}
+template <typename Io>
 void Fields(Io& io, Throttle& t) {
   io.Choice("mode", t.mode);
   io.Whole("maxRecordsPerSecond", t.max_records_per_second);
@@ -311,6 +316,7 @@ void Fields(Io& io, Throttle& t) {
   io.Map("worker", t.worker);
   io.Map("grants", t.grants);
   io.MaybeMap("override", t.override);
+  io.MaybeMap("group", t.group);
 }
 template <typename Io>
 void Fields(Io& io, Window& w) {

@@ -117,6 +117,13 @@ struct Override {
   bool operator==(const Override&) const = default;
 };
 
+// The Backfills of a namespace with one name of a group have one governor.
+struct ThrottleGroup {
+  std::string name;
+  int weight = 1;
+  bool operator==(const ThrottleGroup&) const = default;
+};
+
 struct Throttle {
   ThrottleMode mode = ThrottleMode::kEnforce;
   std::optional<std::int64_t> max_records_per_second;  // required for a real run
@@ -130,6 +137,7 @@ struct Throttle {
   WorkerThrottle worker;
   GrantTimes grants;
   std::optional<Override> override;
+  std::optional<ThrottleGroup> group;
   bool operator==(const Throttle&) const = default;
 };
 

@@ -113,6 +113,12 @@ void FindUnguarded(const Node& root, Problems& risks) {
                          return budget.IsTrueAt("required") && budget.IsTrueAt("enforce");
                        });
   if (guarded) return;
+  if (throttle->Find("group") != nullptr) {
+    risks.Add(*throttle, "spec.throttle",
+              "no budget of its own is required and enforced: unless another member of its group "
+              "has one, it sends as fast as maxRecordsPerSecond allows, however the target is");
+    return;
+  }
   risks.Add(*throttle, "spec.throttle",
             "no budget is required and enforced: it sends as fast as maxRecordsPerSecond allows, "
             "however the target is");

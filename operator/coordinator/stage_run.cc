@@ -516,6 +516,8 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   out.lease_expirations = lease_expirations_;
   out.attempts_per_second = meter_.PerSecond(now);
   out.granted = grants_.InForce(now);
+  // Also while the target is left alone: that ends by itself.
+  if (!paused() && !closing_ && !settings_.unlimited) out.allowed = settings_.records_per_second;
   out.reported = grants_.Reported(now);
   const double retries = meter_.RetryPercent(now);
   out.retries_spent = retries > 0 && retries >= kBudgetReached * settings_.retry_budget_percent;

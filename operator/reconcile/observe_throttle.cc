@@ -6,22 +6,27 @@
 
 namespace backfill::reconcile {
 
-void ReleaseThrottle(const api::Backfill& backfill, const ReconcilerOptions& options) {
+void ReleaseThrottle(const api::Backfill& backfill, ThrottleGroups& groups,
+                     const ReconcilerOptions& options, const Clock& clock) {
+  groups.Leave(backfill.uid, clock.Steady());
   if (options.budgets != nullptr) options.budgets->Forget(backfill.uid);
   if (options.throttle_watcher != nullptr) options.throttle_watcher->Released(backfill);
 }
 
-void ObserveThrottle(Observed& observed, Throttling& throttling, const ReconcilerOptions& options,
-                     const Clock& clock) {
+void ObserveThrottle(Observed& observed, Throttling& throttling, ThrottleGroups& groups,
+                     const ReconcilerOptions& options, const Clock& clock) {
+  groups.Begin(clock.Steady());
   const api::Backfill& b = observed.backfill;
   const bool sends = !b.spec.dry_run || b.spec.target.dry_run.has_value();
   const bool ends = b.deleting() || api::HasEnded(b.status) || (b.spec.dry_run && b.status.dry_run);
-  if (!sends || ends || observed.invalid || !b.status.plan) return ReleaseThrottle(b, options);
+  if (!sends || ends || observed.invalid || !b.status.plan)
+    return ReleaseThrottle(b, groups, options, clock);
   const ObservedStage& stage = b.spec.dry_run ? observed.dry_run : observed.run;
   Throttling::Seen seen{.backfill = b,
                         .observations = {},
                         .log = options.decisions,
-                        .watcher = options.throttle_watcher};
+                        .watcher = options.throttle_watcher,
+                        .groups = &groups};
   if (stage.open) seen.open = &*stage.open;
   seen.asked_for_glass = options.asked_for_glass;
   seen.begun = stage.ledger && stage.ledger->totals.counts.total() > 0;
@@ -29,6 +34,7 @@ void ObserveThrottle(Observed& observed, Throttling& throttling, const Reconcile
   if (options.budgets != nullptr) {
     const Status watched = options.budgets->Watch(b);
     if (!watched.ok()) {
+      groups.Leave(b.uid, clock.Steady());
       observed.throttle_error = watched.error();
       return;
     }
@@ -38,6 +44,8 @@ void ObserveThrottle(Observed& observed, Throttling& throttling, const Reconcile
   if (view.ok()) {
     observed.throttle = std::move(view).value();
   } else {
+    // It pauses, and others need not wait for it.
+    groups.Leave(b.uid, clock.Steady());
     observed.throttle_error = view.error();
   }
 }

@@ -26,8 +26,7 @@
 namespace backfill::reconcile {
 namespace {
 
-constexpr Duration kRetryMin = 200ms;
-constexpr Duration kRetryMax = 10s;
+constexpr Duration kRetryMin = 200ms, kRetryMax = 10s;
 constexpr int kConflictTries = 5;
 constexpr Duration kAfterConflict = 10ms;  // doubled with each in a row
 constexpr Duration kReportFresh = 60s;
@@ -84,6 +83,8 @@ struct Reconciler::Impl {
   Mutex mu;
   std::map<kube::ObjectRef, Memory> memories
       GUARDED_BY(mu);  // nodes stay put; one thread per object uses each
+  // On one machine there is one Backfill, and workers end with the process that they work for.
+  ThrottleGroups groups{cluster ? kLongestGrant : Duration::zero()};
 
   static kube::ObjectRef RefOf(const api::Backfill& b) {
     return {std::string(kube::kBackfillKind), b.ns, b.name};
@@ -128,8 +129,7 @@ struct Reconciler::Impl {
     return seen;
   }
 
-  // The object is gone, whoever took it away: so are its workers and what is open of it. There is
-  // nothing left to say it in.
+  // The object is gone: so are its workers and what is open of it. It can be said nowhere.
   void Abandon(Memory& memory) {
     if (memory.stored) {
       for (const Stage stage : kStages) {
@@ -139,7 +139,7 @@ struct Reconciler::Impl {
         LogFailed(stages.Close(key), "closing the ledger", key);
       }
     }
-    if (memory.stored) ReleaseThrottle(*memory.stored, options);
+    if (memory.stored) ReleaseThrottle(*memory.stored, groups, options, clock);
     SetRunning(memory, false);
     memory = {};
   }
@@ -238,7 +238,7 @@ struct Reconciler::Impl {
     }
     o.dry_run = ObserveStage(o.backfill, Stage::kDryRun, memory);
     o.run = ObserveStage(o.backfill, Stage::kRun, memory);
-    ObserveThrottle(o, memory.throttling, options, clock);
+    ObserveThrottle(o, memory.throttling, groups, options, clock);
     o.last_error = memory.last_error;
     o.idle_timeout = options.idle_timeout;
     o.max_replicas = options.max_replicas;
@@ -413,9 +413,8 @@ struct Reconciler::Impl {
                                          const Memory& memory) const {
     if (observed.unseen) return kRetryMax;
     if (observed.retry_later && !UnderWay(observed)) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(*memory.retry_at - clock.Steady());
-      return std::max<Duration>(left, kSoon);
+      const Duration left = *memory.retry_at - clock.Steady();
+      return std::max<Duration>(std::chrono::ceil<std::chrono::milliseconds>(left), kSoon);
     }
     return decision.observe_soon ? options.observe_period : Duration::zero();
   }
@@ -571,6 +570,7 @@ struct Reconciler::Impl {
       }
       memories.clear();
     }
+    groups.Reset();
     Status result = Ok{};
     for (const StageKey& key : open) {
       const Status closed = stages.Close(key);

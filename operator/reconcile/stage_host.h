@@ -72,6 +72,7 @@ struct StageSnapshot {
   std::uint64_t sessions = 0;      // streams that were welcomed since the stage was opened
   double attempts_per_second = 0;  // measured over the last 5 s, retries included
   double granted = 0;              // records/s that workers may believe to have, all together
+  double allowed = 0;              // records/s that they may be granted without another Configure()
   // While grants of an earlier leader may be in force: what workers say so far that they have of
   // them.
   std::optional<double> reported;

@@ -36,6 +36,16 @@ throttle::SavedGovernor SavedOf(const api::ThrottleStatus& status) {
   return saved;
 }
 
+// What one that leaves a group takes along: its share, not what all of them had.
+throttle::SavedGovernor ShareOf(const GroupAnswer& group) {
+  throttle::SavedGovernor share = group.saved;
+  const auto members = static_cast<double>(group.others + 1);
+  share.rate = std::min(share.rate, group.decision.rate);
+  if (share.last_good) share.last_good = *share.last_good / members;
+  share.before_hold /= members;
+  return share;
+}
+
 // Those that cannot be read first, then by pressure.
 std::vector<api::BudgetStatus> ShownBudgets(const std::vector<throttle::Budget>& budgets,
                                             const std::vector<throttle::BudgetView>& views) {
@@ -66,24 +76,23 @@ std::vector<api::BudgetStatus> ShownBudgets(const std::vector<throttle::Budget>&
 Status Throttling::Configure(const Seen& seen, Time now, WallTime wall) {
   const api::Backfill& backfill = seen.backfill;
   if (spec_ != backfill.spec.throttle) {
-    throttle::GovernorOptions options = TRY(GovernorOptionsOf(backfill.spec.throttle));
-    const auto& last = backfill.status.throttle;
-    if (last && !governor_) glass_refused_until_ = last->glass_refused_until;
-    const std::string name = backfill.ns + "/" + backfill.name;
-    if (governor_) {
-      governor_->Reconfigure(std::move(options));
-    } else if (last && last->rate) {
-      governor_.emplace(name,
-                        throttle::Governor::Restore(std::move(options), SavedOf(*last), now, wall),
-                        seen.log);
-      takes_over_ = true;
-      state_ = last->state;
-      since_ = TimeOf(last->since).value_or(wall);
-    } else {
-      governor_.emplace(name, throttle::Governor(std::move(options)), seen.log);
-    }
+    own_ = TRY(GovernorOptionsOf(backfill.spec.throttle));
+    const bool first = !spec_;
+    if (first && backfill.status.throttle)
+      glass_refused_until_ = backfill.status.throttle->glass_refused_until;
     spec_ = backfill.spec.throttle;
     decision_.reset();
+    const auto& last = backfill.status.throttle;
+    if (first && last && last->rate) {
+      recalled_ = SavedOf(*last);
+      state_ = last->state;
+      since_ = TimeOf(last->since).value_or(wall);
+    }
+    if (InGroup(seen) != !governor_ || first) {
+      ChangeSides(seen, now, wall);
+    } else if (governor_) {
+      governor_->Reconfigure(own_);
+    }
   }
   if (schedule_spec_ != backfill.spec.schedule) {
     schedule_.reset();
@@ -92,6 +101,27 @@ Status Throttling::Configure(const Seen& seen, Time now, WallTime wall) {
     decision_.reset();
   }
   return Ok{};
+}
+
+void Throttling::ChangeSides(const Seen& seen, Time now, WallTime wall) {
+  if (InGroup(seen)) {
+    if (governor_) recalled_ = governor_->governor().Save(now, wall);
+    governor_.reset();
+    return;
+  }
+  if (group_) {
+    recalled_ = ShareOf(*group_);
+    group_.reset();
+    if (seen.groups != nullptr) seen.groups->Leave(seen.backfill.uid, now);
+  }
+  const std::string name = seen.backfill.ns + "/" + seen.backfill.name;
+  if (recalled_) {
+    governor_.emplace(name, throttle::Governor::Restore(own_, *recalled_, now, wall), seen.log);
+    takes_over_ = true;
+    recalled_.reset();
+  } else {
+    governor_.emplace(name, throttle::Governor(own_), seen.log);
+  }
 }
 
 // For as long as it takes (RateShare); before the stage is open nothing is known.
@@ -103,21 +133,20 @@ std::optional<double> Throttling::Reported(const Seen& seen) {
 }
 
 bool Throttling::Shown() const {
-  return !spec_->budgets.empty() || schedule_spec_ || overridden_ ||
+  return !spec_->budgets.empty() || schedule_spec_ || overridden_ || group_ ||
          spec_->mode == api::ThrottleMode::kObserve;
 }
 
 void Throttling::Preflight(const Seen& seen, Time now, ThrottleView& view) const {
   std::vector<observe::Query> queries;
-  const std::vector<throttle::Budget>& budgets = governor_->governor().options().budgets;
+  const std::vector<throttle::Budget>& budgets = own_.budgets;
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     queries.push_back(QueryOf(spec_->budgets[i], seen.backfill.uid));
     const bool asked =
         i < seen.observations.size() && seen.observations[i] != throttle::Observation{};
     if (budgets[i].required && budgets[i].enforce && !asked) view.asks_first = true;
   }
-  const auto problem =
-      observe::Preflight(governor_->governor().options(), seen.observations, queries, now);
+  const auto problem = observe::Preflight(own_, seen.observations, queries, now);
   if (problem) view.waits_for = problem->message;
 }
 
@@ -145,35 +174,24 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
   if (!sent && !asked.paused) Preflight(seen, now, view);
   // Before it begins nothing is throttled: neither does the rate fall, nor is anything told.
   if (!view.waits_for.empty()) {
+    if (InGroup(seen)) seen.groups->Leave(seen.backfill.uid, now);
     view.limited_by = throttle::ToString(throttle::LimitedBy::kMissingMetric);
     return view;
   }
-  // While nothing is sent there is nothing to lower.
-  const bool alarmed = alarm_.Rings(governor_->governor().options().budgets, seen.observations) &&
-                       decision_ && decision_->rate > 0;
-  if (!decision_ || asked != asked_ || alarmed || now >= decision_->next) {
-    throttle::Inputs in;
-    in.observations = seen.observations;
-    if (seen.open != nullptr) {
-      in.sent = seen.open->attempts_per_second;
-      in.records_wait = seen.open->records_wait;
-      in.inner_cut = seen.open->target_holds_back;
+  std::optional<Duration> closes_in;
+  if (clock.closes_at && *clock.closes_at - wall <= kRampAhead) closes_in = *clock.closes_at - wall;
+  std::string others;
+  if (InGroup(seen)) {
+    if (!sent && asked.paused) {
+      // Others must not wait for metrics that nothing has been asked of yet.
+      seen.groups->Leave(seen.backfill.uid, now);
+      view.limited_by = throttle::ToString(throttle::LimitedBy::kPause);
+      return view;
     }
-    in.paused = asked.paused;
-    in.blackout = asked.blackout;
-    if (clock.closes_at && *clock.closes_at - wall <= kRampAhead)
-      in.closes_in = *clock.closes_at - wall;
-    in.window_limit = asked.window_limit;
-    in.cap = asked.cap;
-    in.pin = asked.pin;
-    in.reported = asked.reported;
-    decision_ = governor_->Step(in, now, wall);
-    asked_ = asked;
-    if (seen.watcher != nullptr)
-      seen.watcher->Decided(seen.backfill, governor_->governor().options(), *decision_);
-    const std::string state(throttle::ToString(decision_->state));
-    if (state != state_) since_ = wall;
-    state_ = state;
+    TRY(GovernInGroup(seen, asked, closes_in, hand, now, wall));
+    others = GroupText();
+  } else {
+    Govern(seen, asked, closes_in, now, wall);
   }
   const throttle::Decision& decision = *decision_;
   view.rate = decision.rate;
@@ -181,11 +199,12 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
   view.limited_by = throttle::ToString(decision.limited_by);
   view.throttled = throttle::ToString(decision.throttled);
   view.message = decision.message;
+  if (group_ && !view.message.empty()) view.message += " (group " + spec_->group->name + ")";
   view.stalled = throttle::ToString(decision.stalled);
   if (decision.ask_for_pause) view.pause_for = view.stalled.empty() ? "CriticalHold" : view.stalled;
   if (Shown()) {
     std::string reason = decision.message;
-    for (const std::string& more : {clock.reason, hand.reason, hand.trouble}) {
+    for (const std::string& more : {clock.reason, hand.reason, hand.trouble, others}) {
       if (!more.empty()) reason += (reason.empty() ? "" : "; ") + more;
     }
     NoteChange(reason, wall);
@@ -195,12 +214,45 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
   return view;
 }
 
+void Throttling::Govern(const Seen& seen, const Asked& asked, std::optional<Duration> closes_in,
+                        Time now, WallTime wall) {
+  // While nothing is sent there is nothing to lower.
+  const bool alarmed =
+      alarm_.Rings(own_.budgets, seen.observations) && decision_ && decision_->rate > 0;
+  if (decision_ && asked == asked_ && !alarmed && now < decision_->next) return;
+  throttle::Inputs in;
+  in.observations = seen.observations;
+  if (seen.open != nullptr) {
+    in.sent = seen.open->attempts_per_second;
+    in.records_wait = seen.open->records_wait;
+    in.inner_cut = seen.open->target_holds_back;
+  }
+  in.paused = asked.paused;
+  in.blackout = asked.blackout;
+  in.closes_in = closes_in;
+  in.window_limit = asked.window_limit;
+  in.cap = asked.cap;
+  in.pin = asked.pin;
+  in.reported = asked.reported;
+  decision_ = governor_->Step(in, now, wall);
+  asked_ = asked;
+  NoteState(seen, wall);
+}
+
+// A decision has been made.
+void Throttling::NoteState(const Seen& seen, WallTime wall) {
+  if (seen.watcher != nullptr) seen.watcher->Decided(seen.backfill, Options(), *decision_);
+  const std::string state(throttle::ToString(decision_->state));
+  if (state != state_) since_ = wall;
+  state_ = state;
+}
+
 void Throttling::NoteChange(const std::string& reason, WallTime wall) {
   const std::string limited_by(throttle::ToString(decision_->limited_by));
   std::string now = state_ + " " + limited_by + " " + glass_broken_until_;
   if (now == noted_) return;
   noted_ = std::move(now);
-  const auto& budgets = governor_->governor().options().budgets;
+  const auto& budgets = Options().budgets;
   const bool binds = decision_->binding && *decision_->binding < budgets.size();
   changes_.push_back({.time = FormatWallTime(wall),
                       .state = state_,
@@ -218,13 +270,13 @@ api::ThrottleStatus Throttling::StatusOf(const throttle::Decision& decision,
   out.state = state_;
   out.since = FormatWallTime(since_);
   out.reason = reason;
-  const auto& budgets = governor_->governor().options().budgets;
+  const auto& budgets = Options().budgets;
   if (decision.binding && *decision.binding < budgets.size()) {
     out.binding_budget = budgets[*decision.binding].name;
     out.pressure = decision.pressure;
   }
   out.budgets = ShownBudgets(budgets, decision.budgets);
-  const throttle::SavedGovernor saved = governor_->governor().Save(now, wall);
+  const throttle::SavedGovernor saved = Saved(now, wall);
   out.rate = saved.rate;
   out.last_good_rate = saved.last_good;
   out.ceiling = saved.ceiling;

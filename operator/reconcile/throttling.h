@@ -8,6 +8,7 @@
 #include "operator/api/backfill.h"
 #include "operator/decision_log/decision_log.h"
 #include "operator/reconcile/stage_host.h"
+#include "operator/reconcile/throttle_groups.h"
 #include "operator/reconcile/throttle_options.h"
 #include "operator/reconcile/throttle_view.h"
 #include "operator/reconcile/throttle_watcher.h"
@@ -17,9 +18,10 @@
 namespace backfill::reconcile {
 
 // The governor of one Backfill: made from its spec, fed with what is observed, stepped when it is
-// due, when people or the schedule change something, or a new sample is over budget, and shown.
-// Goes on from status.throttle under another operator. Not thread-safe; the time is an argument. No
-// I/O but into the log.
+// due, when people or the schedule change something, or a new sample is over budget, and shown. Or,
+// where the spec names a group, what the governor of that group leaves for this member. Goes on
+// from status.throttle under another operator. Not thread-safe; the time is an argument. No I/O but
+// into the log.
 class Throttling {
  public:
   struct Seen {
@@ -33,6 +35,7 @@ class Throttling {
     // Gets every decision. Must outlive this; the same with each call. Null: nobody.
     decision_log::DecisionSink* log = nullptr;
     ThrottleWatcher* watcher = nullptr;  // likewise
+    ThrottleGroups* groups = nullptr;    // likewise; null: each has a governor of its own
   };
 
   // Of a spec that says maxRecordsPerSecond. kInvalid, kUnavailable: as of throttle_options.h; then
@@ -56,6 +59,27 @@ class Throttling {
   };
 
   Status Configure(const Seen& seen, Time now, WallTime wall);
+  // Of its own.
+  void Govern(const Seen& seen, const Asked& asked, std::optional<Duration> closes_in, Time now,
+              WallTime wall);
+  Status GovernInGroup(const Seen& seen, const Asked& asked, std::optional<Duration> closes_in,
+                       const HandRate& hand, Time now, WallTime wall);
+  [[nodiscard]] GroupReport ReportFor(const Seen& seen, const Asked& asked,
+                                      const HandRate& hand) const;
+  // Of the group it goes on alone, or the other way round.
+  void ChangeSides(const Seen& seen, Time now, WallTime wall);
+  [[nodiscard]] bool InGroup(const Seen& seen) const {
+    return seen.groups != nullptr && spec_->group.has_value();
+  }
+  // Of whoever decides.
+  [[nodiscard]] const throttle::GovernorOptions& Options() const {
+    return group_ ? group_->options : own_;
+  }
+  [[nodiscard]] throttle::SavedGovernor Saved(Time now, WallTime wall) const {
+    return group_ ? group_->saved : governor_->governor().Save(now, wall);
+  }
+  [[nodiscard]] std::string GroupText() const;
+  void NoteState(const Seen& seen, WallTime wall);
   // Before the first record: what is required and has no value, with its query.
   void Preflight(const Seen& seen, Time now, ThrottleView& view) const;
   std::optional<double> Reported(const Seen& seen);
@@ -68,7 +92,10 @@ class Throttling {
   std::optional<api::Throttle> spec_;
   std::optional<api::Schedule> schedule_spec_;
   std::optional<throttle::Schedule> schedule_;
-  std::optional<decision_log::LoggedGovernor> governor_;
+  throttle::GovernorOptions own_;                         // of its spec
+  std::optional<decision_log::LoggedGovernor> governor_;  // its own; unset in a group
+  std::optional<GroupAnswer> group_;                      // the last one
+  std::optional<throttle::SavedGovernor> recalled_;       // until a group knows it
   // Another operator was before: what workers still have of its grants is not known yet.
   bool takes_over_ = false;
   std::optional<throttle::Decision> decision_;  // the last one

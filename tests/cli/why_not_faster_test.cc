@@ -52,6 +52,8 @@ TEST_F(WhyNotFasterTest, TheGrantWithTheBudgetThatBinds) {
   EXPECT_EQ(By("Budget"), "the budget errors") << "not among those shown";
   throttle.reason = "p99 0.62 over 0.5";
   EXPECT_EQ(By("Hold"), "a budget was critical: p99 0.62 over 0.5");
+  throttle.reason = "group orders-db, shared with 1 other";
+  EXPECT_EQ(By("Group"), "others of its group have the rest: group orders-db, shared with 1 other");
   throttle.reason = "lag: no answer";
   EXPECT_EQ(By("MissingMetric"), "a metric cannot be read: lag: no answer");
 }

@@ -120,6 +120,10 @@ class FakeStageHost final : public reconcile::StageHost {
     s.connected = 1;
     s.sessions = sessions_;
     s.attempts_per_second = rate_;
+    const reconcile::LiveSettings& settings = open_.at(key);
+    if (!settings.paused && !settings.unlimited) s.allowed = settings.records_per_second;
+    s.granted = s.allowed;
+    s.records_wait = s.allowed > 0;
     return s;
   }
   std::optional<reconcile::PlanningSnapshot> Planning(const api::Backfill& backfill) override {
@@ -169,27 +173,31 @@ class FakeWorkerPool final : public reconcile::WorkerPool {
  public:
   // All that live end badly and are started again.
   void LoseAll(reconcile::Stage stage) {
-    failures_[stage] += static_cast<std::uint64_t>(replicas_[stage]);
+    failures_[stage] += static_cast<std::uint64_t>(alive(stage));
   }
 
-  Status Scale(const api::Backfill&, reconcile::Stage stage, int replicas) override {
-    replicas_[stage] = replicas;
+  Status Scale(const api::Backfill& backfill, reconcile::Stage stage, int replicas) override {
+    replicas_[{backfill.uid, stage}] = replicas;
     return Ok{};
   }
   Status Stop(const reconcile::StageKey& key) override {
-    replicas_[key.stage] = 0;
+    replicas_[{key.uid, key.stage}] = 0;
     return Ok{};
   }
-  reconcile::PoolStatus Observe(const api::Backfill&, reconcile::Stage stage) override {
+  reconcile::PoolStatus Observe(const api::Backfill& backfill, reconcile::Stage stage) override {
     reconcile::PoolStatus s;
-    s.desired = s.alive = replicas_[stage];
+    s.desired = s.alive = replicas_[{backfill.uid, stage}];
     s.failures = failures_[stage];
     return s;
   }
-  int alive(reconcile::Stage stage) { return replicas_[stage]; }
+  [[nodiscard]] int alive(reconcile::Stage stage) const {
+    int all = 0;
+    for (const auto& [of, replicas] : replicas_) all += of.second == stage ? replicas : 0;
+    return all;
+  }
 
  private:
-  std::map<reconcile::Stage, int> replicas_;
+  std::map<std::pair<std::string, reconcile::Stage>, int> replicas_;  // by uid
   std::map<reconcile::Stage, std::uint64_t> failures_;
 };
 

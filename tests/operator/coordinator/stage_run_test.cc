@@ -434,6 +434,7 @@ TEST_F(RetryAfterTest, OfOneWorkerHoldsAllForThatLong) {
   EXPECT_EQ(Rate(one), 0);
   EXPECT_EQ(Rate(two), 0);
   EXPECT_TRUE(ShownAsHeld());
+  EXPECT_EQ(bench_->run().Snapshot().allowed, Running().records_per_second) << "it ends by itself";
   reconcile::LiveSettings faster = Running();
   faster.records_per_second = 2000;
   bench_->run().Configure(faster);  // changes nothing of that
@@ -458,6 +459,7 @@ TEST_F(RetryAfterTest, DoesNotEndAPause) {
   Start(Running());
   bench_->HoldBack(one, 2s);
   bench_->run().Configure(Paused());
+  EXPECT_EQ(bench_->run().Snapshot().allowed, 0);
   Report(4s);
   EXPECT_EQ(Rate(one), 0);
   EXPECT_EQ(Rate(two), 0);

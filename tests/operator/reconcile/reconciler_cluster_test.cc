@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -22,6 +23,15 @@ std::string FileOf(const std::string& name) {
       "target": {"http": {"url": "http://127.0.0.1:1/{{key}}"}},
       "dryRun": false, "performDisruptiveBackfill": ")" +
          name + R"(", "throttle": {"maxRecordsPerSecond": 100}}})";
+}
+
+// Of a group that shares 100 records/s.
+std::string MemberFileOf(const std::string& name) {
+  std::string file = FileOf(name);
+  const std::string rate = R"("maxRecordsPerSecond": 100)";
+  return file.replace(file.find(rate), rate.size(),
+                      rate + R"(, "group": {"name": "orders-db"}, "override": {"type": "Cap",
+      "recordsPerSecond": 100, "until": "2099-01-01T00:00:00Z", "reason": "shared"})");
 }
 
 class ReconcilerOnClusterTest : public ReconcilerOnCluster {
@@ -383,6 +393,60 @@ TEST_F(ReconcilerOnClusterTest, WhatCannotBeLookedAtForAMomentIsAsItWas) {
   stages_.Hang(false);
   Step(10);
   EXPECT_EQ(ConditionOf("Succeeded"), "True/Completed");
+}
+
+// ---- spec.throttle.group
+
+class GroupOnClusterTest : public ReconcilerOnCluster {
+ protected:
+  void StepBoth(int n) {
+    for (int i = 0; i < n; ++i) {
+      for (const char* name : {"reprice", "retag"}) {
+        (void)reconciler_->Reconcile({"Backfill", "shop", name}, {});
+        most_ = std::max(most_, AllowedOf("reprice") + AllowedOf("retag"));
+      }
+      clock_.Advance(5s);
+    }
+  }
+  // What its stage may grant its workers.
+  double AllowedOf(const std::string& name) {
+    const auto open = stages_.Snapshot({"shop", name, Stored(name).uid, Stage::kRun});
+    return open ? open->allowed : 0;
+  }
+  double most_ = 0;
+};
+
+TEST_F(GroupOnClusterTest, TwoBackfillsShareOneRateAndAfterARestartNoMore) {
+  clock_.Advance(1h);
+  Create(MemberFileOf("reprice"));
+  Create(MemberFileOf("retag"));
+  StepBoth(18);  // grants of an operator before may be in force for 50 s
+  EXPECT_NEAR(AllowedOf("reprice"), 50, 0.1);
+  EXPECT_NEAR(AllowedOf("retag"), 50, 0.1);
+  EXPECT_EQ(Stored("retag").status.throttle->reason,
+            "Cap 100/s until 2099-01-01T00:00:00Z: shared; group orders-db, shared with 1 other; "
+            "reprice: Cap 100/s until 2099-01-01T00:00:00Z: shared");
+  EXPECT_LE(most_, 100);
+
+  CrashOperator();
+  most_ = 0;
+  StepBoth(8);
+  EXPECT_EQ(most_, 0) << "no worker has said that it still has something";
+  StepBoth(10);
+  EXPECT_NEAR(AllowedOf("reprice") + AllowedOf("retag"), 100, 0.2);
+  EXPECT_LE(most_, 100);
+}
+
+TEST_F(GroupOnClusterTest, WhatOneLeavesTheOtherGets) {
+  Create(MemberFileOf("reprice"));
+  Create(MemberFileOf("retag"));
+  StepBoth(18);
+  stages_.Finish(Stage::kRun);
+  stages_.Progress({"shop", "reprice", Stored().uid, Stage::kRun}, 0);
+  StepBoth(18);
+  EXPECT_EQ(Stored("retag").status.phase, Phase::kCompleted);
+  EXPECT_NEAR(AllowedOf("reprice"), 100, 0.1);
+  EXPECT_LE(most_, 100);
 }
 
 }  // namespace
