@@ -47,10 +47,13 @@ Crowd ReadCrowd(const YAML::Node& root) {
     crowd.kind = CrowdKind::kPartitions;
   } else if (kind == "Backfills") {
     crowd.kind = CrowdKind::kBackfills;
+  } else if (kind == "Group") {
+    crowd.kind = CrowdKind::kGroup;
   } else if (kind == "Workers") {
     crowd.kind = CrowdKind::kWorkers;
   } else {
-    throw YAML::Exception(root["kind"].Mark(), "kind must be Partitions, Backfills or Workers");
+    throw YAML::Exception(root["kind"].Mark(),
+                          "kind must be Partitions, Backfills, Group or Workers");
   }
   crowd.count = root["count"].as<int>(crowd.count);
   crowd.duration = root["duration"].as<int>(crowd.duration);

@@ -13,7 +13,7 @@
 // format of the files: README.md beside this.
 namespace backfill::throttle_bench {
 
-enum class CrowdKind { kPartitions, kBackfills, kWorkers };
+enum class CrowdKind { kPartitions, kBackfills, kGroup, kWorkers };
 
 struct Crowd {
   std::string name;
@@ -33,8 +33,11 @@ struct Crowd {
 // and of one governor for all of them, which sees the worst partition: one_over, one_thr.
 // kBackfills: over, thr, jain (index of fairness of what they sent in the second half; 1: equal),
 // and of one backfill alone: single_over, single_thr.
-// kWorkers: used (% of the rate that is sent), excess (records/s of grants above the rate, at
-// most), broken (promises of RateShare that did not hold).
+// kGroup: the same of backfills that share a governor (GroupShare), and over_beyond (over less
+// twice single_over) and excess (records/s that they had together above the rate of the group, at
+// most, where it was not higher than that before). kWorkers: used (% of the rate that is sent),
+// excess (records/s of grants above the rate, at most), broken (promises of RateShare that did not
+// hold).
 using CrowdFigures = std::map<std::string, double>;
 
 // kInvalid: what is wrong.

@@ -10,6 +10,7 @@
 #include "bench/throttle/crowd.h"
 #include "bench/throttle/governed.h"
 #include "bench/throttle/target.h"
+#include "operator/throttle/group_share.h"
 #include "operator/throttle/partition_governors.h"
 #include "tests/operator/throttle/fleet.h"
 
@@ -50,6 +51,12 @@ class Delayed {
  public:
   explicit Delayed(double rate) : rate_(rate) {}
   void Set(int at, double rate) { later_.push_back({at, rate}); }
+  // Of what is in force and what will be.
+  [[nodiscard]] double Highest() const {
+    double highest = rate_;
+    for (const auto& [at, rate] : later_) highest = std::max(highest, rate);
+    return highest;
+  }
   double At(int t) {
     while (!later_.empty() && later_.front().first <= t) {
       rate_ = later_.front().second;
@@ -227,14 +234,103 @@ double Jain(const std::vector<double>& values) {
   return squares == 0 ? 1 : sum * sum / (static_cast<double>(values.size()) * squares);
 }
 
-CrowdFigures RunNeighbours(const Crowd& crowd, std::uint64_t seed) {
-  const Shared all = RunBackfills(crowd.count, crowd.duration, seed);
-  const Shared single = RunBackfills(1, crowd.duration, seed);
+CrowdFigures FiguresOf(const Shared& all, const Shared& single) {
   return {{"over", all.tally.Over()},
           {"thr", 100 * all.tally.sent / all.tally.best},
           {"jain", Jain(all.late)},
           {"single_over", single.tally.Over()},
           {"single_thr", 100 * single.tally.sent / single.tally.best}};
+}
+
+CrowdFigures RunNeighbours(const Crowd& crowd, std::uint64_t seed) {
+  return FiguresOf(RunBackfills(crowd.count, crowd.duration, seed),
+                   RunBackfills(1, crowd.duration, seed));
+}
+
+// ---- backfills that share a governor
+
+struct Grouped {
+  Shared shared;
+  double excess = 0;
+};
+
+// One governor steers by what all of them send. Each asks for its share every second, as the
+// operator looks at it, and obeys some seconds later, as its workers do.
+Grouped RunGroup(int count, int duration, std::uint64_t seed) {
+  const Scenario s = Quiet(duration);
+  Target target(s, seed);
+  const std::unique_ptr<Controller> governor = TheGovernor().make(s, kCrowdLimit);
+  throttle::GroupShare share(50s);
+  double group_rate = s.start_rate;
+  share.SetRate(group_rate);
+  struct Member {
+    std::string name;
+    Delayed rate{0};
+    double has = 0;
+    double sent = 0;
+  };
+  std::vector<Member> members;
+  for (int i = 0; i < count; ++i) members.push_back({.name = std::to_string(i)});
+  Grouped run;
+  run.shared.late.resize(members.size());
+  double sent_since_tick = 0;
+  double had_before = 0;
+  std::deque<double> lately;  // rates of the group
+  for (int t = 0; t < duration; ++t) {
+    double all = 0;
+    double has = 0;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      Member& m = members[i];
+      m.has = m.rate.At(t);
+      m.sent = m.has * governor->InnerFactor(target.own());
+      has += m.has;
+      all += m.sent;
+      if (t >= duration / 2) run.shared.late[i] += m.sent;
+    }
+    // What was allowed before a cut may still come to act in so many seconds.
+    lately.push_back(group_rate);
+    if (lately.size() > static_cast<std::size_t>(s.refresh) + 1) lately.pop_front();
+    run.excess =
+        std::max(run.excess, has - std::max(*std::ranges::max_element(lately), had_before));
+    had_before = has;
+    const Target::Second second = target.Advance(t, all);
+    run.shared.tally.Count(all, second, kCrowdLimit);
+    governor->LearnLatency(target.own());
+    sent_since_tick += all;
+    const Time now{1h + std::chrono::seconds(t)};
+    if (t % kTick == 0) {
+      group_rate = governor->Tick({.now = t,
+                                   .value = target.value(),
+                                   .sampled = target.sampled(),
+                                   .sent = all,
+                                   .sent_since_last_tick = sent_since_tick / kTick,
+                                   .own = second.latency});
+      sent_since_tick = 0;
+      share.SetRate(group_rate);
+    }
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (t < BeginOf(i)) continue;
+      Member& m = members[i];
+      share.Update(m.name,
+                   {.limit = kCrowdLimit,
+                    .open = true,
+                    .sent = m.sent,
+                    .waits = true,
+                    .in_force = std::max(m.has, m.rate.Highest())},
+                   now);
+      m.rate.Set(t + s.refresh, share.Allow(m.name, now));
+    }
+  }
+  return run;
+}
+
+CrowdFigures RunFamily(const Crowd& crowd, std::uint64_t seed) {
+  const Grouped all = RunGroup(crowd.count, crowd.duration, seed);
+  const Shared single = RunBackfills(1, crowd.duration, seed);
+  CrowdFigures figures = FiguresOf(all.shared, single);
+  figures["over_beyond"] = all.shared.tally.Over() - 2 * single.tally.Over();
+  figures["excess"] = all.excess;
+  return figures;
 }
 
 // ---- workers of one backfill
@@ -300,6 +396,8 @@ CrowdFigures Simulate(const Crowd& crowd, std::uint64_t seed) {
       return RunPartitions(crowd, seed);
     case CrowdKind::kBackfills:
       return RunNeighbours(crowd, seed);
+    case CrowdKind::kGroup:
+      return RunFamily(crowd, seed);
     case CrowdKind::kWorkers:
       return RunWorkers(crowd, seed);
   }

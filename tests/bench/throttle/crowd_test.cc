@@ -53,6 +53,15 @@ TEST(CrowdTest, AHotPartitionDoesNotSlowDownTheOthers) {
   EXPECT_LT(figures.at("one_thr"), 35);
 }
 
+TEST(CrowdTest, AGroupSharesFairlyWhatOneCouldSendAndKeepsTheTarget) {
+  const CrowdFigures figures = Simulate(
+      {.name = "a", .title = "a", .kind = CrowdKind::kGroup, .count = 2, .duration = 3000}, 3);
+  EXPECT_GT(figures.at("jain"), 0.9);
+  EXPECT_LT(figures.at("over"), 2);
+  EXPECT_NEAR(figures.at("thr"), figures.at("single_thr"), 5);
+  EXPECT_LE(figures.at("excess"), 0.001);
+}
+
 TEST(CrowdTest, BackfillsThatKnowNothingOfEachOtherKeepTheTargetAsOneDoes) {
   const CrowdFigures figures = Simulate(
       {.name = "a", .title = "a", .kind = CrowdKind::kBackfills, .count = 2, .duration = 3000}, 3);
