@@ -90,5 +90,26 @@ TEST_F(LintTest, WarnsOfASourceFileThatIsNotThere) {
               HasSubstr("warning: spec.source.file.path: opening /no/ids.txt: No such file"));
 }
 
+TEST_F(LintTest, WarnsOfAGroupWithSeveralTargets) {
+  const auto write = [this](const std::string& name, const std::string& url) {
+    std::string text = kRealRun;
+    const std::string rate = "maxRecordsPerSecond: 500";
+    text.replace(text.find(rate), rate.size(), rate + ", group: {name: orders-db}");
+    const std::string target = "http://127.0.0.1:1/r/{{key}}";
+    text.replace(text.find(target), target.size(), url);
+    std::ofstream((dir_ / name).string()) << text;
+    return (dir_ / name).string();
+  };
+  const std::string a = write("a.yaml", "http://orders:80/a/{{key}}");
+  const std::string b = write("b.yaml", "http://orders:80/b/{{key}}");
+  const std::string c = write("c.yaml", "http://customers/{{key}}");
+  EXPECT_EQ(Run({"lint", "-f", a, "-f", b}), kExitDone);
+  EXPECT_THAT(out(), Not(HasSubstr("several targets")));
+  EXPECT_EQ(Run({"lint", "-f", a, "-f", b, "-f", c}), kExitDone);
+  EXPECT_THAT(out(), HasSubstr("c.yaml: warning: spec.throttle.group: the group orders-db has "
+                               "several targets, http://orders:80 in DIR/a.yaml and "
+                               "http://customers here"));
+}
+
 }  // namespace
 }  // namespace backfill::cli
