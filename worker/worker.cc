@@ -93,6 +93,7 @@ class Worker::Impl final : public Session::Host, public WorkerLoop::Stage {
           loop_.Turn();
         },
         [this] { OnSource(); }));
+    if (work_.partition_of) session_.engine().PartitionBy(work_.partition_of);
     return Ok{};
   }
   void OnExtent(const v1::FileExtent& extent) override {

@@ -9,6 +9,7 @@
 #include "worker/source/keys_source.h"
 #include "worker/source/range_source.h"
 #include "worker/target/dry_run_target.h"
+#include "worker/target/partition_template.h"
 #include "worker/target/run_target.h"
 
 namespace backfill::worker {
@@ -89,6 +90,10 @@ Result<Work> MakeWork(const v1::Workload& workload, const std::string& stage,
                             .fields = work.source->field_names(),
                             .numeric_keys = work.source->numeric_keys(),
                             .raw_records = work.source->raw_records()};
+  if (!workload.partition_by().empty()) {
+    work.partition_of =
+        TRY(CompilePartitionTemplate(workload.partition_by(), names).Annotate("partitionBy"));
+  }
   const HttpSenderOptions options{.batch_size = workload.batch_size(), .seed = seed};
   switch (workload.mode_case()) {
     case v1::Workload::kRunHttp: {

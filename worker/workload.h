@@ -5,6 +5,7 @@
 #include <string>
 
 #include "backfill/v1/workload.pb.h"
+#include "worker/engine/partitions.h"
 #include "worker/source/source.h"
 #include "worker/target/target.h"
 
@@ -18,6 +19,7 @@ namespace backfill::worker {
 struct Work {
   std::unique_ptr<Source> source;
   std::unique_ptr<Target> target;
+  PartitionOf partition_of;  // none: the target has no partitions
 };
 
 // `wake`: called from any thread when the source has something new.

@@ -117,6 +117,12 @@ constexpr std::array kWorkTwins = {
          [](const Node& self, const Node& before) {
            return !Planned(before) || Same(self, before, "spec.sharding");
          }},
+    Twin{"!" PLANNED " || (has(self.spec.throttle.partitionBy) == "
+         "has(oldSelf.spec.throttle.partitionBy) && (!has(self.spec.throttle.partitionBy) || "
+         "self.spec.throttle.partitionBy == oldSelf.spec.throttle.partitionBy))",
+         [](const Node& self, const Node& before) {
+           return !Planned(before) || Same(self, before, "spec.throttle.partitionBy");
+         }},
     Twin{"!" PLANNED " || oldSelf.spec.dryRun || !self.spec.dryRun",
          [](const Node& self, const Node& before) {
            return !Planned(before) || before.IsTrueAt("spec.dryRun") ||

@@ -32,6 +32,10 @@ struct NamesOf<OnNoTraffic> {
   static constexpr std::array<std::string_view, 3> kAll = {"Missing", "Zero", "Probe"};
 };
 template <>
+struct NamesOf<BudgetScope> {
+  static constexpr std::array<std::string_view, 2> kAll = {"Global", "Partition"};
+};
+template <>
 struct NamesOf<Reduce> {
   static constexpr std::array<std::string_view, 5> kAll = {"None", "Max", "Min", "Sum", "Avg"};
 };
@@ -258,6 +262,8 @@ void Fields(Io& io, Budget& b) {
   io.MaybeText("target", b.target);
   io.Flag("required", b.required);
   io.Flag("enforce", b.enforce);
+  io.Choice("scope", b.scope);
+  io.MaybeText("partitionLabel", b.partition_label);
   io.Map("timing", b.timing);
   io.Choice("onMissing", b.on_missing);
   io.MaybeChoice("onNoTraffic", b.on_no_traffic);
@@ -310,6 +316,7 @@ void Fields(Io& io, Throttle& t) {
   io.Whole("initialRecordsPerSecond", t.initial_records_per_second);
   io.Choice("atFloor", t.at_floor);
   io.MaybeText("deadTime", t.dead_time);
+  io.MaybeText("partitionBy", t.partition_by);
   io.List("budgets", t.budgets);
   io.Map("hold", t.hold);
   io.Map("missing", t.missing);
@@ -352,6 +359,12 @@ void Fields(Io& io, BudgetStatus& b) {
   io.Whole("age", b.age);
 }
 template <typename Io>
+void Fields(Io& io, PartitionStatus& p) {
+  io.Text("name", p.name);
+  io.Number("rate", p.rate);
+  io.Flag("hot", p.hot);
+}
+template <typename Io>
 void Fields(Io& io, ThrottleStatus& t) {
   io.MaybeText("state", t.state);
   io.MaybeText("since", t.since);
@@ -369,6 +382,7 @@ void Fields(Io& io, ThrottleStatus& t) {
   io.MaybeText("lastCriticalTime", t.last_critical_time);
   io.MaybeText("glassBrokenUntil", t.glass_broken_until);
   io.MaybeText("glassRefusedUntil", t.glass_refused_until);
+  io.MaybeMap("slowestPartition", t.slowest_partition);
 }
 
 template <typename T>

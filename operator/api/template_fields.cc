@@ -43,10 +43,12 @@ class Collector {
 
 }  // namespace
 
-std::vector<TemplateField> TemplateFields(const HttpTarget& target) {
+std::vector<TemplateField> TemplateFields(const Spec& spec) {
+  const HttpTarget& target = spec.target;
   Collector collector;
   collector.LookAt(target, "spec.target.http");
   if (target.dry_run) collector.LookAt(*target.dry_run, "spec.target.http.dryRun");
+  collector.Look(spec.throttle.partition_by, "spec.throttle.partitionBy");
   return collector.Take();
 }
 

@@ -14,7 +14,8 @@ struct TemplateField {
   bool operator==(const TemplateField&) const = default;
 };
 
-// Every field that the templates of the target and of its dry run name, each once, by name.
-std::vector<TemplateField> TemplateFields(const HttpTarget& target);
+// Every field that the templates of the target, of its dry run and of throttle.partitionBy name,
+// each once, by name.
+std::vector<TemplateField> TemplateFields(const Spec& spec);
 
 }  // namespace backfill::api

@@ -14,6 +14,7 @@ enum class ThrottleMode { kEnforce, kObserve };
 enum class AtFloor { kYield, kKeep };
 enum class OnMissing { kHold, kFloor, kFreeze, kIgnore };
 enum class OnNoTraffic { kMissing, kZero, kProbe };
+enum class BudgetScope { kGlobal, kPartition };
 enum class Reduce { kNone, kMax, kMin, kSum, kAvg };
 // What kind of metric it is; what that means: budget_presets.h.
 enum class Preset { kLatencyP99, kHttpErrorRatio, kUtilization, kKafkaLag, kReplicaLag };
@@ -68,6 +69,8 @@ struct Budget {
   std::string target;           // likewise
   bool required = true;
   bool enforce = true;
+  BudgetScope scope = BudgetScope::kGlobal;
+  std::string partition_label;  // of kPartition
   BudgetTiming timing;
   OnMissing on_missing = OnMissing::kHold;
   std::optional<OnNoTraffic> on_no_traffic;
@@ -130,7 +133,8 @@ struct Throttle {
   std::int64_t min_records_per_second = 1;
   std::optional<std::int64_t> initial_records_per_second;
   AtFloor at_floor = AtFloor::kYield;
-  std::string dead_time;  // empty: computed
+  std::string dead_time;     // empty: computed
+  std::string partition_by;  // a template; empty: the target has no partitions
   std::vector<Budget> budgets;
   HoldPolicy hold;
   MissingPolicy missing;
@@ -177,6 +181,14 @@ struct BudgetStatus {
   bool operator==(const BudgetStatus&) const = default;
 };
 
+// The partition of the target that may be sent the least.
+struct PartitionStatus {
+  std::string name;
+  std::optional<double> rate;  // records/s
+  bool hot = false;            // has been far below the others for long
+  bool operator==(const PartitionStatus&) const = default;
+};
+
 // Of an account of what a governor did: from `time` on it was in this state.
 struct ThrottleChange {
   std::string time;  // RFC 3339
@@ -204,6 +216,7 @@ struct ThrottleStatus {
   std::string held_since, last_critical_time;
   // Of overrides with breakGlass: `until` of the one in force, and of the one that was refused.
   std::string glass_broken_until, glass_refused_until;
+  std::optional<PartitionStatus> slowest_partition = std::nullopt;
   bool operator==(const ThrottleStatus&) const = default;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/template.h"
 #include "base/time_zone.h"
 #include "operator/api/codec.h"
 #include "operator/api/excerpt.h"
@@ -40,6 +41,38 @@ void CheckNames(const Node& root, Problems& problems) {
     if (name == nullptr || name->text.empty() || seen.insert(name->text).second) continue;
     problems.Add(*name, PathOf(i), "another budget has the name " + Excerpt(name->text) + ", too");
   }
+}
+
+// Of every record one name, which is as the metric has it.
+void CheckPartitionBy(const Node& root, Problems& problems) {
+  const std::string path = "spec.throttle.partitionBy";
+  const Node* text = root.At(path, Kind::kString);
+  if (text == nullptr || text->text.empty()) return;
+  const auto parts = ParseTemplate(text->text);
+  if (!parts.ok()) return problems.Add(*text, path, parts.error().message);
+  const std::string format = root.TextAt("spec.source.file.format");
+  bool of_record = false;
+  for (const TemplatePart& part : *parts) {
+    if (part.kind != TemplatePart::Kind::kPlaceholder) continue;
+    const bool field = part.text.starts_with("fields.") && part.text != "fields.";
+    of_record = of_record || field || part.text == "key";
+    std::string wrong;
+    if (field && (format.empty() || format == "Lines")) {
+      wrong = "cannot be filled in: only records of a file with columns or members have fields";
+    } else if (!field && part.text != "key" && part.text != "backfill.name" &&
+               part.text != "backfill.uid") {
+      wrong = "is unknown; known: {{key}}, {{fields.NAME}}, {{backfill.name}}, {{backfill.uid}}";
+    } else if (!part.filter.empty()) {
+      wrong = "takes no filter here: a partition's name is as the metric's label has it";
+    }
+    if (wrong.empty()) continue;
+    problems.Add(*text, path,
+                 "line " + std::to_string(part.line) + ", column " + std::to_string(part.column) +
+                     ": {{" + part.text + "}} " + wrong);
+    of_record = true;
+  }
+  if (!of_record)
+    problems.Add(*text, path, "names the same partition for every record; use {{fields.NAME}}");
 }
 
 // None of its own sources has several values.
@@ -129,6 +162,7 @@ void FindUnguarded(const Node& root, Problems& risks) {
 void CheckThrottle(const Node& root, Problems& problems) {
   CheckNames(root, problems);
   CheckReduce(root, problems);
+  CheckPartitionBy(root, problems);
   CheckZone(root, problems);
   if (const Node* override = root.At("spec.throttle.override", Kind::kMap))
     CheckOverride(*override, "spec.throttle.override", problems);

@@ -80,6 +80,14 @@ bool WindowHasTwoScrapes(const Node& self, const Node& /*before*/) {
   return !interval || !window || 2 * *interval <= *window;
 }
 
+bool IsPartition(const Node& budget) { return budget.TextAt("scope") == "Partition"; }
+
+bool PartitionsHaveBudgets(const Node& self, const Node& /*before*/) {
+  const Node* budgets = self.At("budgets", Kind::kList);
+  if (!self.Is(Kind::kMap) || self.has_unknown_fields || budgets == nullptr) return true;
+  return (self.Find("partitionBy") != nullptr) == std::ranges::any_of(budgets->items, IsPartition);
+}
+
 constexpr std::array kTwins = {
     Twin{"!has(self.maxRecordsPerSecond) || self.maxRecordsPerSecond < 1 || "
          "self.minRecordsPerSecond <= self.maxRecordsPerSecond",
@@ -101,6 +109,27 @@ constexpr std::array kTwins = {
            const Node* budgets = self.At("budgets", Kind::kList);
            return self.Find("initialRecordsPerSecond") == nullptr || budgets == nullptr ||
                   !budgets->items.empty();
+         }},
+    Twin{"!has(self.group) || !has(self.partitionBy)",
+         [](const Node& self, const Node&) {
+           return self.Find("group") == nullptr || self.Find("partitionBy") == nullptr;
+         }},
+    Twin{"has(self.partitionBy) == self.budgets.exists(b, b.scope == 'Partition')",
+         PartitionsHaveBudgets},
+    Twin{"(self.scope == 'Partition') == has(self.partitionLabel)",
+         [](const Node& self, const Node&) {
+           const std::string scope = self.TextAt("scope");
+           if (self.has_unknown_fields || (scope != "Partition" && scope != "Global")) return true;
+           return IsPartition(self) == (self.Find("partitionLabel") != nullptr);
+         }},
+    Twin{"self.scope == 'Global' || has(self.prometheus)",
+         [](const Node& self, const Node&) {
+           return !IsPartition(self) || self.Find("prometheus") != nullptr;
+         }},
+    Twin{"self.scope == 'Global' || !has(self.reduce) || self.reduce == 'None'",
+         [](const Node& self, const Node&) {
+           const std::string reduce = self.TextAt("reduce");
+           return !IsPartition(self) || reduce.empty() || reduce == "None";
          }},
     Twin{"[has(self.prometheus), has(self.scrape), has(self.http), "
          "has(self.workers)].exists_one(given, given)",

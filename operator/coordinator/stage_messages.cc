@@ -28,6 +28,10 @@ std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message) {
     case v1::WorkerMessage::kProgress:
       if (message.progress().leases_size() > lease::kMaxReports) return "too many leases";
       if (message.progress().target_trouble().size() > kMaxTrouble) return "too long a message";
+      if (message.progress().partitions_size() > kMaxPartitions) return "too many partitions";
+      for (const v1::PartitionProgress& partition : message.progress().partitions()) {
+        if (partition.name().size() > kMaxPartitionName) return "too long a name of a partition";
+      }
       return std::nullopt;
     case v1::WorkerMessage::kDraining:
       if (message.draining().leases_size() > lease::kMaxReports) return "too many leases";
@@ -139,6 +143,28 @@ v1::Shrink ToShrink(const lease::SendShrink& shrink) {
   v1::Shrink out;
   *out.mutable_lease() = ToRef(shrink.lease);
   out.set_end(shrink.end);
+  return out;
+}
+
+std::map<std::string, PartitionTotals> ToPartitions(const v1::Progress& progress) {
+  std::map<std::string, PartitionTotals> totals;
+  for (const v1::PartitionProgress& partition : progress.partitions()) {
+    totals[partition.name()] = {.attempts = partition.attempts(),
+                                .waiting = partition.waiting(),
+                                .limited = partition.limited()};
+  }
+  return totals;
+}
+
+v1::PartitionCaps ToCaps(const PartitionAction& action, Duration valid_for) {
+  v1::PartitionCaps out;
+  out.set_others(action.others);
+  out.set_valid_for_ms(ToMillis(valid_for));
+  for (const auto& [name, rate] : action.caps) {
+    v1::PartitionCap& cap = *out.add_caps();
+    cap.set_name(name);
+    cap.set_records_per_second(rate);
+  }
   return out;
 }
 

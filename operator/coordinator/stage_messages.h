@@ -1,11 +1,13 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "backfill/v1/coordinator.pb.h"
 #include "base/result.h"
+#include "operator/coordinator/partition_share.h"
 #include "operator/lease/lease_book.h"
 #include "operator/ledger/failure_log.h"
 #include "operator/throttle/rate_share.h"
@@ -20,7 +22,9 @@ inline constexpr int kMaxFailures = 500;
 // and keeps at most 4,096 failures that are not durable.
 inline constexpr std::size_t kMaxUncounted = 8192;
 inline constexpr int kMaxSamples = 100;
-inline constexpr std::size_t kMaxTrouble = 1024;  // bytes
+inline constexpr int kMaxPartitions = 65;             // one without a name
+inline constexpr std::size_t kMaxPartitionName = 64;  // bytes
+inline constexpr std::size_t kMaxTrouble = 1024;      // bytes
 
 // Why the message breaks the protocol; nullopt: it does not.
 std::optional<std::string> WhyMalformed(const v1::WorkerMessage& message);
@@ -45,6 +49,9 @@ std::optional<Error> ToSourceError(const v1::SourceTrouble& trouble);
 v1::Ack ToAck(const lease::SendAck& ack);
 v1::Revoke ToRevoke(const lease::SendRevoke& revoke);
 v1::Shrink ToShrink(const lease::SendShrink& shrink);
+// By name; of names that are the same the last.
+std::map<std::string, PartitionTotals> ToPartitions(const v1::Progress& progress);
+v1::PartitionCaps ToCaps(const PartitionAction& action, Duration valid_for);
 v1::Grant ToGrant(const throttle::GrantAction& action);
 
 std::uint32_t ToMillis(Duration duration);

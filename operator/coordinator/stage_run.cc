@@ -65,13 +65,22 @@ throttle::RateShareOptions MakeShareOptions(const StageOptions& options, const S
   return out;
 }
 
+// Of leases that wait for a hot partition a worker may hold more, so as to go on with others.
+constexpr int kMoreLeasesByPartition = 6;
+
+lease::LeaseOptions MakeLeaseOptions(const StageOptions& options, const StageSetup& setup) {
+  lease::LeaseOptions out = coordinator::MakeLeaseOptions(options, setup.target_timeout);
+  if (!setup.workload.partition_by().empty()) out.max_leases += kMoreLeasesByPartition;
+  return out;
+}
+
 }  // namespace
 
 StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& clock,
                    const Leadership& leadership, MessageSink& sink, LedgerWriter& writer)
-    : workload_(std::move(setup.workload)),
+    : lease_options_(MakeLeaseOptions(options, setup)),
+      workload_(std::move(setup.workload)),
       options_(options),
-      lease_options_(MakeLeaseOptions(options, setup.target_timeout)),
       on_granted_(std::move(setup.on_granted)),
       epoch_(setup.epoch),
       clock_(clock),
@@ -86,6 +95,8 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
       samples_(ledger_.chunks()),
       signals_(std::move(setup.signals)),
       report_period_(options.min_report_period) {
+  if (!workload_.partition_by().empty())
+    partitions_.emplace(options_.grants.ttl, options_.grants.refresh);
   settings_.paused = true;
   book_.SetPaused(true);
 }
@@ -150,6 +161,7 @@ void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
   }
   workers_[session].process = ProcessName(hello.worker(), hello.instance());
   grants_.Join(session, workers_[session].process, held, now);
+  if (partitions_) partitions_->Join(session, workers_[session].process);
   share_now_ = true;
   ++welcomed_;
   SendWelcome(session);  // before anything that the book wants to send
@@ -165,7 +177,7 @@ void StageRun::SendWelcome(SessionId session) {
   *welcome.mutable_limits() = MakeLimits();
   welcome.set_fence_ms(ToMillis(lease_options_.fence));
   welcome.set_reconnect_window_ms(ToMillis(ReconnectWindow()));
-  welcome.set_max_leases(static_cast<std::uint32_t>(lease_options_.max_leases));
+  welcome.set_max_leases(static_cast<std::uint32_t>(options_.max_leases));
   for (const lease::LeaseName& name : book_.Kept(session)) *welcome.add_kept() = ToRef(name);
   welcome.set_paused(paused());
   if (Send(session, std::move(message))) workers_[session].told = CurrentTerms();
@@ -191,6 +203,7 @@ void StageRun::OnProgress(SessionId session, std::uint64_t sequence, const v1::P
   worker.held_back = ToHeldBack(progress.held_back());
   worker.wanted = progress.wanted_records_per_second();
   grants_.OnDemand(session, progress.wanted_records_per_second(), progress.grant_sequence(), now);
+  if (partitions_) partitions_->OnReport(session, ToPartitions(progress), now);
   const Duration hold = std::min<Duration>(std::chrono::milliseconds(progress.hold_ms()), kMaxHold);
   if (hold > Duration::zero() && !settings_.unlimited) {
     held_until_ = std::max(held_until_, now + hold);
@@ -270,6 +283,7 @@ void StageRun::OnGone(SessionId session) {
 void StageRun::OnWorkerGone(const std::string& worker, const std::string& instance,
                             const std::optional<SentBounds>& sent) {
   grants_.ProcessGone(ProcessName(worker, instance));
+  if (partitions_) partitions_->ProcessGone(ProcessName(worker, instance));
   book_.OnWorkerGone(worker, instance, clock_.Steady(), sent);
 }
 
@@ -305,6 +319,8 @@ void StageRun::ApplyRate(Time now) {
   } else {
     grants_.Limit(settings_.records_per_second, now);
   }
+  // What the grants leave nothing of needs no caps of its own.
+  if (partitions_) partitions_->SetRates(settings_.partitions);
 }
 
 void StageRun::TellTerms() {
@@ -373,6 +389,17 @@ void StageRun::SendGrants(Time now) {
     if (Address(action.session, message)) grants.push_back({action.session, std::move(message)});
   }
   sink_.SendAll(std::move(grants));
+  if (partitions_) SendPartitionCaps(now);
+}
+
+void StageRun::SendPartitionCaps(Time now) {
+  std::vector<MessageSink::Outgoing> caps;
+  for (const PartitionAction& action : partitions_->Tick(now)) {
+    CoordinatorMessage message;
+    *message.mutable_partition_caps() = ToCaps(action, options_.grants.ttl);
+    if (Address(action.session, message)) caps.push_back({action.session, std::move(message)});
+  }
+  sink_.SendAll(std::move(caps));
 }
 
 void StageRun::AdaptReportPeriod() {
@@ -501,6 +528,7 @@ void StageRun::DropAll(const Error& reason) {
 
 void StageRun::Forget(SessionId session, Time now) {
   grants_.Leave(session, now);
+  if (partitions_) partitions_->Leave(session, now);
   workers_.erase(session);
 }
 
@@ -519,6 +547,7 @@ reconcile::StageSnapshot StageRun::Snapshot() const {
   // Also while the target is left alone: that ends by itself.
   if (!paused() && !closing_ && !settings_.unlimited) out.allowed = settings_.records_per_second;
   out.reported = grants_.Reported(now);
+  if (partitions_) out.partitions = partitions_->Flows(now);
   const double retries = meter_.RetryPercent(now);
   out.retries_spent = retries > 0 && retries >= kBudgetReached * settings_.retry_budget_percent;
   if (rate_is_held_ && HeldBack(now)) out.target_held_for = held_until_ - now;

@@ -19,6 +19,7 @@
 #include "operator/coordinator/held_back.h"
 #include "operator/coordinator/leadership.h"
 #include "operator/coordinator/ledger_flush.h"
+#include "operator/coordinator/partition_share.h"
 #include "operator/coordinator/sample_collector.h"
 #include "operator/coordinator/stage_options.h"
 #include "operator/lease/lease_book.h"
@@ -172,10 +173,11 @@ class StageRun {
   [[nodiscard]] bool HeldBack(Time now) const { return now < held_until_; }
   void ApplyRate(Time now);
   void SendGrants(Time now);
+  void SendPartitionCaps(Time now);
 
+  const lease::LeaseOptions lease_options_;
   const v1::Workload workload_;
   const StageOptions options_;
-  const lease::LeaseOptions lease_options_;
   const std::function<void(Duration)> on_granted_;
   const Epoch epoch_;
   const Clock& clock_;
@@ -187,6 +189,7 @@ class StageRun {
   lease::LeaseBook book_;
   LedgerFlush flush_;
   Grants grants_;
+  std::optional<PartitionShare> partitions_;  // of a target that has some
   AttemptMeter meter_;
   SampleCollector samples_;
   const std::shared_ptr<observe::WorkerSignals> signals_;

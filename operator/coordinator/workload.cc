@@ -80,7 +80,7 @@ v1::FileFormat ToFormat(rows::Format format) {
 }
 
 struct SetSource {
-  const api::HttpTarget& target;
+  const api::Spec& spec;
   const rows::FileShape* shape;
   v1::Source& out;
   void operator()(const api::RangeSource&) const { out.mutable_range(); }
@@ -91,7 +91,7 @@ struct SetSource {
   // A stage is opened with the keys that it means; a worker refuses what has no source.
   void operator()(const api::FailuresOfSource&) const {}
   void operator()(const api::FileSource& source) const {
-    const rows::FileFormat format = reconcile::FormatOf(source, target);
+    const rows::FileFormat format = reconcile::FormatOf(source, spec);
     v1::FileSource& file = *out.mutable_file();
     file.set_path(source.path);
     file.set_format(ToFormat(format.format));
@@ -112,7 +112,7 @@ void SetPlan(const api::Spec& spec, v1::PlanWork& out) {
   } else {
     out.set_workers(static_cast<std::uint32_t>(spec.workers.replicas));
   }
-  for (const api::TemplateField& field : api::TemplateFields(spec.target)) {
+  for (const api::TemplateField& field : api::TemplateFields(spec)) {
     v1::NeededField& needed = *out.add_needed();
     needed.set_name(field.name);
     needed.set_place(field.place);
@@ -127,10 +127,14 @@ v1::Workload MakeWorkload(const api::Backfill& backfill, reconcile::Stage stage,
   out.set_backfill_name(backfill.name);
   out.set_backfill_namespace(backfill.ns);
   out.set_backfill_uid(backfill.uid);
-  std::visit(SetSource{backfill.spec.target, shape, *out.mutable_source()}, backfill.spec.source);
+  std::visit(SetSource{backfill.spec, shape, *out.mutable_source()}, backfill.spec.source);
   if (stage != reconcile::Stage::kPlan)
     out.set_batch_size(static_cast<std::uint32_t>(backfill.spec.workers.batch_size));
   const api::HttpTarget& target = backfill.spec.target;
+  // Where nothing is sent there is nothing to cap.
+  const bool sends = stage == reconcile::Stage::kRun ||
+                     (stage == reconcile::Stage::kDryRun && target.dry_run.has_value());
+  if (sends) out.set_partition_by(backfill.spec.throttle.partition_by);
   switch (stage) {
     case reconcile::Stage::kPlan:
       SetPlan(backfill.spec, *out.mutable_plan());

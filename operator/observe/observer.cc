@@ -66,6 +66,7 @@ void Observer::Finish(const QuestionPtr& question, Reply reply) {
     schedule_.Done(question->id, reply.provider_failed, clock_.Steady(), chance);
     failed_ += reply.provider_failed ? 1 : 0;
     question->latest = std::move(reply.observation);
+    question->partitions = std::move(reply.partitions);
     for (const auto& [owner, interval] : question->watchers) owners.push_back(owner);
     ++wakes_;
   }
@@ -153,6 +154,15 @@ std::vector<throttle::Observation> Observer::Latest(const std::string& owner) co
   const auto it = owners_.find(owner);
   if (it == owners_.end()) return latest;
   for (const QuestionPtr& question : it->second) latest.push_back(question->latest);
+  return latest;
+}
+
+std::vector<PartitionObservations> Observer::LatestPartitions(const std::string& owner) const {
+  MutexLock l(mu_);
+  std::vector<PartitionObservations> latest;
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return latest;
+  for (const QuestionPtr& question : it->second) latest.push_back(question->partitions);
   return latest;
 }
 

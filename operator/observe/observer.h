@@ -77,6 +77,9 @@ class Observer {
   // In the order of what is wanted. Of what was not answered yet: that.
   [[nodiscard]] std::vector<throttle::Observation> Latest(const std::string& owner) const;
 
+  // Likewise, of what was answered by partition.
+  [[nodiscard]] std::vector<PartitionObservations> LatestPartitions(const std::string& owner) const;
+
   [[nodiscard]] ObserverFigures figures() const;
 
   // Looks at the clock again; for clocks that do not run.
@@ -87,8 +90,9 @@ class Observer {
     PollSchedule::Id id = 0;
     std::string key;
     Duration timeout{};
-    std::unique_ptr<Source> source;  // asked by one thread at a time, without the lock
-    throttle::Observation latest;    // guarded by mu_
+    std::unique_ptr<Source> source;    // asked by one thread at a time, without the lock
+    throttle::Observation latest;      // guarded by mu_
+    PartitionObservations partitions;  // likewise
     std::vector<std::pair<std::string, Duration>> watchers;  // guarded by mu_
   };
   using QuestionPtr = std::shared_ptr<Question>;

@@ -108,11 +108,61 @@ QueryReply VectorReply(const json& result, Reduce reduce) {
   return Number(points, result.size() > 1 ? reduce : Reduce::kNone);
 }
 
-QueryReply DataReply(const json& data, Reduce reduce) {
+// What there is to say of one of several values alone.
+throttle::Observation ObservationOf(const Point& point) {
+  if (std::isfinite(point.value)) {
+    return {.answer = Answer::kValue, .value = point.value, .detail = ""};
+  }
+  return {.answer = Answer::kNotANumber, .detail = "the value of this partition is no number"};
+}
+
+QueryReply PartitionReply(const json& result, Reduce reduce, std::string_view label) {
+  if (result.empty()) return {.answer = Answer::kNoData, .detail = "the query answers no series"};
+  if (result.size() > kMaxPartitions) {
+    return Failed(fmt::format("the query answers {} series, and at most {} partitions can be told "
+                              "apart; aggregate by ({})",
+                              result.size(), kMaxPartitions, label),
+                  false);
+  }
+  PartitionObservations partitions;
+  std::vector<Point> numbers, all;
+  for (const json& series : result) {
+    const json* metric = Member(series, "metric");
+    const std::string name = metric == nullptr ? "" : Text(*metric, std::string(label).c_str());
+    if (name.empty()) {
+      return Failed(fmt::format("a series without the label {}: {}", label, SeriesName(series)),
+                    false);
+    }
+    if (name.size() > kMaxPartitionName) {
+      return Failed(fmt::format("a partition's name has more than {} bytes: {}", kMaxPartitionName,
+                                Excerpt(name, 40)),
+                    false);
+    }
+    const auto point = PointOf(Member(series, "value"));
+    if (!point) return Failed("a series without a value in Prometheus' answer", false);
+    if (!partitions.emplace(name, ObservationOf(*point)).second) {
+      return Failed(fmt::format("several series of the partition {}; aggregate by ({})",
+                                Excerpt(name, 40), label),
+                    false);
+    }
+    all.push_back(*point);
+    if (std::isfinite(point->value)) numbers.push_back(*point);
+  }
+  QueryReply reply = Number(numbers.empty() ? all : numbers, reduce);
+  reply.partitions = std::move(partitions);
+  return reply;
+}
+
+QueryReply DataReply(const json& data, Reduce reduce, std::string_view partition_label) {
   const std::string type = Text(data, "resultType");
   const json* result = Member(data, "result");
-  if (type == "vector" && result != nullptr && result->is_array())
-    return VectorReply(*result, reduce);
+  if (type == "vector" && result != nullptr && result->is_array()) {
+    return partition_label.empty() ? VectorReply(*result, reduce)
+                                   : PartitionReply(*result, reduce, partition_label);
+  }
+  if (type == "scalar" && !partition_label.empty())
+    return Failed(fmt::format("the query answers one number, without a label {}", partition_label),
+                  false);
   if (type == "scalar") {
     const auto point = PointOf(result);
     return point ? Number({*point}, Reduce::kNone)
@@ -136,7 +186,8 @@ void AddWarnings(const json& document, QueryReply& reply) {
 
 }  // namespace
 
-QueryReply ReadQueryReply(int status, std::string_view body, Reduce reduce) {
+QueryReply ReadQueryReply(int status, std::string_view body, Reduce reduce,
+                          std::string_view partition_label) {
   if (status >= 300 && status < 400)
     return Failed(fmt::format("status {}: redirects are not followed", status), true);
   if (status == 401 || status == 403)
@@ -166,7 +217,7 @@ QueryReply ReadQueryReply(int status, std::string_view body, Reduce reduce) {
   }
   const json* data = Member(document->value, "data");
   if (data == nullptr) return Failed("an answer without data", true);
-  QueryReply reply = DataReply(*data, reduce);
+  QueryReply reply = DataReply(*data, reduce, partition_label);
   AddWarnings(document->value, reply);
   return reply;
 }

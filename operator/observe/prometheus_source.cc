@@ -18,6 +18,12 @@ constexpr std::size_t kMaxReplyBytes = std::size_t{1} << 20;
 // No series is so old: the query answers something else than a time.
 constexpr double kNoAge = 1e8;
 
+// All are of one answer. What is no number is so as of then, too.
+PartitionObservations At(Time time, PartitionObservations partitions) {
+  for (auto& [name, observation] : partitions) observation.time = time;
+  return partitions;
+}
+
 }  // namespace
 
 PrometheusSource::PrometheusSource(PrometheusQuery query, MetricServers& servers,
@@ -50,19 +56,24 @@ Reply PrometheusSource::AskOne(const std::string& address, Time deadline,
   if (!query_.freshness_query.empty()) {
     // Several series are as old as the oldest of them.
     const Reduce oldest = query_.reduce == Reduce::kNone ? Reduce::kNone : Reduce::kMin;
-    fresh = Instant(**transport, address, query_.freshness_query, oldest, deadline, stop);
+    fresh = Instant(**transport, address, query_.freshness_query, oldest, "", deadline, stop);
     if (fresh.provider_failed) {
       return {.observation = {.answer = fresh.answer, .time = sent, .detail = fresh.detail},
               .provider_failed = true};
     }
   }
-  const QueryReply value =
-      Instant(**transport, address, query_.query, query_.reduce, deadline, stop);
+  QueryReply value = Instant(**transport, address, query_.query, query_.reduce,
+                             query_.partition_label, deadline, stop);
   if (value.answer != Answer::kValue) {
-    return {.observation = {.answer = value.answer, .time = sent, .detail = value.detail},
-            .provider_failed = value.provider_failed};
+    return Reply{.observation = {.answer = value.answer, .time = sent, .detail = value.detail},
+                 .partitions = At(sent, std::move(value.partitions)),
+                 .provider_failed = value.provider_failed};
   }
-  if (query_.freshness_query.empty()) return ValueAt(value.value, sent, value.detail);
+  if (query_.freshness_query.empty()) {
+    Reply reply = ValueAt(value.value, sent, value.detail);
+    reply.partitions = At(sent, std::move(value.partitions));
+    return reply;
+  }
   if (fresh.answer != Answer::kValue) {
     return {.observation = {.answer = fresh.answer,
                             .time = sent,
@@ -75,11 +86,14 @@ Reply PrometheusSource::AskOne(const std::string& address, Time deadline,
                                          fresh.value));
   }
   const auto old = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(age));
-  return ValueAt(value.value, sent - old, value.detail);
+  Reply reply = ValueAt(value.value, sent - old, value.detail);
+  reply.partitions = At(sent - old, std::move(value.partitions));
+  return reply;
 }
 
 QueryReply PrometheusSource::Instant(kube::HttpTransport& transport, const std::string& address,
-                                     const std::string& promql, Reduce reduce, Time deadline,
+                                     const std::string& promql, Reduce reduce,
+                                     std::string_view partition_label, Time deadline,
                                      const std::stop_token& stop) {
   std::string body = "query=";
   kube::AppendPercentEncoded(body, promql);
@@ -99,7 +113,7 @@ QueryReply PrometheusSource::Instant(kube::HttpTransport& transport, const std::
             .detail = failed.observation.detail,
             .provider_failed = failed.provider_failed};
   }
-  QueryReply reply = ReadQueryReply(response->status, response->body, reduce);
+  QueryReply reply = ReadQueryReply(response->status, response->body, reduce, partition_label);
   if (reply.provider_failed) reply.detail = Excerpt(fmt::format("{}: {}", address, reply.detail));
   return reply;
 }

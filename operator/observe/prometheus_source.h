@@ -27,8 +27,8 @@ class PrometheusSource final : public Source {
  private:
   Reply AskOne(const std::string& address, Time deadline, const std::stop_token& stop);
   QueryReply Instant(kube::HttpTransport& transport, const std::string& address,
-                     const std::string& promql, Reduce reduce, Time deadline,
-                     const std::stop_token& stop);
+                     const std::string& promql, Reduce reduce, std::string_view partition_label,
+                     Time deadline, const std::stop_token& stop);
 
   const PrometheusQuery query_;
   MetricServers& servers_;

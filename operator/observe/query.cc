@@ -59,6 +59,8 @@ Status CheckOne(const PrometheusQuery& q) {
     return InvalidQuery("query: is empty; it must be a PromQL expression");
   TRY(CheckPromQl("query", q.query));
   TRY(CheckPromQl("freshnessQuery", q.freshness_query));
+  if (!q.partition_label.empty() && q.reduce == Reduce::kNone)
+    return InvalidQuery("partitionLabel: one of the partitions has to stand for all");
   return CheckBasics(q.credentials, q.timeout);
 }
 
@@ -104,7 +106,7 @@ std::string KeyOf(const Query& query) {
                    for (const std::string& a : q.addresses) addresses += Joined({a});
                    return Joined({"prometheus", addresses, q.query, q.freshness_query,
                                   q.credentials, std::to_string(q.timeout.count()),
-                                  std::string(ToString(q.reduce))});
+                                  std::string(ToString(q.reduce)), q.partition_label});
                  },
                  [](const ScrapeQuery& q) {
                    return Joined({"scrape", q.url, q.series, std::to_string(static_cast<int>(q.as)),

@@ -27,6 +27,9 @@ struct PrometheusQuery {
   std::string credentials = {};  // a name, see MountedCredentials; empty: none
   Duration timeout = 5s;
   Reduce reduce = Reduce::kNone;
+  // Its values tell the partitions of the target apart, one series each: not one number is wanted,
+  // but one for each. Empty: there are none. `reduce` then says which of them stands for all.
+  std::string partition_label = {};
   bool operator==(const PrometheusQuery&) const = default;
 };
 

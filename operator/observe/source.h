@@ -1,14 +1,24 @@
 #pragma once
 
+#include <cstddef>
+#include <map>
 #include <stop_token>
+#include <string>
 
 #include "base/clock.h"
 #include "operator/throttle/observation.h"
 
 namespace backfill::observe {
 
+// What there is of each partition of a target, by the value of the label. At most kMaxPartitions.
+using PartitionObservations = std::map<std::string, throttle::Observation>;
+inline constexpr std::size_t kMaxPartitions = 64;
+inline constexpr std::size_t kMaxPartitionName = 64;  // bytes
+
 struct Reply {
   throttle::Observation observation;
+  // Of a query with a partition label that was answered; else empty.
+  PartitionObservations partitions = {};
   // Nobody answered, or who answered serves nobody: other questions to the same provider are likely
   // to end in the same way. Not set when only this question is at fault.
   bool provider_failed = false;

@@ -32,6 +32,12 @@ observe::Reduce ReduceOf(const api::Budget& budget) {
   return observe::Reduce::kNone;
 }
 
+// Of partitions the worst stands for all, where one number is to be shown.
+observe::Reduce ForAllPartitions(const api::Budget& budget) {
+  if (budget.scope == api::BudgetScope::kGlobal) return ReduceOf(budget);
+  return budget.max.empty() ? observe::Reduce::kMin : observe::Reduce::kMax;
+}
+
 observe::ScrapeAs ScrapeAsOf(api::ScrapeAs as) {
   switch (as) {
     case api::ScrapeAs::kValue:
@@ -67,7 +73,8 @@ observe::Query QueryOf(const api::Budget& budget, const std::string& uid) {
                                     .freshness_query = spec.freshness_query,
                                     .credentials = spec.credentials,
                                     .timeout = ParsedDuration(spec.timeout),
-                                    .reduce = ReduceOf(budget)};
+                                    .reduce = ForAllPartitions(budget),
+                                    .partition_label = budget.partition_label};
   }
   if (budget.scrape) return ScrapeOf(budget);
   if (budget.http) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@ class BudgetReadings {
   virtual void Forget(const std::string& uid) = 0;
   // In the order of the budgets.
   virtual std::vector<throttle::Observation> Latest(const std::string& uid) = 0;
+  // Likewise, of budgets that have a bound for each partition of the target: what there is of
+  // those that were answered. Where they were not, Latest() says why.
+  virtual std::vector<std::map<std::string, throttle::Observation>> LatestPartitions(
+      const std::string& /*uid*/) {
+    return {};
+  }
 };
 
 }  // namespace backfill::reconcile

@@ -139,6 +139,7 @@ LiveSettings Deciding::Settings(Stage stage) const {
     s.pressure = o_.throttle->pressure;
     s.latency_headroom = o_.throttle->latency_headroom;
     s.grants = o_.throttle->grants;
+    s.partitions = o_.throttle->partitions;
   }
   return s;
 }

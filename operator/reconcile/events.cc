@@ -121,6 +121,16 @@ class Telling {
     }
     if (begins(was.glass_refused_until, is.glass_refused_until))
       Warning("OverrideRefused", "Throttle", is.reason);
+    const auto hot = [](const api::ThrottleStatus& status) {
+      return status.slowest_partition && status.slowest_partition->hot
+                 ? status.slowest_partition->name
+                 : std::string();
+    };
+    if (begins(hot(was), hot(is))) {
+      Warning("HotPartition", "Throttle",
+              "partition " + hot(is) +
+                  " may be sent less than half of what the others may, for 10 minutes now");
+    }
     if (Is(before_, "Throttled", ConditionStatus::kTrue) &&
         Is(after_, "Throttled", ConditionStatus::kFalse))
       Normal("ThrottleReleased", "Throttle", "the target is within its budgets again");

@@ -6,7 +6,7 @@
 
 namespace backfill::reconcile {
 
-rows::FileFormat FormatOf(const api::FileSource& source, const api::HttpTarget& target) {
+rows::FileFormat FormatOf(const api::FileSource& source, const api::Spec& spec) {
   rows::FileFormat format{.key = source.key};
   switch (source.format) {
     case api::FileFormat::kLines:
@@ -18,7 +18,7 @@ rows::FileFormat FormatOf(const api::FileSource& source, const api::HttpTarget& 
       break;
     case api::FileFormat::kNdJson:
       format.format = rows::Format::kNdJson;
-      for (api::TemplateField& field : api::TemplateFields(target))
+      for (api::TemplateField& field : api::TemplateFields(spec))
         format.fields.push_back(std::move(field.name));
       break;
   }

@@ -7,8 +7,8 @@
 namespace backfill::reconcile {
 
 // How a source file is read, for planner and workers alike. Of an NdJson file the fields are the
-// members that the templates of the target name.
-rows::FileFormat FormatOf(const api::FileSource& source, const api::HttpTarget& target);
+// members that templates of the spec name.
+rows::FileFormat FormatOf(const api::FileSource& source, const api::Spec& spec);
 
 // How it is reached, if it is behind a URL.
 rows::HttpOptions HttpOptionsOf(const api::FileSource& source);

@@ -39,6 +39,7 @@ void ObserveThrottle(Observed& observed, Throttling& throttling, ThrottleGroups&
       return;
     }
     seen.observations = options.budgets->Latest(b.uid);
+    seen.partitions = options.budgets->LatestPartitions(b.uid);
   }
   auto view = throttling.Step(seen, clock.Steady(), clock.Wall());
   if (view.ok()) {

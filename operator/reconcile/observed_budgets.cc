@@ -81,6 +81,11 @@ std::vector<throttle::Observation> ObservedBudgets::Latest(const std::string& ui
   return observer_.Latest(uid);
 }
 
+std::vector<std::map<std::string, throttle::Observation>> ObservedBudgets::LatestPartitions(
+    const std::string& uid) {
+  return observer_.LatestPartitions(uid);
+}
+
 void ObservedBudgets::Stop() {
   {
     MutexLock l(mu_);

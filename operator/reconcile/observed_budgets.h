@@ -35,6 +35,8 @@ class ObservedBudgets final : public BudgetReadings {
   Status Watch(const api::Backfill& backfill) override;
   void Forget(const std::string& uid) override;
   std::vector<throttle::Observation> Latest(const std::string& uid) override;
+  std::vector<std::map<std::string, throttle::Observation>> LatestPartitions(
+      const std::string& uid) override;
 
   // Where the coordinator puts what workers say, by uid.
   observe::SignalBoard& signals() { return signals_; }

@@ -29,9 +29,9 @@ struct MakePlanner {
   }
   std::unique_ptr<plan::SourcePlanner> operator()(const api::FileSource& s) const {
     std::vector<plan::NeededField> needed;
-    for (api::TemplateField& field : api::TemplateFields(spec.target))
+    for (api::TemplateField& field : api::TemplateFields(spec))
       needed.push_back({std::move(field.name), std::move(field.place)});
-    return std::make_unique<plan::FilePlanner>(s.path, FormatOf(s, spec.target), std::move(needed),
+    return std::make_unique<plan::FilePlanner>(s.path, FormatOf(s, spec), std::move(needed),
                                                HttpOptionsOf(s), progress);
   }
 };

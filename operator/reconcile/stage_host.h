@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,21 @@ struct LedgerSummary {
   ledger::Totals totals;
 };
 
+// What may be sent to the partitions of a target, by all workers together.
+struct PartitionRates {
+  std::map<std::string, double> named = {};  // records/s
+  double others = 0;                         // of all that are not named, together
+  bool operator==(const PartitionRates&) const = default;
+};
+
+// What workers send to one partition.
+struct PartitionFlow {
+  double attempts_per_second = 0;  // over the last 5 s
+  std::uint64_t waiting = 0;       // records that were read and wait
+  bool limited = false;            // for its rate
+  bool operator==(const PartitionFlow&) const = default;
+};
+
 // What may change while a stage is open.
 struct LiveSettings {
   bool paused = false;
@@ -51,8 +67,9 @@ struct LiveSettings {
   // Of workers' inner loops: how many times slower than usual the target may get. 0: whatever it
   // is.
   double latency_headroom = 1.25;
-  int retry_budget_percent = 10;  // records sent again per 100 sent for the first time
-  double pressure = 0;            // the largest of the target's budgets; over 1: exceeded
+  int retry_budget_percent = 10;   // records sent again per 100 sent for the first time
+  double pressure = 0;             // the largest of the target's budgets; over 1: exceeded
+  PartitionRates partitions = {};  // of a target that has some; within records_per_second
   throttle::GrantTimes grants = {};
   bool operator==(const LiveSettings&) const = default;
 };
@@ -76,6 +93,9 @@ struct StageSnapshot {
   // While grants of an earlier leader may be in force: what workers say so far that they have of
   // them.
   std::optional<double> reported;
+  // By partition, where the target has some. No name: those beyond the first 64 names, and records
+  // without one.
+  std::map<std::string, PartitionFlow> partitions = {};
   bool records_wait = false;                // workers could send more than the rate lets them
   bool target_holds_back = false;           // any of the three below
   bool retries_spent = false;               // workers wait for the retry budget

@@ -70,6 +70,8 @@ throttle::Budget BudgetOf(const api::Budget& given) {
   budget.critical = DecimalOf(spec.critical);
   budget.ideal = DecimalOf(spec.ideal);
   budget.target = DecimalOf(spec.target).value_or(budget.target);
+  budget.scope = spec.scope == api::BudgetScope::kPartition ? throttle::Scope::kPartition
+                                                            : throttle::Scope::kGlobal;
   budget.required = spec.required;
   budget.enforce = spec.enforce;
   budget.timing.interval = DurationOf(spec.timing.interval).value_or(budget.timing.interval);

@@ -4,15 +4,17 @@
 #include <string>
 
 #include "operator/api/throttle.h"
+#include "operator/reconcile/stage_host.h"
 #include "operator/throttle/grant_times.h"
 
 namespace backfill::reconcile {
 
 // What the governor of a Backfill says right now, in the words of its status.
 struct ThrottleView {
-  double rate = 0;         // records/s for all workers together
-  std::string limited_by;  // what keeps it from being higher, as in status.rate
-  double pressure = 0;     // the largest of the enforced budgets; over 1: exceeded
+  double rate = 0;                 // records/s for all workers together
+  std::string limited_by;          // what keeps it from being higher, as in status.rate
+  PartitionRates partitions = {};  // of a target that has some
+  double pressure = 0;             // the largest of the enforced budgets; over 1: exceeded
   // As in LiveSettings.
   double latency_headroom = 1.25;
   throttle::GrantTimes grants = {};

@@ -91,8 +91,9 @@ Status Throttling::Configure(const Seen& seen, Time now, WallTime wall) {
     if (InGroup(seen) != !governor_ || first) {
       ChangeSides(seen, now, wall);
     } else if (governor_) {
-      governor_->Reconfigure(own_);
+      governor_->Reconfigure(OfScope(own_, throttle::Scope::kGlobal));
     }
+    ConfigurePartitions(seen);
   }
   if (schedule_spec_ != backfill.spec.schedule) {
     schedule_.reset();
@@ -101,6 +102,17 @@ Status Throttling::Configure(const Seen& seen, Time now, WallTime wall) {
     decision_.reset();
   }
   return Ok{};
+}
+
+void Throttling::ConfigurePartitions(const Seen& seen) {
+  if (spec_->partition_by.empty()) {
+    partitions_.reset();
+  } else if (partitions_ != nullptr) {
+    partitions_->Reconfigure(own_);
+  } else {
+    partitions_ = std::make_unique<PartitionThrottling>(seen.backfill.ns + "/" + seen.backfill.name,
+                                                        own_, seen.log);
+  }
 }
 
 void Throttling::ChangeSides(const Seen& seen, Time now, WallTime wall) {
@@ -115,12 +127,14 @@ void Throttling::ChangeSides(const Seen& seen, Time now, WallTime wall) {
     if (seen.groups != nullptr) seen.groups->Leave(seen.backfill.uid, now);
   }
   const std::string name = seen.backfill.ns + "/" + seen.backfill.name;
+  throttle::GovernorOptions options = OfScope(own_, throttle::Scope::kGlobal);
   if (recalled_) {
-    governor_.emplace(name, throttle::Governor::Restore(own_, *recalled_, now, wall), seen.log);
+    governor_.emplace(name, throttle::Governor::Restore(std::move(options), *recalled_, now, wall),
+                      seen.log);
     takes_over_ = true;
     recalled_.reset();
   } else {
-    governor_.emplace(name, throttle::Governor(own_), seen.log);
+    governor_.emplace(name, throttle::Governor(std::move(options)), seen.log);
   }
 }
 
@@ -195,6 +209,7 @@ Result<ThrottleView> Throttling::Step(const Seen& seen, Time now, WallTime wall)
   }
   const throttle::Decision& decision = *decision_;
   view.rate = decision.rate;
+  if (by_partition_) view.partitions = by_partition_->rates;
   view.pressure = decision.pressure;
   view.limited_by = throttle::ToString(decision.limited_by);
   view.throttled = throttle::ToString(decision.throttled);
@@ -234,9 +249,22 @@ void Throttling::Govern(const Seen& seen, const Asked& asked, std::optional<Dura
   in.cap = asked.cap;
   in.pin = asked.pin;
   in.reported = asked.reported;
-  decision_ = governor_->Step(in, now, wall);
+  decision_ = Decide(std::move(in), seen, now, wall);
   asked_ = asked;
   NoteState(seen, wall);
+}
+
+throttle::Decision Throttling::Decide(throttle::Inputs in, const Seen& seen, Time now,
+                                      WallTime wall) {
+  if (partitions_ == nullptr) {
+    by_partition_.reset();
+    return governor_->Step(in, now, wall);
+  }
+  by_partition_ = partitions_->Step(in, seen.partitions, seen.open, now, wall);
+  in.observations = ObservationsOf(own_, throttle::Scope::kGlobal, in.observations);
+  // What waits for a partition does not wait for more in all.
+  in.inner_cut = in.inner_cut || by_partition_->total < governor_->governor().memory().rate;
+  return Combined(own_, governor_->Step(in, now, wall), *by_partition_);
 }
 
 // A decision has been made.
@@ -286,6 +314,11 @@ api::ThrottleStatus Throttling::StatusOf(const throttle::Decision& decision,
   out.last_critical_time = TextOf(saved.last_critical);
   out.glass_broken_until = glass_broken_until_;
   out.glass_refused_until = glass_refused_until_;
+  if (by_partition_ && by_partition_->decision) {
+    out.slowest_partition = {.name = by_partition_->slowest,
+                             .rate = by_partition_->decision->rate,
+                             .hot = by_partition_->hot};
+  }
   return out;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "base/clock.h"
 #include "operator/api/backfill.h"
 #include "operator/decision_log/decision_log.h"
+#include "operator/reconcile/partition_throttling.h"
 #include "operator/reconcile/stage_host.h"
 #include "operator/reconcile/throttle_groups.h"
 #include "operator/reconcile/throttle_options.h"
@@ -32,6 +34,8 @@ class Throttling {
     bool asked_for_glass = false;         // as GlassRules::asked
     // Of the budgets, in their order.
     std::vector<throttle::Observation> observations;
+    // Likewise, of those for each partition of the target.
+    PartitionThrottling::Answers partitions = {};
     // Gets every decision. Must outlive this; the same with each call. Null: nobody.
     decision_log::DecisionSink* log = nullptr;
     ThrottleWatcher* watcher = nullptr;  // likewise
@@ -58,6 +62,7 @@ class Throttling {
     bool operator==(const Asked&) const = default;
   };
 
+  throttle::Decision Decide(throttle::Inputs in, const Seen& seen, Time now, WallTime wall);
   Status Configure(const Seen& seen, Time now, WallTime wall);
   // Of its own.
   void Govern(const Seen& seen, const Asked& asked, std::optional<Duration> closes_in, Time now,
@@ -66,6 +71,7 @@ class Throttling {
                        const HandRate& hand, Time now, WallTime wall);
   [[nodiscard]] GroupReport ReportFor(const Seen& seen, const Asked& asked,
                                       const HandRate& hand) const;
+  void ConfigurePartitions(const Seen& seen);
   // Of the group it goes on alone, or the other way round.
   void ChangeSides(const Seen& seen, Time now, WallTime wall);
   [[nodiscard]] bool InGroup(const Seen& seen) const {
@@ -92,13 +98,15 @@ class Throttling {
   std::optional<api::Throttle> spec_;
   std::optional<api::Schedule> schedule_spec_;
   std::optional<throttle::Schedule> schedule_;
-  throttle::GovernorOptions own_;                         // of its spec
-  std::optional<decision_log::LoggedGovernor> governor_;  // its own; unset in a group
-  std::optional<GroupAnswer> group_;                      // the last one
-  std::optional<throttle::SavedGovernor> recalled_;       // until a group knows it
+  throttle::GovernorOptions own_;  // of its spec, with all budgets
+  std::optional<decision_log::LoggedGovernor> governor_;  // its own, of the whole target; unset in a group
+  std::unique_ptr<PartitionThrottling> partitions_;       // where the target has some
+  std::optional<PartitionThrottling::Outcome> by_partition_;  // with decision_
+  std::optional<GroupAnswer> group_;                          // the last one
+  std::optional<throttle::SavedGovernor> recalled_;           // until a group knows it
   // Another operator was before: what workers still have of its grants is not known yet.
   bool takes_over_ = false;
-  std::optional<throttle::Decision> decision_;  // the last one
+  std::optional<throttle::Decision> decision_;  // the last one, of all together
   throttle::Alarm alarm_;
   Asked asked_;        // at that time
   std::string state_;  // likewise, and since when

@@ -12,6 +12,16 @@ constexpr Duration kForgetAfter = 1h;
 constexpr double kHotShare = 0.5;  // of the median rate
 constexpr Duration kHotAfter = 10min;
 
+class Plain final : public PartitionGovernor {
+ public:
+  explicit Plain(const GovernorOptions& options) : governor_(options) {}
+  Decision Step(const Inputs& inputs, Time now) override { return governor_.Step(inputs, now); }
+  void Reconfigure(const GovernorOptions& options) override { governor_.Reconfigure(options); }
+
+ private:
+  Governor governor_;
+};
+
 double Median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -25,8 +35,13 @@ GovernorOptions OfScope(GovernorOptions options, Scope scope) {
   return options;
 }
 
-PartitionGovernors::PartitionGovernors(GovernorOptions options)
-    : options_(OfScope(std::move(options), Scope::kPartition)) {}
+PartitionGovernors::PartitionGovernors(GovernorOptions options, MakePartitionGovernor make)
+    : options_(OfScope(std::move(options), Scope::kPartition)), make_(std::move(make)) {
+  if (make_) return;
+  make_ = [](const std::string& /*partition*/, const GovernorOptions& of) {
+    return std::make_unique<Plain>(of);
+  };
+}
 
 // The number of those for which there is no room.
 std::size_t PartitionGovernors::Admit(const std::map<std::string, PartitionInputs>& partitions,
@@ -38,7 +53,7 @@ std::size_t PartitionGovernors::Admit(const std::map<std::string, PartitionInput
       it->second.named = now;
     } else if (partitions_.size() < kMaxPartitions) {
       partitions_.emplace(
-          name, Partition{.governor = Governor(options_), .named = now, .slow_since = {}});
+          name, Partition{.governor = make_(name, options_), .named = now, .slow_since = {}});
     } else {
       ++refused;
     }
@@ -70,6 +85,7 @@ void PartitionGovernors::WatchForHot(PartitionDecisions& decisions, Time now) {
     partition.told = true;
     decisions.hot.push_back({.kind = TransitionKind::kHotPartition, .message = name});
   }
+  decisions.slowest_is_hot = partitions_.at(*decisions.slowest).told;
 }
 
 PartitionDecisions PartitionGovernors::Step(
@@ -89,7 +105,7 @@ PartitionDecisions PartitionGovernors::Step(
       inputs.records_wait = it->second.records_wait;
       inputs.inner_cut = it->second.inner_cut;
     }
-    decisions.partitions.emplace(name, partition.governor.Step(inputs, now));
+    decisions.partitions.emplace(name, partition.governor->Step(inputs, now));
   }
   WatchForHot(decisions, now);
   return decisions;
@@ -97,7 +113,13 @@ PartitionDecisions PartitionGovernors::Step(
 
 void PartitionGovernors::Reconfigure(const GovernorOptions& options) {
   options_ = OfScope(options, Scope::kPartition);
-  for (auto& [name, partition] : partitions_) partition.governor.Reconfigure(options_);
+  for (auto& [name, partition] : partitions_) partition.governor->Reconfigure(options_);
+}
+
+std::vector<std::string> PartitionGovernors::Names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, partition] : partitions_) names.push_back(name);
+  return names;
 }
 
 }  // namespace backfill::throttle

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,9 +29,20 @@ struct PartitionInputs {
 struct PartitionDecisions {
   std::map<std::string, Decision> partitions;  // the rate of each is a cap for its records
   std::optional<std::string> slowest;          // has the least rate, of several
+  bool slowest_is_hot = false;                 // has been far below the others for long
   std::vector<Transition> hot;                 // events of this tick
   std::size_t refused = 0;                     // partitions beyond kMaxPartitions
 };
+
+// The governor of one partition, as its owner wants to have it; such as one that writes a log.
+class PartitionGovernor {
+ public:
+  virtual ~PartitionGovernor() = default;
+  virtual Decision Step(const Inputs& inputs, Time now) = 0;
+  virtual void Reconfigure(const GovernorOptions& options) = 0;
+};
+using MakePartitionGovernor = std::function<std::unique_ptr<PartitionGovernor>(
+    const std::string& partition, const GovernorOptions& options)>;
 
 // A governor for each partition of a target, so that a hot one does not slow down the others: a
 // maximum over all of them would run every one at the rate of the hottest. Pure, not thread-safe.
@@ -38,7 +51,7 @@ class PartitionGovernors {
   static constexpr std::size_t kMaxPartitions = 64;
 
   // Uses the budgets of Scope::kPartition. Ends the process if the options are invalid.
-  explicit PartitionGovernors(GovernorOptions options);
+  explicit PartitionGovernors(GovernorOptions options, MakePartitionGovernor make = {});
 
   // `shared` is what holds for all of them: limits, overrides, pauses, schedule. A partition that
   // is known but not named has no data; an hour later it is forgotten.
@@ -46,10 +59,12 @@ class PartitionGovernors {
                           const Inputs& shared, Time now);
 
   void Reconfigure(const GovernorOptions& options);
+  // Those that are known.
+  [[nodiscard]] std::vector<std::string> Names() const;
 
  private:
   struct Partition {
-    Governor governor;
+    std::unique_ptr<PartitionGovernor> governor;
     Time named;                      // when it was last
     std::optional<Time> slow_since;  // below half the median
     bool told = false;
@@ -59,6 +74,7 @@ class PartitionGovernors {
   void WatchForHot(PartitionDecisions& decisions, Time now);
 
   GovernorOptions options_;
+  MakePartitionGovernor make_;
   std::map<std::string, Partition> partitions_;
 };
 

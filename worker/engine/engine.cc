@@ -62,6 +62,7 @@ Status Engine::AddLease(const LeaseOffer& offer, std::uint64_t answers, Time now
     return Error{ErrorCode::kExpired, "the lease came too late"};
   if (!HasWork()) ++news_;
   runs_.push_back(std::make_unique<LeaseRun>(next_serial_++, offer.key, *window));
+  if (partitions_ != nullptr) runs_.back()->WaitByPartition(*partitions_);
   if (runs_.back()->complete()) ++news_;
   return Ok{};
 }
@@ -75,6 +76,7 @@ void Engine::DropLease(const LeaseKey& key) {
   const std::uint64_t serial = (*it)->serial();
   runs_.erase(it);
   std::erase_if(at_once_, [&](const Work& w) { return w.run == serial; });
+  for (auto& lane : lanes_) std::erase_if(lane, [&](const Work& w) { return w.run == serial; });
   if (std::erase_if(retries_, [&](const Waiting& w) { return w.work.run == serial; }) > 0) {
     std::make_heap(retries_.begin(), retries_.end());
   }
@@ -126,7 +128,8 @@ std::uint32_t Engine::LeasesWanted() const {
   if (draining_) return 0;
   const auto open =
       std::count_if(runs_.begin(), runs_.end(), [](const auto& r) { return !r->complete(); });
-  const auto room = static_cast<std::int64_t>(max_leases_) - open;
+  // What waits for a hot partition is no reason to do nothing else.
+  const auto room = static_cast<std::int64_t>(max_leases_) + HeldUpRuns() - open;
   const auto total =
       static_cast<std::int64_t>(max_leases_ + kMaxUnacknowledged) - std::ssize(runs_);
   return static_cast<std::uint32_t>(std::max<std::int64_t>(0, std::min(room, total)));
@@ -179,6 +182,7 @@ std::optional<Dispatch> Engine::Next(Time now) {
     if (hold_.until() > now) wake_ = hold_.until();
     return std::nullopt;
   }
+  if (partitions_ != nullptr) return NextByPartition(now);
   if (!at_once_.empty()) {
     LeaseRun* run = FindRun(at_once_.front().run);
     if (run == nullptr) std::abort();  // DropLease() removes this
@@ -346,7 +350,10 @@ void Engine::SettleEach(LeaseRun& run, Work work, const BatchResult& result, Tim
   for (const auto& [index, verdict] : result.records) {
     if (index < verdicts.size()) verdicts[index] = &verdict;
   }
-  Work again{.run = work.run, .attempts = work.attempts, .failures = work.failures + 1};
+  Work again{.run = work.run,
+             .attempts = work.attempts,
+             .failures = work.failures + 1,
+             .partition = work.partition};
   for (std::size_t i = 0; i < verdicts.size(); ++i) {
     if (Retryable(*verdicts[i]) && again.failures < limits_.attempts) {
       again.records.push_back(std::move(work.records[i]));
@@ -375,7 +382,10 @@ void Engine::Retry(Work work, Time now) {
 
 void Engine::Split(Work work) {
   const auto middle = work.records.begin() + std::ssize(work.records) / 2;
-  Work second{.run = work.run, .attempts = work.attempts, .failures = work.failures};
+  Work second{.run = work.run,
+              .attempts = work.attempts,
+              .failures = work.failures,
+              .partition = work.partition};
   second.records.assign(std::make_move_iterator(middle),
                         std::make_move_iterator(work.records.end()));
   work.records.erase(middle, work.records.end());
@@ -406,7 +416,8 @@ double Engine::RecordsPerSecondWanted() const {
   // Before anything was measured: as if the target answered within 10 ms.
   const double latency =
       stats_.latency_seconds > 0 ? std::max(stats_.latency_seconds, 20e-6) : 0.01;
-  return 1.2 * limits_.concurrency * batch_size_ / latency * inner_.share();
+  const double wanted = 1.2 * limits_.concurrency * batch_size_ / latency * inner_.share();
+  return partitions_ == nullptr ? wanted : std::min(wanted, WantedByPartitions());
 }
 
 }  // namespace backfill::worker

@@ -16,6 +16,7 @@
 #include "worker/engine/inner_loop.h"
 #include "worker/engine/lease_clock.h"
 #include "worker/engine/lease_run.h"
+#include "worker/engine/partitions.h"
 #include "worker/engine/record.h"
 #include "worker/engine/retry.h"
 #include "worker/engine/token_bucket.h"
@@ -108,6 +109,10 @@ class Engine {
   void DropLease(const LeaseKey& key);
   void ShrinkLease(const LeaseKey& key, Position end);
   void SetGrant(const RateGrant& grant, Time now) { bucket_.SetGrant(grant, now); }
+  // Before the first lease: every record belongs to a partition of the target, and is sent when
+  // its cap allows that, too. Until there are caps nothing is sent.
+  void PartitionBy(PartitionOf of);
+  void SetPartitionCaps(const PartitionCaps& caps, Time now);
   // Of the target's budgets, as far as the coordinator knows it.
   void SetTargetPressure(double pressure) { inner_.OnTargetPressure(pressure); }
   void SetLimits(const EngineLimits& limits);
@@ -152,6 +157,8 @@ class Engine {
   }
   // What it holds back of its grant, and why.
   [[nodiscard]] const InnerLoop& inner_loop() const { return inner_; }
+  // Of every partition that was met, what became of it; none without PartitionBy().
+  std::vector<PartitionReport> ReportPartitions();
   // Grows with whatever the coordinator should not wait a whole period for: a lease is complete,
   // there is something to send again, the target asks to be left alone.
   [[nodiscard]] std::uint64_t news() const { return news_; }
@@ -171,6 +178,7 @@ class Engine {
     std::uint32_t attempts = 0;  // how often they were sent
     std::uint32_t failures = 0;  // how often that counted against the limit of attempts
     bool retry = false;          // it takes a share of the retry budget
+    PartitionSlot partition = 0;
     std::vector<Record> records = {};
   };
   struct Waiting {
@@ -186,6 +194,19 @@ class Engine {
   std::optional<Dispatch> Start(Work work, LeaseRun& run, Time now);
   std::optional<Dispatch> NextRetry(Time now);
   std::optional<Dispatch> NextFirst(Time now);
+  // In place of the two, and of at_once_, where records are capped by partition.
+  std::optional<Dispatch> NextByPartition(Time now);
+  std::optional<std::size_t> NextLane(Time now);
+  std::optional<Dispatch> StartFromLane(std::size_t lane, Time now);
+  std::optional<Dispatch> NextFirstByPartition(Time now);
+  std::optional<Dispatch> StartFirstOf(LeaseRun& run, PartitionSlot slot, std::uint32_t records,
+                                       Time now);
+  void NoteHeldUp(LeaseRun& run, Time now);
+  void SortIntoLanes(Time now);
+  bool PartitionLets(PartitionSlot slot, std::uint32_t records, Time now);
+  [[nodiscard]] std::vector<std::uint64_t> WaitingByPartition() const;
+  [[nodiscard]] std::uint32_t HeldUpRuns() const;
+  [[nodiscard]] double WantedByPartitions() const;
   // Lets the inner loop have its say.
   void Pace(Time now);
   bool TakeTokens(std::size_t records, Time now);
@@ -217,6 +238,13 @@ class Engine {
   std::uint64_t next_serial_ = 1;
   std::deque<Work> at_once_;      // parts of split batches, and what never left
   std::vector<Waiting> retries_;  // a heap
+
+  // Of partitions, if there are any: what at_once_ and retries_ have that is due, by partition.
+  std::unique_ptr<Partitions> partitions_;
+  std::vector<std::deque<Work>> lanes_;
+  // Of this round, by slot: what waits in its lane comes before first attempts.
+  std::vector<bool> lane_waits_;
+  std::size_t next_lane_ = 0;
 
   std::deque<Work> slots_;  // in flight; a deque: what Dispatch points to stays put
   std::vector<std::uint32_t> free_slots_;

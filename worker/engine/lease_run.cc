@@ -5,10 +5,17 @@
 
 namespace backfill::worker {
 
+void LeaseRun::WaitByPartition(Partitions& partitions) {
+  partitions_ = &partitions;
+  queues_ = std::make_unique<PartitionQueues>();
+}
+
 std::optional<LeaseRun::Reading> LeaseRun::Wants(std::uint32_t batch_size) const {
   constexpr std::uint64_t kBlock = 256;
   const std::uint64_t enough = std::max<std::uint64_t>(batch_size, kBlock);
-  if (ready_count_ >= enough || !window_.InReach(next_read_)) return std::nullopt;
+  if (ready_count_ >= enough && (queues_ == nullptr || queues_->HasEnough(batch_size)))
+    return std::nullopt;
+  if (!window_.InReach(next_read_)) return std::nullopt;
   const auto distance = [](Position from, Position to) {
     return static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from);
   };
@@ -33,6 +40,13 @@ std::vector<Record> LeaseRun::OnRecords(std::vector<Record> records) {
   }
   records.resize(kept);
   ready_count_ += kept;
+  if (queues_ != nullptr) {
+    for (Record& r : records) {
+      const PartitionSlot slot = partitions_->SlotOf(r);
+      queues_->Add(slot, std::move(r));
+    }
+    return bad;
+  }
   if (kept > 0) ready_.push_back(std::move(records));
   return bad;
 }
@@ -60,6 +74,24 @@ void LeaseRun::TakeBatch(std::uint32_t records, std::vector<Record>& batch) {
   outstanding_ += records;
 }
 
+std::uint32_t LeaseRun::NextBatchOf(PartitionSlot slot, std::uint32_t batch_size) const {
+  const std::size_t waiting = queues_->size(slot);
+  if (waiting == 0) return 0;
+  if (waiting >= batch_size) return batch_size;
+  const bool all_read = next_read_ >= window_.end();
+  // The window moves once its first record has ended, and that may be one of these.
+  const bool stuck = !window_.InReach(next_read_) &&
+                     (outstanding_ == 0 || queues_->First(slot) == window_.cursor());
+  return all_read || stuck ? static_cast<std::uint32_t>(waiting) : 0;
+}
+
+void LeaseRun::TakeBatchOf(PartitionSlot slot, std::uint32_t records, std::vector<Record>& batch) {
+  queues_->Take(slot, records, batch);
+  ready_count_ -= records;
+  sent_end_ = std::max(sent_end_, batch.back().position + 1);
+  outstanding_ += records;
+}
+
 void LeaseRun::Settle(Position p, Outcome outcome) {
   window_.Mark(p, outcome);
   --outstanding_;
@@ -67,7 +99,8 @@ void LeaseRun::Settle(Position p, Outcome outcome) {
 
 void LeaseRun::Shrink(Position end) {
   const Position now_end = window_.Shrink(end, sent_end_);
-  while (ready_count_ > 0 && ready_.back().back().position >= now_end) {
+  if (queues_ != nullptr) ready_count_ -= queues_->DropFrom(now_end);
+  while (queues_ == nullptr && ready_count_ > 0 && ready_.back().back().position >= now_end) {
     --ready_count_;
     ready_.back().pop_back();
     const std::size_t taken = ready_.size() == 1 ? first_ : 0;

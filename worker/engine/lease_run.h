@@ -3,10 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/range.h"
+#include "worker/engine/partition_queues.h"
+#include "worker/engine/partitions.h"
 #include "worker/engine/record.h"
 #include "worker/engine/window.h"
 
@@ -24,6 +27,9 @@ class LeaseRun {
         next_read_(window_.cursor()),
         sent_end_(window_.cursor()) {}
 
+  // Before the first record: they wait by partition. `partitions` must outlive this.
+  void WaitByPartition(Partitions& partitions);
+
   // Where to read on and how many records at most; nullopt: enough is read for now.
   struct Reading {
     Position from = 0;
@@ -39,6 +45,11 @@ class LeaseRun {
   // Moves that many out of the queue into `batch`; they count as outstanding from here on.
   void TakeBatch(std::uint32_t records, std::vector<Record>& batch);
 
+  // The same of one partition, for a run that waits by partition.
+  [[nodiscard]] std::uint32_t NextBatchOf(PartitionSlot slot, std::uint32_t batch_size) const;
+  void TakeBatchOf(PartitionSlot slot, std::uint32_t records, std::vector<Record>& batch);
+  [[nodiscard]] const PartitionQueues& queues() const { return *queues_; }
+
   // A record ended.
   void Settle(Position p, Outcome outcome);
 
@@ -46,6 +57,9 @@ class LeaseRun {
 
   std::uint32_t in_flight = 0;  // records sent and not answered; kept by the engine
   std::uint64_t noted = 0;      // for so many sent_or_done() there is a note; kept by the engine
+  // None of its records can go because of their partitions, and since when; kept by the engine.
+  bool held_up = false;
+  std::optional<Time> held_up_since = std::nullopt;
 
   [[nodiscard]] std::uint64_t serial() const { return serial_; }
   [[nodiscard]] const LeaseKey& key() const { return key_; }
@@ -55,6 +69,7 @@ class LeaseRun {
     return window_.counts().total() + outstanding_;
   }
   [[nodiscard]] bool complete() const { return window_.complete(); }
+  [[nodiscard]] bool has_ready() const { return ready_count_ > 0; }
 
  private:
   std::uint64_t serial_;
@@ -64,7 +79,9 @@ class LeaseRun {
   // that a record is moved once, when it is sent.
   std::deque<std::vector<Record>> ready_;  // none is empty
   std::size_t first_ = 0;                  // in the front one: those before it were taken
-  std::size_t ready_count_ = 0;
+  std::size_t ready_count_ = 0;            // or in queues_
+  Partitions* partitions_ = nullptr;
+  std::unique_ptr<PartitionQueues> queues_;  // in place of ready_
   Position next_read_;
   Position sent_end_;              // no record from here on was ever sent
   std::uint64_t outstanding_ = 0;  // sent at least once, without an outcome

@@ -122,6 +122,9 @@ void Session::OnMessage(std::uint64_t stream, const v1::CoordinatorMessage& mess
     case v1::CoordinatorMessage::kLimits:
       OnLimits(message.limits());
       break;
+    case v1::CoordinatorMessage::kPartitionCaps:
+      OnPartitionCaps(message.partition_caps(), message.answers(), now);
+      break;
     case v1::CoordinatorMessage::BODY_NOT_SET:
       break;  // of a newer version: not for us
   }
@@ -182,6 +185,13 @@ void Session::OnGrant(const v1::Grant& grant, std::uint64_t answers, Time now) {
   engine_.SetTargetPressure(grant.pressure());
   engine_.SetGrant({grant.sequence(), grant.records_per_second(), grant.burst(), expires}, now);
   grant_epoch_ = epoch_;
+}
+
+void Session::OnPartitionCaps(const v1::PartitionCaps& caps, std::uint64_t answers, Time now) {
+  // As for a grant.
+  const auto sent = engine_.clock().SentAt(answers);
+  const Time expires = sent ? *sent + std::chrono::milliseconds(caps.valid_for_ms()) : now;
+  engine_.SetPartitionCaps(CapsOf(caps, expires), now);
 }
 
 void Session::OnAnswered(std::uint64_t answers) {
@@ -332,6 +342,8 @@ void Session::SendProgress(const std::vector<LeaseState>& states, Time now) {
   *progress.mutable_held_back() = HeldBackOf(engine_.inner_loop());
   progress.set_attempts(stats.attempts);
   progress.set_retries(stats.retries);
+  for (const PartitionReport& report : engine_.ReportPartitions())
+    *progress.add_partitions() = PartitionProgressOf(report);
   for (const std::uint64_t n : stats.latency) progress.mutable_latency()->add_counts(n);
   const std::uint64_t sequence = Send(std::move(message), now);
   for (const LeaseState& state : states) {

@@ -71,6 +71,7 @@ class Session final : public StageSession {
   void OnWelcome(const v1::Welcome& welcome, Time now);
   void OnLease(const v1::Lease& lease, std::uint64_t answers, Time now);
   void OnGrant(const v1::Grant& grant, std::uint64_t answers, Time now);
+  void OnPartitionCaps(const v1::PartitionCaps& caps, std::uint64_t answers, Time now);
   void OnAck(const v1::Ack& ack, std::uint64_t answers, Time now);
   void OnAnswered(std::uint64_t answers);
   void OnLimits(const v1::Limits& limits);

@@ -70,6 +70,24 @@ v1::RecordFailure FailureOf(const FailedRecord& failure) {
   return f;
 }
 
+v1::PartitionProgress PartitionProgressOf(const PartitionReport& report) {
+  v1::PartitionProgress out;
+  out.set_name(report.name);
+  out.set_attempts(report.attempts);
+  out.set_waiting(report.waiting);
+  out.set_limited(report.limited);
+  return out;
+}
+
+PartitionCaps CapsOf(const v1::PartitionCaps& caps, Time expires) {
+  PartitionCaps out{.others = caps.others(), .expires = expires};
+  for (const v1::PartitionCap& cap : caps.caps()) {
+    if (out.named.size() >= Partitions::kMax) break;
+    out.named.emplace(cap.name(), cap.records_per_second());
+  }
+  return out;
+}
+
 v1::HeldBack HeldBackOf(const InnerLoop& inner) {
   v1::HeldBack out;
   out.set_by_latency(inner.held_by_latency());

@@ -18,6 +18,8 @@ LeaseOffer OfferOf(const v1::Lease& lease);
 v1::LeaseProgress ProgressOf(const LeaseState& state, Epoch epoch);
 v1::RecordFailure FailureOf(const FailedRecord& failure);
 v1::HeldBack HeldBackOf(const InnerLoop& inner);
+v1::PartitionProgress PartitionProgressOf(const PartitionReport& report);
+PartitionCaps CapsOf(const v1::PartitionCaps& caps, Time expires);
 // Cut to what the protocol allows.
 std::string TargetTroubleOf(std::string_view why);
 v1::SourceTrouble TroubleOf(const std::optional<Error>& trouble);

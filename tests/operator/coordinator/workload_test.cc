@@ -135,6 +135,17 @@ TEST(Workload, AFileTravelsWithItsShapeAndTheFieldsThatAreNamed) {
   EXPECT_EQ(file.tls().key_file(), "/k.pem");
 }
 
+TEST(Workload, NamesPartitionsWhereSomethingIsSent) {
+  api::Backfill b = Backfill();
+  b.spec.throttle.partition_by = "{{fields.region}}";
+  EXPECT_EQ(MakeWorkload(b, reconcile::Stage::kRun).partition_by(), "{{fields.region}}");
+  b.spec.target.dry_run.reset();
+  EXPECT_EQ(MakeWorkload(b, reconcile::Stage::kDryRun).partition_by(), "");
+  b.spec.target.dry_run.emplace();
+  EXPECT_EQ(MakeWorkload(b, reconcile::Stage::kDryRun).partition_by(), "{{fields.region}}");
+  EXPECT_EQ(MakeWorkload(b, reconcile::Stage::kPlan).partition_by(), "");
+}
+
 TEST(Workload, OfAFileWithColumnsTheHeaderTravels) {
   api::Backfill b = Backfill();
   b.spec.source = api::FileSource{"/data/x.csv", api::FileFormat::kCsv, "id", ";"};

@@ -141,6 +141,57 @@ TEST(PrometheusReplyTest, WhoDoesNotServeIsToBlame) {
   EXPECT_THAT(ReadReply("", 302).detail, HasSubstr("redirects are not followed"));
 }
 
+QueryReply ReadPartitions(const std::string& series, std::string_view label = "instance") {
+  return ReadQueryReply(200, Vector(series), Reduce::kMax, label);
+}
+
+TEST(PrometheusReplyTest, WithALabelEachSeriesIsAPartition) {
+  const QueryReply reply = ReadPartitions(Series("eu", "0.25") + "," + Series("us", "0.5"));
+  EXPECT_EQ(reply.answer, Answer::kValue);
+  EXPECT_EQ(reply.value, 0.5) << "the worst stands for all";
+  ASSERT_EQ(reply.partitions.size(), 2U);
+  EXPECT_EQ(reply.partitions.at("eu").answer, Answer::kValue);
+  EXPECT_EQ(reply.partitions.at("eu").value, 0.25);
+}
+
+TEST(PrometheusReplyTest, APartitionWithoutANumberConcernsNoOther) {
+  const QueryReply reply = ReadPartitions(Series("eu", "NaN") + "," + Series("us", "0.5"));
+  EXPECT_EQ(reply.answer, Answer::kValue);
+  EXPECT_EQ(reply.value, 0.5);
+  EXPECT_EQ(reply.partitions.at("eu").answer, Answer::kNotANumber);
+  EXPECT_EQ(reply.partitions.at("us").answer, Answer::kValue);
+  EXPECT_EQ(ReadPartitions(Series("eu", "+Inf")).answer, Answer::kNotANumber);
+}
+
+TEST(PrometheusReplyTest, PartitionsThatCannotBeToldApartAreAnError) {
+  std::string many;
+  for (std::size_t i = 0; i <= kMaxPartitions; ++i)
+    many += (many.empty() ? "" : ",") + Series("p" + std::to_string(i), "1");
+  const struct {
+    std::string series, label, says;
+  } cases[] = {
+      {Series("eu", "1"), "region", "without the label region"},
+      {Series("", "1"), "instance", "without the label instance"},
+      {Series("eu", "1") + "," + Series("eu", "2"), "instance", "several series of the partition"},
+      {many, "instance", "at most 64 partitions"},
+      {Series(std::string(65, 'x'), "1"), "instance", "more than 64 bytes"},
+  };
+  for (const auto& [series, label, says] : cases) {
+    const QueryReply reply = ReadPartitions(series, label);
+    EXPECT_EQ(reply.answer, Answer::kError);
+    EXPECT_THAT(reply.detail, HasSubstr(says));
+    EXPECT_TRUE(reply.partitions.empty());
+    EXPECT_FALSE(reply.provider_failed);
+  }
+}
+
+TEST(PrometheusReplyTest, OneNumberIsNoPartition) {
+  const QueryReply reply = ReadQueryReply(
+      200, Success(R"({"resultType":"scalar","result":[1435781451,"1"]})"), Reduce::kMax, "region");
+  EXPECT_EQ(reply.answer, Answer::kError);
+  EXPECT_EQ(ReadPartitions("").answer, Answer::kNoData);
+}
+
 TEST(PrometheusReplyTest, AProxysPageIsNotRepeated) {
   const QueryReply reply = ReadReply("<html>you sent Authorization: Bearer s3cret</html>", 400);
   EXPECT_THAT(reply.detail, testing::Not(HasSubstr("s3cret")));

@@ -16,8 +16,13 @@ namespace {
 class Simulation {
  public:
   // A report at least every so many steps.
-  Simulation(std::uint64_t seed, Position records, std::uint32_t batch, int report_every = 200)
-      : random_(seed), range_{-50, records - 50}, batch_(batch), report_every_(report_every) {
+  Simulation(std::uint64_t seed, Position records, std::uint32_t batch, int report_every = 200,
+             int partitions = 0)
+      : random_(seed),
+        range_{-50, records - 50},
+        batch_(batch),
+        report_every_(report_every),
+        partitions_(partitions) {
     state_.cursor = range_.begin;
     state_.end = range_.end;
     for (int i = 0; i < 5; ++i) poison_[Pick(range_.begin, range_.end - 1)] = true;
@@ -27,6 +32,9 @@ class Simulation {
   bool RunWorker(std::optional<int> dies_within) {
     Engine engine({.batch_size = batch_, .seed = random_()},
                   {.concurrency = 8, .attempts = 4, .retry_budget_percent = 50});
+    if (partitions_ > 0) {
+      engine.PartitionBy([this](const Record& record) { return PartitionAt(record.position); });
+    }
     ++attempt_;
     const LeaseKey key{ShardId{1}, Attempt{attempt_}};
     auto sequence = engine.clock().OnSend(now_);
@@ -44,10 +52,14 @@ class Simulation {
     int reported = 0;
     for (int step = 0; step < lives; ++step) {
       now_ += std::chrono::microseconds(Pick(0, 20'000));
+      if (partitions_ > 0 && (step == 0 || Pick(0, 99) == 0)) SetCaps(engine);
       while (const auto wants = engine.WantsRecords()) Read(engine, *wants);
       if (Pick(0, 2) != 0) {
         if (const auto d = engine.Next(now_)) {
           std::vector<Position> positions;
+          for (const Record& r : *d->records) {
+            RC_ASSERT(PartitionAt(r.position) == PartitionAt(d->records->front().position));
+          }
           for (const Record& r : *d->records) {
             RC_ASSERT(Range({range_.begin, state_.end}).Contains(r.position));
             positions.push_back(r.position);
@@ -95,6 +107,18 @@ class Simulation {
   int Pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
   Position Pick(Position low, Position high) {
     return std::uniform_int_distribution<Position>(low, high)(random_);
+  }
+
+  [[nodiscard]] std::string PartitionAt(Position p) const {
+    return partitions_ == 0 ? "" : "p" + std::to_string((p + 50) * 7 % partitions_);
+  }
+
+  // One of them may be closed for a while, and one has no cap of its own.
+  void SetCaps(Engine& engine) {
+    PartitionCaps caps{.others = 1e5, .expires = now_ + 24h};
+    for (int i = 1; i < partitions_; ++i)
+      caps.named["p" + std::to_string(i)] = Pick(0, 3) == 0 ? 0 : Pick(1, 1000);
+    engine.SetPartitionCaps(caps, now_);
   }
 
   void Read(Engine& engine, const Engine::Reading& wants) {
@@ -162,6 +186,7 @@ class Simulation {
   const Range range_;
   const std::uint32_t batch_;
   const int report_every_;
+  const int partitions_;  // 0: the target has none
   Time now_{1h};
   std::uint32_t attempt_ = 0;
   LeaseState state_;
@@ -186,6 +211,17 @@ TEST(EngineSimulation, WorkersThatDieLoseNoRecord) {
                    *rc::gen::element<std::uint32_t>(1, 3, 10, 64));
     bool complete = false;
     for (int deaths = 0; deaths < 8 && !complete; ++deaths) complete = sim.RunWorker(300);
+    if (!complete) RC_ASSERT(sim.RunWorker(std::nullopt));
+    sim.CheckAllDone();
+  }));
+}
+
+TEST(EngineSimulation, RecordsThatWaitForTheirPartitionEndWithExactlyOneOutcome) {
+  EXPECT_TRUE(rc::check("caps that come and go", [](std::uint64_t seed) {
+    Simulation sim(seed, *rc::gen::inRange<Position>(1, 600),
+                   *rc::gen::element<std::uint32_t>(1, 3, 10, 64), 200, *rc::gen::inRange(1, 6));
+    bool complete = false;
+    for (int deaths = 0; deaths < 4 && !complete; ++deaths) complete = sim.RunWorker(300);
     if (!complete) RC_ASSERT(sim.RunWorker(std::nullopt));
     sim.CheckAllDone();
   }));
