@@ -27,11 +27,11 @@ struct FirstRecords {
 };
 
 // Bad rows are no requests; where all rows at the front are bad there is no sample.
-Result<FirstRecords> ReadFirst(const api::FileSource& file, const api::HttpTarget& target,
+Result<FirstRecords> ReadFirst(const api::FileSource& file, const api::Spec& spec,
                                const plan::Plan& plan, std::size_t most) {
   const auto source = TRY(rows::OpenSource(file.path, reconcile::HttpOptionsOf(file), {}));
   const auto reader =
-      TRY(rows::ShardReader::Open(*source, reconcile::FormatOf(file, target),
+      TRY(rows::ShardReader::Open(*source, reconcile::FormatOf(file, spec),
                                   plan.file ? plan.file->shape : rows::FileShape{}, {}));
   FirstRecords first{.field_names = reader->field_names(),
                      .raw = file.format == api::FileFormat::kNdJson};
@@ -77,7 +77,7 @@ struct FirstRecordsOf {
   }
   Result<FirstRecords> operator()(const api::FailuresOfSource&) const { return FirstRecords{}; }
   Result<FirstRecords> operator()(const api::FileSource& source) const {
-    return ReadFirst(source, spec.target, plan, most);
+    return ReadFirst(source, spec, plan, most);
   }
 };
 

@@ -63,7 +63,8 @@ std::string StatusToJson(const Status& status) {
   if (json.size() <= kMaxStatusBytes) return json;
   // What the governor goes on from stays.
   if (Node* throttle = node.Find("throttle")) {
-    for (const char* shown : {"budgets", "reason", "nextChange", "bindingBudget"})
+    for (const char* shown :
+         {"budgets", "reason", "nextChange", "bindingBudget", "slowestPartition"})
       throttle->Remove(shown);
   }
   node.Remove("display");

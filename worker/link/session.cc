@@ -54,6 +54,7 @@ void Session::OnConnected(std::uint64_t stream, Time now) {
 
   v1::WorkerMessage message = conversation_.OnConnected(stream);
   v1::Hello& hello = *message.mutable_hello();
+  hello.set_partitions(true);
   std::erase_if(held_, [&](const auto& h) { return !engine_.Holds(h.first); });
   for (const LeaseState& state : engine_.Leases()) {
     Held& held = held_[state.key];

@@ -156,6 +156,7 @@ Status WorstStatus(const std::string& filling) {
               text(),
               text(),
               text()};
+  throttle.slowest_partition = PartitionStatus{text(), 1e300, true};
   status.eta = text();
   status.workers = WorkersStatus{std::numeric_limits<int>::max(), std::numeric_limits<int>::max()};
   status.report = text();

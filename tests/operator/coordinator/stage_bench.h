@@ -58,7 +58,8 @@ class StageBench {
  public:
   StageBench(kube::ObjectStore& store, fakes::ManualClock& clock, const reconcile::StageKey& key,
              const StageOptions& options = {},
-             lease::Predecessors predecessors = lease::Predecessors::kMayLive)
+             lease::Predecessors predecessors = lease::Predecessors::kMayLive,
+             const std::string& partition_by = "")
       : clock_(clock), store_(store, key) {
     auto taken = TakeOver(store_);
     if (!taken.ok()) {
@@ -68,6 +69,7 @@ class StageBench {
     epoch_ = taken->epoch;
     v1::Workload workload;
     workload.set_backfill_name(key.name);
+    workload.set_partition_by(partition_by);
     run_ = std::make_unique<StageRun>(
         StageSetup{.workload = workload,
                    .ledger = std::move(taken->ledger),
@@ -123,6 +125,7 @@ class StageBench {
     v1::Hello& hello = *message.mutable_hello();
     hello.set_worker(worker);
     hello.set_instance(instance);
+    hello.set_partitions(true);
     for (const v1::LeaseProgress& lease : held) *hello.add_held() = lease;
     Say(session, message);
     return session;

@@ -154,6 +154,23 @@ TEST_F(EventsTest, ADrainThatTakesTooLongIsTold) {
   EXPECT_THAT(Told(), IsEmpty());
 }
 
+TEST(ThrottleEventsTest, AHotPartitionIsToldOnceAndSoIsTheNextOne) {
+  api::Status cool, hot;
+  cool.throttle.emplace().slowest_partition = api::PartitionStatus{"eu", 5, false};
+  hot.throttle.emplace().slowest_partition = api::PartitionStatus{"eu", 5, true};
+  EXPECT_THAT(EventsOf(api::Status{}, cool), IsEmpty());
+  const auto told = EventsOf(cool, hot);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_TRUE(told.front().warning);
+  EXPECT_EQ(told.front().reason, "HotPartition");
+  EXPECT_THAT(told.front().note, HasSubstr("partition eu"));
+  EXPECT_THAT(EventsOf(hot, hot), IsEmpty());
+  EXPECT_THAT(EventsOf(hot, cool), IsEmpty());
+  api::Status other = hot;
+  other.throttle->slowest_partition->name = "us";
+  EXPECT_EQ(EventsOf(hot, other).size(), 1U);
+}
+
 TEST_F(EventsTest, NotesEndBetweenCharacters) {
   api::Status after;
   std::string text;
