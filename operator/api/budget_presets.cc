@@ -62,8 +62,7 @@ Budget Filled(const Budget& budget) {
     out.critical = CriticalBeforeFull(out.max).value_or("");
   if (out.target.empty()) out.target = row.target.empty() ? kUsualTarget : row.target;
   if (!out.on_no_traffic) out.on_no_traffic = row.on_no_traffic.value_or(kUsualOnNoTraffic);
-  const bool may_be_several =
-      (out.prometheus || out.scrape) && out.scope == BudgetScope::kGlobal;
+  const bool may_be_several = (out.prometheus || out.scrape) && out.scope == BudgetScope::kGlobal;
   if (!out.reduce) out.reduce = may_be_several ? row.reduce.value_or(kUsualReduce) : kUsualReduce;
   return out;
 }

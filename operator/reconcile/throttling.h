@@ -99,8 +99,9 @@ class Throttling {
   std::optional<api::Schedule> schedule_spec_;
   std::optional<throttle::Schedule> schedule_;
   throttle::GovernorOptions own_;  // of its spec, with all budgets
-  std::optional<decision_log::LoggedGovernor> governor_;  // its own, of the whole target; unset in a group
-  std::unique_ptr<PartitionThrottling> partitions_;       // where the target has some
+  std::optional<decision_log::LoggedGovernor>
+      governor_;  // its own, of the whole target; unset in a group
+  std::unique_ptr<PartitionThrottling> partitions_;           // where the target has some
   std::optional<PartitionThrottling::Outcome> by_partition_;  // with decision_
   std::optional<GroupAnswer> group_;                          // the last one
   std::optional<throttle::SavedGovernor> recalled_;           // until a group knows it
