@@ -57,7 +57,9 @@ void Grants::Join(SessionId session, const std::string& process, const std::opti
       share_.Adopt(session, rate, valid_for, now);
     }
   }
-  members_.emplace(session, Member{.share_sequence = options_.first_sequence});
+  // As if the share had given the number before its first: the next one is new, whoever gives it.
+  members_.emplace(
+      session, Member{.share_sequence = std::max<std::uint64_t>(1, options_.first_sequence) - 1});
 }
 
 void Grants::Leave(SessionId session, Time now) {

@@ -131,6 +131,16 @@ TEST_F(GrantsTest, UnderANewLeaderWhatProcessesSayThatTheyHoldIsReported) {
   EXPECT_EQ(grants_.Reported(now_), std::nullopt) << "there was no other leader";
 }
 
+TEST_F(GrantsTest, NoNumberIsGivenTwiceWhereWhatRanFreeIsLimited) {
+  grants_.Join({1}, "a", std::nullopt, now_);
+  grants_.Free(now_);
+  Tick();
+  Pass(1s);
+  grants_.Limit(10, now_);
+  Pass(1s);  // Tick() compares
+  EXPECT_NEAR(RateOf(1), 10, 0.1);
+}
+
 TEST_F(GrantsTest, WhoRunsFreeIsToldOfOtherTimesToo) {
   grants_.Free(now_);
   grants_.Join({1}, "a", std::nullopt, now_);
