@@ -107,7 +107,7 @@ class Rights(unittest.TestCase):
         cls.addClassCleanup(cls.remove)
         rbac = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount", "Secret")
         cls.server.apply([o for o in rendered if o["kind"] in rbac])
-        cls.rbac = [o for o in rendered if o["kind"].endswith(("Role", "Binding"))]
+        cls.rbac = [o for o in rendered if o["kind"].endswith(("Role", "RoleBinding"))]
         cls.operator = api_server.Somebody(cls.server, OWN, "backfill-operator")
         # What the requests below are about.
         for namespace in (OWN, WATCHED):

@@ -6,7 +6,6 @@
 namespace backfill::api {
 namespace {
 
-using testing::ElementsAre;
 using testing::IsEmpty;
 
 // A budget on a query, of that kind.
