@@ -107,6 +107,12 @@ bool IsLatency(const Node& budget) {
          budget.TextAt("workers.signal") == "LatencyP99" || budget.TextAt("preset") == "LatencyP99";
 }
 
+// Likewise; of a query nobody knows unless it is said.
+bool IsErrorRatio(const Node& budget) {
+  return budget.TextAt("preset") == "HttpErrorRatio" ||
+         budget.TextAt("workers.signal") == "ErrorRatio";
+}
+
 void FindRisksOf(const Node& budget, const std::string& path, Problems& risks) {
   if (budget.TextAt("onMissing") == "Freeze") {
     risks.Add(*budget.Find("onMissing"), Join(path, "onMissing"),
@@ -155,6 +161,11 @@ void FindUnguarded(const Node& root, Problems& risks) {
   risks.Add(*throttle, "spec.throttle",
             "no budget is required and enforced: it sends as fast as maxRecordsPerSecond allows, "
             "however the target is");
+  const Node* backoff = root.At("spec.throttle.worker.latencyBackoff", Kind::kBool);
+  if (backoff == nullptr || backoff->boolean) return;
+  risks.Add(*backoff, "spec.throttle.worker.latencyBackoff",
+            "workers do not look at the target's latency, nor does any budget at the target: only "
+            "what it refuses slows them down");
 }
 
 }  // namespace
@@ -195,7 +206,7 @@ void FindThrottleRisks(const Node& root, Problems& risks) {
     FindRisksOf(budget, PathOf(i), risks);
     if (!budget.IsTrueAt("enforce")) continue;
     if (!IsLatency(budget)) {
-      leads = true;
+      leads = leads || !IsErrorRatio(budget);
     } else if (latency == nullptr) {
       latency = &budget;
       latency_path = PathOf(i);
