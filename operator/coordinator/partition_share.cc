@@ -45,8 +45,8 @@ void PartitionShare::Join(SessionId session, const std::string& process) {
   deal_now_ = true;
 }
 
-void PartitionShare::Leave(SessionId session, Time now) {
-  if (Member* member = Find(session)) member->left = now;
+void PartitionShare::Leave(SessionId session) {
+  if (Member* member = Find(session)) member->left = true;
   sessions_.erase(session);
 }
 
@@ -116,9 +116,8 @@ void PartitionShare::Deal(Time now) {
 }
 
 std::vector<PartitionAction> PartitionShare::Tick(Time now) {
-  std::erase_if(members_, [&](const auto& entry) {
-    return entry.second.left && now - *entry.second.left > ttl_;
-  });
+  std::erase_if(members_,
+                [&](const auto& entry) { return entry.second.left && now > entry.second.expires; });
   std::vector<PartitionAction> actions;
   if (!rates_ || members_.empty()) return actions;
   if (!deal_now_ && now - dealt_at_ < kDealEvery) return actions;
@@ -129,10 +128,12 @@ std::vector<PartitionAction> PartitionShare::Tick(Time now) {
     if (member.left) continue;
     const PartitionAction& deal = dealt_.at(member.session);
     const bool same = member.sent.caps == deal.caps && member.sent.others == deal.others;
-    if (member.sent_at && same && now - *member.sent_at < refresh_) continue;
+    if (member.sent_at && same && now - *member.sent_at < times_.refresh) continue;
     member.sent = deal;
+    member.sent.valid_for = times_.ttl;
     member.sent_at = now;
-    actions.push_back(deal);
+    member.expires = std::max(member.expires, now + times_.ttl);
+    actions.push_back(member.sent);
   }
   return actions;
 }

@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "operator/coordinator/attempt_meter.h"
 #include "operator/reconcile/stage_host.h"
+#include "operator/throttle/grant_times.h"
 
 namespace backfill::coordinator {
 
@@ -26,6 +27,7 @@ struct PartitionAction {
   SessionId session;
   std::map<std::string, double> caps = {};  // records/s
   double others = 0;
+  Duration valid_for{};
 };
 
 // Splits the rate of each partition of the target over the workers of a stage, and adds up what
@@ -42,12 +44,14 @@ class PartitionShare {
   static constexpr Duration kActiveFor = std::chrono::seconds(10);
   static constexpr Duration kDealEvery = std::chrono::milliseconds(250);
 
-  PartitionShare(Duration ttl, Duration refresh) : ttl_(ttl), refresh_(refresh) {}
+  explicit PartitionShare(const throttle::GrantTimes& times) : times_(times) {}
 
+  // From now on; what was sent before lasts as long as it was said to.
+  void SetTimes(const throttle::GrantTimes& times) { times_ = times; }
   void SetRates(const reconcile::PartitionRates& rates);
   // `process` names it uniquely; on a new stream it takes the place of the old one.
   void Join(SessionId session, const std::string& process);
-  void Leave(SessionId session, Time now);
+  void Leave(SessionId session);
   void ProcessGone(const std::string& process) { members_.erase(process); }
   void OnReport(SessionId session, const std::map<std::string, PartitionTotals>& totals, Time now);
 
@@ -63,10 +67,11 @@ class PartitionShare {
   };
   struct Member {
     SessionId session;
-    std::optional<Time> left;
+    bool left = false;
     std::map<std::string, Seen> partitions;
     PartitionAction sent;
     std::optional<Time> sent_at;
+    Time expires{};  // what it was sent, by when the last of it ends
   };
 
   Member* Find(SessionId session);
@@ -74,7 +79,7 @@ class PartitionShare {
   std::string Counted(const std::string& name);
   void Deal(Time now);
 
-  const Duration ttl_, refresh_;
+  throttle::GrantTimes times_;
   std::optional<reconcile::PartitionRates> rates_;
   bool deal_now_ = false;
   Time dealt_at_{};

@@ -156,10 +156,10 @@ std::map<std::string, PartitionTotals> ToPartitions(const v1::Progress& progress
   return totals;
 }
 
-v1::PartitionCaps ToCaps(const PartitionAction& action, Duration valid_for) {
+v1::PartitionCaps ToCaps(const PartitionAction& action) {
   v1::PartitionCaps out;
   out.set_others(action.others);
-  out.set_valid_for_ms(ToMillis(valid_for));
+  out.set_valid_for_ms(ToMillis(action.valid_for));
   for (const auto& [name, rate] : action.caps) {
     v1::PartitionCap& cap = *out.add_caps();
     cap.set_name(name);

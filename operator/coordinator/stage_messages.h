@@ -51,7 +51,7 @@ v1::Revoke ToRevoke(const lease::SendRevoke& revoke);
 v1::Shrink ToShrink(const lease::SendShrink& shrink);
 // By name; of names that are the same the last.
 std::map<std::string, PartitionTotals> ToPartitions(const v1::Progress& progress);
-v1::PartitionCaps ToCaps(const PartitionAction& action, Duration valid_for);
+v1::PartitionCaps ToCaps(const PartitionAction& action);
 v1::Grant ToGrant(const throttle::GrantAction& action);
 
 std::uint32_t ToMillis(Duration duration);

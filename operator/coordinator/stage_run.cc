@@ -95,8 +95,7 @@ StageRun::StageRun(StageSetup setup, const StageOptions& options, const Clock& c
       samples_(ledger_.chunks()),
       signals_(std::move(setup.signals)),
       report_period_(options.min_report_period) {
-  if (!workload_.partition_by().empty())
-    partitions_.emplace(options_.grants.ttl, options_.grants.refresh);
+  if (!workload_.partition_by().empty()) partitions_.emplace(setup.grants);
   settings_.paused = true;
   book_.SetPaused(true);
 }
@@ -307,6 +306,7 @@ void StageRun::Configure(const reconcile::LiveSettings& settings) {
   settings_ = settings;
   book_.SetPaused(paused() || closing_);
   grants_.SetTimes(settings_.grants, clock_.Steady());
+  if (partitions_) partitions_->SetTimes(settings_.grants);
   ApplyRate(clock_.Steady());
   TellTerms();
 }
@@ -398,7 +398,7 @@ void StageRun::SendPartitionCaps(Time now) {
   std::vector<MessageSink::Outgoing> caps;
   for (const PartitionAction& action : partitions_->Tick(now)) {
     CoordinatorMessage message;
-    *message.mutable_partition_caps() = ToCaps(action, options_.grants.ttl);
+    *message.mutable_partition_caps() = ToCaps(action);
     if (Address(action.session, message)) caps.push_back({action.session, std::move(message)});
   }
   sink_.SendAll(std::move(caps));
@@ -530,7 +530,7 @@ void StageRun::DropAll(const Error& reason) {
 
 void StageRun::Forget(SessionId session, Time now) {
   grants_.Leave(session, now);
-  if (partitions_) partitions_->Leave(session, now);
+  if (partitions_) partitions_->Leave(session);
   workers_.erase(session);
 }
 

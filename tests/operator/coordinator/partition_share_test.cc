@@ -29,7 +29,7 @@ class PartitionShareTest : public ::testing::Test {
   double Cap(std::uint64_t session, const std::string& name) { return told_[session].caps[name]; }
 
   Time now_{1h};
-  PartitionShare share_{30s, 5s};
+  PartitionShare share_{{.ttl = 30s, .refresh = 5s}};
   std::map<std::uint64_t, PartitionAction> told_;
 };
 
@@ -105,7 +105,7 @@ TEST_F(PartitionShareTest, WhatAWorkerThatLeftWasGivenCountsUntilItHasExpired) {
   Join(2);
   Rates({{"eu", 100}});
   Deal();
-  share_.Leave({1}, now_);
+  share_.Leave({1});
   now_ += 29s;
   Deal();
   EXPECT_DOUBLE_EQ(Cap(2, "eu"), 50);
@@ -120,7 +120,7 @@ TEST_F(PartitionShareTest, AProcessOnANewStreamIsNotAnother) {
   share_.Join({9}, "run-1/a");
   Deal();
   EXPECT_DOUBLE_EQ(Cap(9, "eu"), 100);
-  share_.Leave({1}, now_);  // of the old stream, late
+  share_.Leave({1});  // of the old stream, late
   Deal();
   EXPECT_EQ(share_.Tick(now_ + 6s).size(), 1U);
 }

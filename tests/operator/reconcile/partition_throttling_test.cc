@@ -8,6 +8,7 @@
 
 #include "operator/decision_log/replay.h"
 #include "operator/reconcile/throttling.h"
+#include "tests/operator/reconcile/lines_in_memory.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -16,13 +17,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Key;
-
-class LinesInMemory final : public decision_log::DecisionSink {
- public:
-  void Write(std::string_view line) override { lines_.emplace_back(line); }
-  [[nodiscard]] std::uint64_t Volume() const override { return 0; }
-  std::vector<std::string> lines_;
-};
 
 class PartitionThrottlingTest : public testing::Test {
  protected:
@@ -175,7 +169,7 @@ TEST_F(PartitionThrottlingTest, EveryDecisionCanBeMadeAgainFromTheLog) {
   For(20min, {{"eu", 0.2}, {"us", 0.2}});
   For(10min, {{"eu", 1.5}, {"us", 0.2}});
   decision_log::Replay replay;
-  for (const std::string& line : log_.lines_) replay.Add(line);
+  for (const std::string& line : log_.lines) replay.Add(line);
   EXPECT_EQ(replay.governors(), 3U);
   EXPECT_GT(replay.counts().decisions, 500U);
   EXPECT_EQ(replay.counts().different, 0U);

@@ -13,6 +13,7 @@
 
 #include "operator/decision_log/replay.h"
 #include "operator/reconcile/throttling.h"
+#include "tests/operator/reconcile/lines_in_memory.h"
 
 namespace backfill::reconcile {
 namespace {
@@ -20,13 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::AnyOf;
 using testing::HasSubstr;
-
-class LinesInMemory final : public decision_log::DecisionSink {
- public:
-  void Write(std::string_view line) override { lines.emplace_back(line); }
-  [[nodiscard]] std::uint64_t Volume() const override { return 1; }
-  std::vector<std::string> lines;
-};
 
 // Members of shop/orders-db, and a target whose metric says what the test says. Whatever a member
 // may send it sends.
