@@ -60,6 +60,14 @@ void ThrottleMetrics::Decided(const api::Backfill& backfill,
   f.held_by = held_by;
 }
 
+void ThrottleMetrics::DecidedByPartition(const api::Backfill& backfill,
+                                         const reconcile::PartitionRates& rates) {
+  MutexLock l(mu_);
+  const auto known = published_.find({backfill.ns, backfill.name});
+  if (known == published_.end()) return;
+  known->second.partitions = rates.named;
+}
+
 void ThrottleMetrics::Released(const api::Backfill& backfill) {
   MutexLock l(mu_);
   published_.erase({backfill.ns, backfill.name});
@@ -76,6 +84,10 @@ std::vector<kube::MetricFamily> ThrottleMetrics::Collect() const {
              "The highest rate in force: maximum, schedule, override", {}, f.limit);
     of.Gauge("backfill_throttle_state", "1, with what the governor does and what limits the rate",
              {{"state", f.state}, {"limited_by", f.limited_by}}, 1);
+    for (const auto& [partition, rate] : f.partitions)
+      of.Gauge("backfill_throttle_partition_rate_records_per_second",
+               "What the governor of a partition of the target lets be sent to it",
+               {{"partition", partition}}, rate);
     for (const auto& [reason, count] : f.holds)
       of.Counter("backfill_throttle_holds_total", "Times that a budget let nothing be sent",
                  {{"reason", reason}}, Count(count));

@@ -19,7 +19,8 @@ namespace backfill::metrics {
 // a rate() over them takes note of a new leader as of any restart.
 //
 // Thread-safe; no call blocks. Labels are the Backfill's name and namespace, its budgets' names (at
-// most 16 of checked form), and words of a fixed set.
+// most 16 of checked form), those of its target's partitions (at most 64, of 64 bytes), and words
+// of a fixed set.
 class ThrottleMetrics final : public kube::MetricSource, public reconcile::ThrottleWatcher {
  public:
   // Of more Backfills than `max_backfills` the rest is not published.
@@ -27,6 +28,8 @@ class ThrottleMetrics final : public kube::MetricSource, public reconcile::Throt
 
   void Decided(const api::Backfill& backfill, const throttle::GovernorOptions& options,
                const throttle::Decision& decision) override;
+  void DecidedByPartition(const api::Backfill& backfill,
+                          const reconcile::PartitionRates& rates) override;
   void Released(const api::Backfill& backfill) override;
 
   [[nodiscard]] std::vector<kube::MetricFamily> Collect() const override;
@@ -42,6 +45,7 @@ class ThrottleMetrics final : public kube::MetricSource, public reconcile::Throt
     double rate = 0, limit = 0;
     std::string state, limited_by;
     std::map<std::string, BudgetFigures> budgets;
+    std::map<std::string, double> partitions;  // records/s
     // What had stopped it as of the last decision; empty: nothing had.
     std::string held_by;
     std::map<std::string, std::uint64_t> holds;  // by reason

@@ -99,6 +99,16 @@ std::map<std::string, throttle::PartitionInputs> PartitionThrottling::InputsOf(
   return inputs;
 }
 
+// Of partitions that no governor knows yet.
+double PartitionThrottling::RateOfOthers(const throttle::Inputs& shared) const {
+  if (shared.pin) return shared.pin->records_per_second;
+  const bool enforced = std::ranges::any_of(options_.budgets, [](const throttle::Budget& budget) {
+    return budget.scope == Scope::kPartition && budget.enforce;
+  });
+  const bool acts = enforced && options_.mode == throttle::Mode::kEnforce;
+  return acts ? throttle::InitialRate(options_) : options_.max_records_per_second;
+}
+
 PartitionThrottling::Outcome PartitionThrottling::Step(const throttle::Inputs& shared,
                                                        const Answers& answers,
                                                        const StageSnapshot* open, Time now,
@@ -110,9 +120,7 @@ PartitionThrottling::Outcome PartitionThrottling::Step(const throttle::Inputs& s
   throttle::PartitionDecisions decided =
       governors_.Step(InputsOf(shared, answers, open), common, now);
 
-  Outcome out{.rates = {.named = {}, .others = throttle::InitialRate(options_)}};
-  if (shared.pin) out.rates.others = shared.pin->records_per_second;
-  if (options_.mode == throttle::Mode::kObserve) out.rates.others = options_.max_records_per_second;
+  Outcome out{.rates = {.named = {}, .others = RateOfOthers(shared)}};
   out.total = out.rates.others;
   for (auto& [name, decision] : decided.partitions) {
     out.rates.named[name] = decision.rate;

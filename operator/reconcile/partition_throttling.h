@@ -54,6 +54,8 @@ class PartitionThrottling {
   [[nodiscard]] std::map<std::string, throttle::PartitionInputs> InputsOf(
       const throttle::Inputs& shared, const Answers& answers, const StageSnapshot* open) const;
 
+  [[nodiscard]] double RateOfOthers(const throttle::Inputs& shared) const;
+
   throttle::GovernorOptions options_;
   WallTime wall_{};  // of this step
   throttle::PartitionGovernors governors_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "operator/api/backfill.h"
+#include "operator/reconcile/stage_host.h"
 #include "operator/throttle/governor.h"
 
 namespace backfill::reconcile {
@@ -13,6 +14,9 @@ class ThrottleWatcher {
   // `decision` was made for that Backfill just now, with these options.
   virtual void Decided(const api::Backfill& backfill, const throttle::GovernorOptions& options,
                        const throttle::Decision& decision) = 0;
+  // Likewise, after that: what each partition of the target may be sent; empty where it has none.
+  virtual void DecidedByPartition(const api::Backfill& /*backfill*/,
+                                  const PartitionRates& /*rates*/) {}
   // It has no rate to be decided any more: nothing of it sends to the target, or it is gone.
   virtual void Released(const api::Backfill& backfill) = 0;
 };

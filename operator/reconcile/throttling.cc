@@ -269,7 +269,11 @@ throttle::Decision Throttling::Decide(throttle::Inputs in, const Seen& seen, Tim
 
 // A decision has been made.
 void Throttling::NoteState(const Seen& seen, WallTime wall) {
-  if (seen.watcher != nullptr) seen.watcher->Decided(seen.backfill, Options(), *decision_);
+  if (seen.watcher != nullptr) {
+    seen.watcher->Decided(seen.backfill, Options(), *decision_);
+    seen.watcher->DecidedByPartition(seen.backfill,
+                                     by_partition_ ? by_partition_->rates : PartitionRates{});
+  }
   const std::string state(throttle::ToString(decision_->state));
   if (state != state_) since_ = wall;
   state_ = state;

@@ -132,6 +132,17 @@ TEST_F(ThrottleMetricsTest, ABudgetThatIsTakenOutOfTheFileIsGone) {
   EXPECT_THAT(Text(), Not(HasSubstr("lag")));
 }
 
+TEST_F(ThrottleMetricsTest, EachPartitionHasItsRateAndIsGoneWithIt) {
+  metrics_.DecidedByPartition(b_, {.named = {{"eu", 5}}});
+  EXPECT_THAT(Text(), Not(HasSubstr("partition"))) << "nothing was decided before";
+  Decide();
+  metrics_.DecidedByPartition(b_, {.named = {{"eu \"1\"", 5}, {"us", 80}}});
+  EXPECT_THAT(Text(), HasSubstr("partition=\"us\"} 80\n"));
+  EXPECT_THAT(Text(), HasSubstr(R"(partition="eu \"1\""} 5)"));
+  metrics_.DecidedByPartition(b_, {.named = {{"us", 80}}});
+  EXPECT_THAT(Text(), Not(HasSubstr("eu")));
+}
+
 TEST_F(ThrottleMetricsTest, NothingIsLeftOfWhatIsReleased) {
   Decide();
   metrics_.Released(b_);

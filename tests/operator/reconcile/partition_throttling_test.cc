@@ -150,6 +150,25 @@ TEST_F(PartitionThrottlingTest, AnAnswerThatIsNoneIsSoForAllThatAreKnown) {
   EXPECT_EQ(view_.partitions.named.at("us"), 0);
 }
 
+TEST_F(PartitionThrottlingTest, ABudgetThatIsOnlyWatchedLowersNothing) {
+  b_.spec.throttle.budgets.front().enforce = false;
+  const ThrottleView view = For(10min, {{"eu", 1.5}, {"us", 0.2}});
+  EXPECT_DOUBLE_EQ(view.rate, 1000);
+  EXPECT_DOUBLE_EQ(view.partitions.named.at("eu"), 1000);
+  EXPECT_DOUBLE_EQ(view.partitions.others, 1000);
+}
+
+TEST_F(PartitionThrottlingTest, APinIsForAllOfThem) {
+  api::Override& pin = b_.spec.throttle.override.emplace();
+  pin.type = api::OverrideType::kPin;
+  pin.records_per_second = 77;
+  pin.until = FormatWallTime(wall_ + std::chrono::hours(1));
+  const ThrottleView view = For(1min, {{"eu", 0.2}, {"us", 0.2}});
+  EXPECT_DOUBLE_EQ(view.rate, 77);
+  EXPECT_DOUBLE_EQ(view.partitions.named.at("eu"), 77);
+  EXPECT_DOUBLE_EQ(view.partitions.others, 77);
+}
+
 TEST_F(PartitionThrottlingTest, APauseStopsThemAll) {
   For(10min, {{"eu", 0.2}, {"us", 0.2}});
   auto view = throttling_.Step({.backfill = b_,
