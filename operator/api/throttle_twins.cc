@@ -114,7 +114,8 @@ constexpr std::array kTwins = {
          [](const Node& self, const Node&) {
            return self.Find("group") == nullptr || self.Find("partitionBy") == nullptr;
          }},
-    Twin{"has(self.partitionBy) == self.budgets.exists(b, b.scope == 'Partition')",
+    Twin{"has(self.partitionBy) == (has(self.budgets) && self.budgets.exists(b, b.scope == "
+         "'Partition'))",
          PartitionsHaveBudgets},
     Twin{"(self.scope == 'Partition') == has(self.partitionLabel)",
          [](const Node& self, const Node&) {

@@ -39,7 +39,7 @@ void PartitionShare::Join(SessionId session, const std::string& process) {
   sessions_.erase(member.session);
   // Its totals go on: the process is the same.
   member.session = session;
-  member.left.reset();
+  member.left = false;
   member.sent_at.reset();
   sessions_[session] = process;
   deal_now_ = true;
