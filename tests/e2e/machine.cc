@@ -33,7 +33,8 @@ std::string ToYaml(const Spec& s, int port) {
           ", concurrency: " + std::to_string(s.concurrency) +
           ", batchSize: " + std::to_string(s.batch) + "}\n";
   if (s.real) text += "  dryRun: false\n  performDisruptiveBackfill: " + s.name + "\n";
-  text += "  throttle: {maxRecordsPerSecond: " + std::to_string(s.rate) + "}\n";
+  text += "  throttle: {maxRecordsPerSecond: " + std::to_string(s.rate) +
+          (s.throttle.empty() ? "" : ", " + s.throttle) + "}\n";
   return text + s.extra;
 }
 

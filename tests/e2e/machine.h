@@ -23,6 +23,7 @@ struct Spec {
   int rate = 1'000'000;
   int replicas = 2, concurrency = 8, batch = 1;
   int records_per_shard = 0;  // 0: chosen
+  std::string throttle{};     // more fields of spec.throttle, as in a flow map
   bool https = false;
   std::string source{};      // instead of the range, as in spec.source
   std::string path{};        // of the url, instead of /r/{{key}}

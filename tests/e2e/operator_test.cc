@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <csignal>
+#include <thread>
 
 #include "tests/e2e/cluster_machine.h"
 #include "tests/rows/file_server.h"
@@ -63,6 +65,37 @@ TEST_F(OperatorTest, PauseHoldsAndResumeGoesOn) {
   Kubectl({"annotate", "backfill", "touch", "-n", ns_, "backfill.dev/paused-"});
   ASSERT_TRUE(Becomes("Succeeded", "True/Completed", 90s));
   EXPECT_EQ(sink_->stats().missing, 0u);
+}
+
+// Two send what one may, and go on with that when one of them is paused. An operator that has just
+// begun to lead waits until no grant of another one can be in force.
+TEST_F(OperatorTest, BackfillsOfAGroupShareOneRate) {
+  StartOperator();
+  const std::string group =
+      "group: {name: orders}, override: {type: Cap, recordsPerSecond: 200, until: "
+      "\"2099-01-01T00:00:00Z\", reason: one target}";
+  Apply({.name = "touch", .end = 1'000'000, .rate = 1'000, .throttle = group});
+  Apply({.name = "retouch", .end = 1'000'000, .rate = 1'000, .throttle = group});
+  const auto limit = [this](const std::string& name) {
+    const auto status = Get(name).value("status", nlohmann::json::object());
+    return status.value("rate", nlohmann::json::object()).value("limit", 0.0);
+  };
+  ASSERT_TRUE(Eventually(
+      [&] { return std::abs(limit("touch") - 100) < 1 && std::abs(limit("retouch") - 100) < 1; },
+      150s));
+  const auto sent_in = [this](Duration time) {
+    const auto before = sink_->stats().requests;
+    std::this_thread::sleep_for(time);
+    return static_cast<double>(sink_->stats().requests - before);
+  };
+  const double together = sent_in(5s);
+  EXPECT_LE(together, 1'000 * 1.15) << "the bursts of two";
+  EXPECT_GE(together, 1'000 * 0.7);
+  Patch(R"({"spec":{"paused":true}})");
+  EXPECT_TRUE(Eventually([&] { return limit("retouch") > 199; }));
+  EXPECT_LE(sent_in(5s), 1'000 * 1.15);
+  EXPECT_THAT(Get("retouch").at("status").at("throttle").at("reason"),
+              HasSubstr("group orders, shared with 1 other"));
 }
 
 TEST_F(OperatorTest, F12_AKilledWorkerIsReplacedAndNothingIsLost) {
