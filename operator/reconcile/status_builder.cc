@@ -87,6 +87,12 @@ void StatusBuilder::Set(std::string_view type, api::ConditionStatus value, std::
   it->observed_generation = backfill_.generation;
 }
 
+// A person's reason for an override is a part of it, and the store takes no longer ones.
+void StatusBuilder::SetThrottle(std::optional<api::ThrottleStatus> throttle) {
+  if (throttle) throttle->reason = Cut(throttle->reason, kMaxMessage);
+  status_.throttle = std::move(throttle);
+}
+
 void StatusBuilder::Keep(std::string_view type) {
   Clear(type);
   const api::Condition* last = api::FindCondition(backfill_.status, type);

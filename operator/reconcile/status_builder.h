@@ -20,7 +20,7 @@ class StatusBuilder {
   StatusBuilder(const api::Backfill& backfill, WallTime now);
 
   void SetPhase(api::Phase phase) { status_.phase = phase; }
-  // Messages are cut to 160 bytes.
+  // Messages and reasons in words are cut to 160 bytes.
   void Set(std::string_view type, api::ConditionStatus value, std::string_view reason,
            std::string_view message = "");
   // Reconciling and Stalled exist only while True, and never both.
@@ -41,9 +41,7 @@ class StatusBuilder {
   void SetProgress(const ledger::Totals& totals);
   void SetRate(double current, double limit, std::string_view limited_by);
   void SetWorkers(int desired, int connected);
-  void SetThrottle(std::optional<api::ThrottleStatus> throttle) {
-    status_.throttle = std::move(throttle);
-  }
+  void SetThrottle(std::optional<api::ThrottleStatus> throttle);
   void ClearActivity();  // nothing runs: no rate, no estimate of the end
 
   [[nodiscard]] api::Status Take();

@@ -39,6 +39,19 @@ TEST(StatusBuilderTest, LongMessagesAreCutBetweenCharacters) {
   EXPECT_EQ((message.size() - 3) % 2, 0U);
 }
 
+// The schema has a bound there, too, and refuses the whole status beyond it.
+TEST(StatusBuilderTest, ALongReasonOfTheRateIsCutBetweenCharacters) {
+  api::Backfill b;
+  StatusBuilder builder(b, kNow);
+  api::ThrottleStatus throttle;
+  throttle.reason = "Cap 50/s until 2026-10-01T18:00:00Z: ";
+  while (throttle.reason.size() < 400) throttle.reason += "\xc3\xa4";
+  builder.SetThrottle(throttle);
+  const std::string reason = builder.Take().throttle->reason;
+  EXPECT_LE(reason.size(), 160U);
+  EXPECT_EQ(reason.substr(reason.size() - 5), "\xc3\xa4...");
+}
+
 TEST(StatusBuilderTest, EstimatesTheEndFromTheMeasuredRate) {
   api::Backfill b;
   b.status.plan = api::PlanStatus{"sha256:abc", 1, 1000, ""};
