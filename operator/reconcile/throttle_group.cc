@@ -1,11 +1,15 @@
 #include "operator/reconcile/throttle_group.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <tuple>
 #include <utility>
 
 namespace backfill::reconcile {
 namespace {
+
+// Bytes of what others have set by hand: a status shows no more.
+constexpr std::size_t kEnoughText = 160;
 
 bool IsActive(const GroupReport& report) { return !report.paused && !report.blackout; }
 
@@ -180,6 +184,7 @@ Result<GroupAnswer> ThrottleGroup::Step(const GroupReport& report, Time now, Wal
   answer.others = members_.size() - 1;
   for (const GroupReport* other : ByAge()) {
     if (other->uid == report.uid || other->hand.reason.empty()) continue;
+    if (answer.hand.size() > kEnoughText) break;
     answer.hand += (answer.hand.empty() ? "" : "; ") + other->name + ": " + other->hand.reason;
   }
   return answer;
