@@ -38,6 +38,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CheckDetail(alone.answer, alone.value, alone.detail);
     Require(status == 200 || alone.answer == Answer::kError, "only a success has an answer");
     Require(!alone.provider_failed || alone.answer == Answer::kError, "who failed gave no answer");
+    const auto apart = observe::ReadQueryReply(status, bytes, observe::Reduce::kMax, "instance");
+    CheckDetail(apart.answer, apart.value, apart.detail);
+    Require(apart.partitions.size() <= observe::kMaxPartitions, "partitions are bounded");
+    Require(apart.answer != Answer::kError || apart.partitions.empty(), "an error is one of all");
+    for (const auto& [name, one] : apart.partitions) {
+      Require(!name.empty() && name.size() <= observe::kMaxPartitionName, "each has a name");
+      CheckDetail(one.answer, one.value, one.detail);
+      Require(one.answer != Answer::kValue || one.value <= apart.value, "the worst stands for all");
+    }
     for (const auto reduce : {observe::Reduce::kMax, observe::Reduce::kAvg}) {
       const auto reduced = observe::ReadQueryReply(status, bytes, reduce);
       CheckDetail(reduced.answer, reduced.value, reduced.detail);
