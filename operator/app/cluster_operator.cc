@@ -125,6 +125,7 @@ struct Scope {
     reconcile::BudgetReadings& budgets;
     decision_log::DecisionSink* decisions;
     metrics::ThrottleMetrics& throttle_figures;
+    reconcile::LookNow look_now;
   };
 
   Scope(const Shared& with, Followed& of, const std::string& ns)
@@ -175,6 +176,7 @@ struct Scope {
     options.decisions = with.decisions;
     options.throttle_watcher = &with.throttle_figures;
     options.asked_for_glass = settings.break_glass;
+    options.look_now = with.look_now;
     options.observe_period = 1s;
     options.status_period = settings.status_period;
     options.status_period_each = 250ms;
@@ -259,20 +261,23 @@ struct ClusterOperator::Impl {
     AddServers();
     AddWhatALeaderRuns();
     for (std::size_t i = 0; i < followed.size(); ++i)
-      scopes.emplace_back(Scope::Shared{.settings = settings,
-                                        .clock = clock,
-                                        .op = op,
-                                        .api = api,
-                                        .live = live,
-                                        .coordinator = coordinator,
-                                        .publisher = publisher,
-                                        .events = events,
-                                        .figures = figures,
-                                        .crds = crds,
-                                        .budgets = budgets,
-                                        .decisions = decisions.get(),
-                                        .throttle_figures = throttle_figures},
-                          followed[i], Namespaces()[i]);
+      scopes.emplace_back(
+          Scope::Shared{.settings = settings,
+                        .clock = clock,
+                        .op = op,
+                        .api = api,
+                        .live = live,
+                        .coordinator = coordinator,
+                        .publisher = publisher,
+                        .events = events,
+                        .figures = figures,
+                        .crds = crds,
+                        .budgets = budgets,
+                        .decisions = decisions.get(),
+                        .throttle_figures = throttle_figures,
+                        .look_now = [this](const std::string& ns,
+                                           const std::string& name) { LookNow(ns, name); }},
+          followed[i], Namespaces()[i]);
   }
 
   ~Impl() { budgets.Stop(); }  // its threads know the scopes
@@ -325,11 +330,14 @@ struct ClusterOperator::Impl {
     options.credentials_folder = settings.metric_credentials_dir;
     options.observer.seed = std::random_device{}();
     options.on_alarm = [this](const std::string& ns, const std::string& name) {
-      const std::vector<std::string> all = Namespaces();
-      for (std::size_t i = 0; i < all.size(); ++i)
-        if (all[i].empty() || all[i] == ns) scopes[i].queue->Add({ns, name});
+      LookNow(ns, name);
     };
     return options;
+  }
+  void LookNow(const std::string& ns, const std::string& name) {
+    const std::vector<std::string> all = Namespaces();
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (all[i].empty() || all[i] == ns) scopes[i].queue->Add({ns, name});
   }
   [[nodiscard]] std::unique_ptr<decision_log::LogFile> MakeDecisionLog() const {
     if (settings.decision_log_dir.empty()) return nullptr;

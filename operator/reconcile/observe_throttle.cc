@@ -26,7 +26,8 @@ void ObserveThrottle(Observed& observed, Throttling& throttling, ThrottleGroups&
                         .observations = {},
                         .log = options.decisions,
                         .watcher = options.throttle_watcher,
-                        .groups = &groups};
+                        .groups = &groups,
+                        .look_now = options.look_now};
   if (stage.open) seen.open = &*stage.open;
   seen.asked_for_glass = options.asked_for_glass;
   seen.begun = stage.ledger && stage.ledger->totals.counts.total() > 0;

@@ -45,6 +45,9 @@ struct ReconcilerOptions {
   // Whoever writes an override with breakGlass has been asked for the right to: on a cluster by an
   // admission policy; on one machine it is theirs. Otherwise none is obeyed.
   bool asked_for_glass = false;
+  // Of members of a group whose rate was lowered by a step of another one. Null: they see it at
+  // their next step.
+  LookNow look_now = nullptr;
   PlanningProgress planning = nullptr;  // called from within Reconcile while a file is read
 };
 

@@ -104,14 +104,14 @@ std::vector<throttle::Observation> ThrottleGroup::Observations() const {
   return latest;
 }
 
-void ThrottleGroup::Decide(Time now, WallTime wall) {
+bool ThrottleGroup::Decide(Time now, WallTime wall) {
   throttle::Inputs in;
   in.observations = Observations();
   const Asked asked = WhatIsAsked(now);
   // While nothing is sent there is nothing to lower.
   const bool alarmed =
       alarm_.Rings(union_.options.budgets, in.observations) && decision_ && decision_->rate > 0;
-  if (decision_ && asked == asked_ && !alarmed && now < decision_->next) return;
+  if (decision_ && asked == asked_ && !alarmed && now < decision_->next) return false;
   for (const auto& [uid, report] : members_) {
     if (!report.member.open) continue;
     in.sent += report.member.sent;
@@ -129,6 +129,8 @@ void ThrottleGroup::Decide(Time now, WallTime wall) {
   asked_ = asked;
   ++decided_;
   share_.SetRate(decision_->rate);
+  const double before = std::exchange(rate_, decision_->rate);
+  return rate_ < before;
 }
 
 throttle::Decision ThrottleGroup::DecisionFor(const GroupReport& report, double rate,
@@ -174,7 +176,7 @@ Result<GroupAnswer> ThrottleGroup::Step(const GroupReport& report, Time now, Wal
   throttle::GroupMember member = report.member;
   if (!IsActive(report)) member.limit = 0;
   share_.Update(report.uid, member, now);
-  Decide(now, wall);
+  const bool lowered = Decide(now, wall);
   GroupAnswer answer;
   answer.decision = DecisionFor(report, share_.Allow(report.uid, now), now);
   answer.decided = decided_;
@@ -182,6 +184,9 @@ Result<GroupAnswer> ThrottleGroup::Step(const GroupReport& report, Time now, Wal
   answer.options = union_.options;
   answer.saved = governor_->governor().Save(now, wall);
   answer.others = members_.size() - 1;
+  for (const auto& [uid, other] : members_) {
+    if (lowered && uid != report.uid && other.member.open) answer.lowered.push_back(other.name);
+  }
   for (const GroupReport* other : ByAge()) {
     if (other->uid == report.uid || other->hand.reason.empty()) continue;
     if (answer.hand.size() > kEnoughText) break;

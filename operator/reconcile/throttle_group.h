@@ -44,6 +44,8 @@ struct GroupAnswer {
   throttle::SavedGovernor saved;      // likewise
   std::size_t others = 0;
   std::string hand;  // what other members have set by hand, and until when
+  // Names of other members that send and have just been left less: they should be looked at now.
+  std::vector<std::string> lowered;
 };
 
 // The Backfills of a namespace with one spec.throttle.group.name: one governor, whose rate they
@@ -78,7 +80,8 @@ class ThrottleGroup {
   void Govern(const GroupReport& report, bool joins, Time now, WallTime wall);
   [[nodiscard]] Asked WhatIsAsked(Time now) const;
   [[nodiscard]] std::vector<throttle::Observation> Observations() const;
-  void Decide(Time now, WallTime wall);
+  // Whether the rate is lower now.
+  bool Decide(Time now, WallTime wall);
   [[nodiscard]] throttle::Decision DecisionFor(const GroupReport& report, double rate,
                                                Time now) const;
 
@@ -92,6 +95,7 @@ class ThrottleGroup {
   std::optional<throttle::Decision> decision_;  // the last one
   Asked asked_;                                 // at that time
   std::uint64_t decided_ = 0;
+  double rate_ = 0;  // likewise
   throttle::Alarm alarm_;
 };
 

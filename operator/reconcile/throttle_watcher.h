@@ -1,10 +1,16 @@
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "operator/api/backfill.h"
 #include "operator/reconcile/stage_host.h"
 #include "operator/throttle/governor.h"
 
 namespace backfill::reconcile {
+
+// That Backfill should take a step now. Thread-safe; must return at once.
+using LookNow = std::function<void(const std::string& ns, const std::string& name)>;
 
 // Told of what governors decide. Thread-safe; must return at once.
 class ThrottleWatcher {

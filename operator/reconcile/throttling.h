@@ -40,6 +40,7 @@ class Throttling {
     decision_log::DecisionSink* log = nullptr;
     ThrottleWatcher* watcher = nullptr;  // likewise
     ThrottleGroups* groups = nullptr;    // likewise; null: each has a governor of its own
+    LookNow look_now = nullptr;          // as of ReconcilerOptions
   };
 
   // Of a spec that says maxRecordsPerSecond. kInvalid, kUnavailable: as of throttle_options.h; then

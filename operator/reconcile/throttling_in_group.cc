@@ -58,6 +58,9 @@ Status Throttling::GovernInGroup(const Seen& seen, const Asked& asked,
   GroupAnswer answer =
       TRY(seen.groups->Step(seen.backfill.ns, spec_->group->name, report, seen.log, now, wall));
   recalled_.reset();
+  // A cut must not wait until each of them comes to its next step.
+  for (const std::string& name : answer.lowered)
+    if (seen.look_now) seen.look_now(seen.backfill.ns, name);
   // Each reports what has become of the group once.
   const bool decided = !decision_ || !group_ || answer.decided != group_->decided;
   if (!decided) answer.decision.transitions.clear();

@@ -66,14 +66,17 @@ class ThrottleGroupsTest : public testing::Test {
     m.observations.assign(m.b.spec.throttle.budgets.size(),
                           {throttle::Answer::kValue, metric_, sampled_, ""});
     m.open.attempts_per_second = m.closed ? 0 : m.open.granted;
-    auto view = m.throttling.Step({.backfill = m.b,
-                                   .open = m.closed ? nullptr : &m.open,
-                                   .begun = true,
-                                   .paused = m.b.spec.paused,
-                                   .observations = m.observations,
-                                   .log = &log_,
-                                   .groups = &groups_},
-                                  now_, wall_);
+    auto view = m.throttling.Step(
+        {.backfill = m.b,
+         .open = m.closed ? nullptr : &m.open,
+         .begun = true,
+         .paused = m.b.spec.paused,
+         .observations = m.observations,
+         .log = &log_,
+         .groups = &groups_,
+         .look_now = [this](const std::string& ns,
+                            const std::string& of) { looked_at_.push_back(ns + "/" + of); }},
+        now_, wall_);
     // As the reconciler configures the stage.
     m.open.allowed = m.closed || !view.ok() ? 0 : view->rate;
     if (!m.stuck) m.open.granted = m.open.allowed;
@@ -124,6 +127,7 @@ class ThrottleGroupsTest : public testing::Test {
   Time sampled_ = now_;
   WallTime wall_ = ParseWallTime("2026-11-28T12:00:00Z").value();
   double most_granted_ = 0;
+  std::vector<std::string> looked_at_;
 
   // The operator has led for long when the test begins.
   void SetUp() override { groups_.Begin(now_ - 1h); }
@@ -211,6 +215,22 @@ TEST_F(ThrottleGroupsTest, ACutReachesAllWithinAStepOfEach) {
   Step("b");
   Step("a");
   EXPECT_LT(RateOf("a") + RateOf("b"), 0.9 * before);
+}
+
+TEST_F(ThrottleGroupsTest, OnesThatSendAreLookedAtNowWhenTheRateWasLowered) {
+  AddBudget(Add("a"));
+  Add("b");
+  Add("c").closed = true;
+  For(10min);
+  EXPECT_THAT(looked_at_, testing::IsEmpty()) << "to get more there is time";
+  metric_ = 140;
+  now_ += 1s;
+  sampled_ = now_;
+  Step("a");
+  EXPECT_THAT(looked_at_, testing::ElementsAre("shop/b"));
+  Step("b");
+  Step("a");
+  EXPECT_THAT(looked_at_, testing::SizeIs(1));
 }
 
 TEST_F(ThrottleGroupsTest, ACriticalBudgetHoldsAll) {
