@@ -210,6 +210,10 @@ bool ClusterMachine::TargetComesToRest(Duration at_most) {
       .has_value();
 }
 
+bool ClusterMachine::NoWorkerIsLeft(Duration at_most) {
+  return TimeUntil(at_most, [&] { return kubelet_->Running().empty(); }).has_value();
+}
+
 std::vector<std::string> ClusterMachine::EventReasons() {
   std::istringstream text(
       Kubectl({"get", "events.events.k8s.io", "-n", ns_, "-o",

@@ -52,6 +52,8 @@ class ClusterMachine : public testing::Test {
   bool TargetSees(std::uint64_t requests, Duration at_most = 60s);
   // What was under way has come: a second passes without a request.
   bool TargetComesToRest(Duration at_most = 30s);
+  // The kubelet has seen that their pods are gone.
+  bool NoWorkerIsLeft(Duration at_most = 5s);
   [[nodiscard]] std::vector<std::string> EventReasons();
 
   std::string Kubectl(std::vector<std::string> args);

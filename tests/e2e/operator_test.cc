@@ -187,7 +187,7 @@ TEST_F(OperatorTest, ADeletedBackfillDrainsAndLeavesItsReport) {
   Apply({.end = 1'000'000, .rate = 1'000});
   ASSERT_TRUE(TargetSees(2'000));
   Kubectl({"delete", "backfill", "touch", "-n", ns_, "--timeout=90s"});
-  EXPECT_THAT(kubelet_->Running(), IsEmpty());
+  EXPECT_TRUE(NoWorkerIsLeft());
   EXPECT_THAT(Kubectl({"get", "configmap", "touch-report", "-n", ns_, "-o", "jsonpath={.data}"}),
               HasSubstr("Cancelled"));
   // GitOps brings it back: it does not run again.
@@ -288,7 +288,7 @@ TEST_F(FileOnAClusterTest, DeletedWhileItIsReadItLeavesNothing) {
   Apply(spec);
   ASSERT_TRUE(Eventually([&] { return server.requests() > 0; }, 60s));
   Kubectl({"delete", "backfill", "touch", "-n", ns_, "--timeout=90s"});
-  EXPECT_THAT(kubelet_->Running(), IsEmpty());
+  EXPECT_TRUE(NoWorkerIsLeft());
   EXPECT_THAT(Kubectl({"get", "jobs,pods", "-n", ns_, "-o", "name"}), IsEmpty());
 }
 
