@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 
 #include "worker/engine/partition_queues.h"
 
 namespace backfill::worker {
 namespace {
+
+using namespace std::chrono_literals;
 
 class PartitionsTest : public ::testing::Test {
  protected:
