@@ -147,7 +147,10 @@ void StageRun::OnMessage(SessionId session, const v1::WorkerMessage& message,
 
 void StageRun::OnHello(SessionId session, const v1::Hello& hello, Time now) {
   if (partitions_ && !hello.partitions())
-    return Drop(session, {ErrorCode::kInvalid, "this worker's version knows no partitions"});
+    return Drop(
+        session,
+        {ErrorCode::kInvalid,
+         "this worker's version knows no partitions; install operator and workers of one version"});
   const lease::Effects effects =
       book_.OnHello(session, hello.worker(), hello.instance(), ToReports(hello.held()), now);
   const auto refused = [session](const lease::Effect& effect) {

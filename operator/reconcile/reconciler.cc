@@ -84,7 +84,7 @@ struct Reconciler::Impl {
   std::map<kube::ObjectRef, Memory> memories
       GUARDED_BY(mu);  // nodes stay put; one thread per object uses each
   // On one machine there is one Backfill, and workers end with the process that they work for.
-  ThrottleGroups groups{cluster ? kLongestGrant : Duration::zero()};
+  ThrottleGroups groups{cluster ? throttle::kMostGrantTtl : Duration::zero()};
 
   static kube::ObjectRef RefOf(const api::Backfill& b) {
     return {std::string(kube::kBackfillKind), b.ns, b.name};

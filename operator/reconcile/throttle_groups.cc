@@ -1,6 +1,9 @@
 #include "operator/reconcile/throttle_groups.h"
 
+#include "operator/throttle/grant_times.h"
+
 namespace backfill::reconcile {
+
 void ThrottleGroups::Begin(Time now) {
   MutexLock l(mu_);
   if (!began_) began_ = now;
@@ -26,7 +29,7 @@ Result<GroupAnswer> ThrottleGroups::Step(const std::string& ns, const std::strin
                 [&](const auto& entry) { return entry.first != key && entry.second.Empty(now); });
   auto it = groups_.find(key);
   if (it == groups_.end())
-    it = groups_.try_emplace(key, key, log, kLongestGrant, *began_ + learning_).first;
+    it = groups_.try_emplace(key, key, log, throttle::kMostGrantTtl, *began_ + learning_).first;
   auto answer = it->second.Step(report, now, wall);
   if (answer.ok()) {
     memberships_[report.uid] = key;

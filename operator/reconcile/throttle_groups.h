@@ -12,10 +12,6 @@
 
 namespace backfill::reconcile {
 
-// Workers stop at the latest so long after the last word of an operator (their fence), whatever a
-// grant says.
-inline constexpr Duration kLongestGrant = std::chrono::seconds(50);
-
 // The groups of all Backfills that one operator leads; a group ends with its last member.
 // Thread-safe.
 class ThrottleGroups {

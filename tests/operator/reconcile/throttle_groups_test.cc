@@ -119,7 +119,7 @@ class ThrottleGroupsTest : public testing::Test {
     }
   }
 
-  ThrottleGroups groups_{kLongestGrant};
+  ThrottleGroups groups_{throttle::kMostGrantTtl};
   LinesInMemory log_;
   std::map<std::string, Member> members_;
   double metric_ = 50;  // the budget is 100

@@ -7,12 +7,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(GovernorOptionsTest, TheShortestIntervalOfAFileIsTaken) {
+api::Throttle WithABudget(const char* max) {
   api::Throttle spec;
   spec.max_records_per_second = 10;
   api::Budget& budget = spec.budgets.emplace_back();
   budget.name = "a";
-  budget.max = "1";
+  budget.max = max;
+  return spec;
+}
+
+TEST(GovernorOptionsTest, TheShortestIntervalOfAFileIsTaken) {
+  api::Throttle spec = WithABudget("1");
+  api::Budget& budget = spec.budgets.front();
   budget.workers = api::WorkersMetric{};
   budget.timing.interval = "250ms";
   EXPECT_TRUE(GovernorOptionsOf(spec).ok());
@@ -21,11 +27,8 @@ TEST(GovernorOptionsTest, TheShortestIntervalOfAFileIsTaken) {
 }
 
 TEST(GovernorOptionsTest, TheWindowIsThatOfTheQueryUnlessItIsSaid) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  api::Budget& budget = spec.budgets.emplace_back();
-  budget.name = "a";
-  budget.max = "0.25";
+  api::Throttle spec = WithABudget("0.25");
+  api::Budget& budget = spec.budgets.front();
   budget.prometheus = api::PrometheusMetric{"http://p", "rate(a[2m])", "", ""};
   EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].timing.window, 2min);
   budget.timing.window = "30s";
@@ -37,11 +40,8 @@ TEST(GovernorOptionsTest, TheWindowIsThatOfTheQueryUnlessItIsSaid) {
 }
 
 TEST(GovernorOptionsTest, APresetFillsInWhatTheGovernorIsTold) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  api::Budget& budget = spec.budgets.emplace_back();
-  budget.name = "a";
-  budget.max = "0.80";
+  api::Throttle spec = WithABudget("0.80");
+  api::Budget& budget = spec.budgets.front();
   budget.http = api::HttpMetric{.url = "http://a", .pointer = {}, .credentials = {}};
   EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].target, 0.85);
   EXPECT_EQ(GovernorOptionsOf(spec)->budgets[0].on_no_traffic, throttle::OnNoTraffic::kMissing);
@@ -60,11 +60,8 @@ TEST(GovernorOptionsTest, APresetFillsInWhatTheGovernorIsTold) {
 }
 
 TEST(GovernorOptionsTest, TheRenewalOfGrantsIsAPartOfTheDeadTime) {
-  api::Throttle spec;
-  spec.max_records_per_second = 10;
-  api::Budget& budget = spec.budgets.emplace_back();
-  budget.name = "a";
-  budget.max = "1";
+  api::Throttle spec = WithABudget("1");
+  api::Budget& budget = spec.budgets.front();
   budget.workers = api::WorkersMetric{};
   const Duration usual = throttle::DeadTime(*GovernorOptionsOf(spec));
   spec.grants = {"45s", "12s"};
